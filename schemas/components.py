@@ -1,0 +1,100 @@
+"""Each component's own settings, with defaults that run on a laptop."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.duration import Duration
+from schemas.frozen import Frozen
+
+
+class Severity(StrEnum):
+    """How bad. Ordered: info < warning < critical."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """1, 2 or 3; 0 is kept for "none"."""
+        return list(Severity).index(self) + 1
+
+
+class AlertSettings(Frozen):
+    """When a score becomes an alert.
+
+    `threshold` and the severities are in -log10 of the calibrated tail probability: 3 = one row in a thousand.
+    """
+
+    threshold: float = Field(default=3.0, gt=0, le=12)
+    critical: float = Field(default=4.5, gt=0, le=15)
+    persistence: int = Field(default=1, ge=1, le=1000, description="consecutive rows above before an alert opens")
+    cooldown: int = Field(default=100, ge=0, description="rows of an entity's silence after an alert of one kind")
+    escalation: float = Field(
+        default=1.3, ge=1.0, description="a score this many times the last alert's breaks the silence"
+    )
+    resolve_after: int = Field(default=12, ge=1, le=10_000, description="consecutive rows below before it resolves")
+    warm_up: int = Field(default=50, ge=0, description="rows an entity must have shown before scores may alert")
+
+
+class ModelSettings(Frozen):
+    """The network's size and its replaceable parts."""
+
+    width: int = Field(default=32, ge=8, le=512, multiple_of=8, description="token width d")
+    heads: int = Field(default=2, ge=1, le=16, description="attention heads")
+    cell: Literal["gru"] = "gru"
+    half_state: bool = True
+    seed: int = 0
+
+
+class TrainingSettings(Frozen):
+    """Learning online."""
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    gradient_norm: float = Field(default=1.0, gt=0, description="clip")
+    refuse_above: float = Field(
+        default=100.0, gt=0, description="a gradient this many times the running norm is refused"
+    )
+    window: int = Field(default=16, ge=2, le=512, description="rows of one entity in a training window")
+    windows_per_step: int = Field(default=32, ge=1, le=4096)
+    gate_windows: int = Field(default=128, ge=2, description="windows a candidate is judged on, before it learns them")
+    weighting: Literal["equal"] = "equal"
+    inject_rate: float = Field(default=0.3, ge=0, le=1, description="share of windows that carry an injected fault")
+    steps_per_event: float = Field(default=0.0, ge=0, description="0: as fast as it can")
+
+
+class KafkaSettings(Frozen):
+    """Names are kafka-python's own."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    group_id: str = ""
+    session_timeout_ms: int = Field(default=10_000, ge=1)
+    heartbeat_interval_ms: int = Field(default=1_000, ge=1)
+    max_poll_interval_ms: int = Field(default=300_000, ge=1)
+    max_poll_records: int = Field(default=2_000, ge=1)
+    fetch_max_wait_ms: int = Field(default=5, ge=0)
+    fetch_min_bytes: int = Field(default=1, ge=0)
+    max_partition_fetch_bytes: int = Field(default=8_400_000, ge=1)
+    queue_batches: int = Field(default=4, ge=1, description="batches polled ahead before partitions are paused")
+
+
+class DatabaseSettings(Frozen):
+    """Where alerts and the ledger live, and where files beside it go."""
+
+    url: str = "sqlite:///.bellwether/bellwether.db"
+    directory: str = ".bellwether"
+    snapshot_every: Duration = timedelta(seconds=10)
+    lease: Duration = timedelta(seconds=15)
+
+
+class RaySettings(Frozen):
+    """`address` empty: a local Ray is started and ended with the program."""
+
+    address: str = ""
+    shards: int = Field(default=1, ge=1, le=1024)
+    cpus_per_shard: float = Field(default=1.0, ge=0)
+    cpus_per_trainer: float = Field(default=1.0, ge=0)

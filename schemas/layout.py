@@ -1,0 +1,82 @@
+"""The order of signals, modalities and tasks in every array: derived once from the monitor."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from schemas.monitor import Monitor, Scope, Signal, Task, TaskKind, Transform
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Column order of a monitor's arrays.
+
+    Signals stand in the order entity, static, global; within a scope as configured. Only the first
+    `n_targets` (scope entity) are forecast and scored; the rest is context.
+    """
+
+    monitor: Monitor
+
+    @cached_property
+    def _placed(self) -> list[tuple[int, Signal]]:
+        order = [Scope.ENTITY, Scope.STATIC, Scope.GLOBAL]
+        return [
+            (index, signal)
+            for scope in order
+            for index, modality in enumerate(self.monitor.modalities)
+            if modality.scope is scope
+            for signal in modality.signals
+        ]
+
+    @cached_property
+    def signals(self) -> tuple[Signal, ...]:
+        """All signals, S of them."""
+        return tuple(signal for _, signal in self._placed)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all signals."""
+        return tuple(signal.name for signal in self.signals)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Signal name -> column."""
+        return {name: column for column, name in enumerate(self.names)}
+
+    @cached_property
+    def modality_of(self) -> tuple[int, ...]:
+        """For each signal the index of its modality."""
+        return tuple(index for index, _ in self._placed)
+
+    def columns(self, *scopes: Scope) -> tuple[int, ...]:
+        """Columns of the signals with one of these scopes."""
+        return tuple(c for c, m in enumerate(self.modality_of) if self.monitor.modalities[m].scope in scopes)
+
+    @cached_property
+    def n_targets(self) -> int:
+        """How many signals (the first ones) are forecast and scored."""
+        return len(self.columns(Scope.ENTITY))
+
+    @cached_property
+    def logarithmic(self) -> tuple[bool, ...]:
+        """For each signal: is it modelled as its logarithm?"""
+        return tuple(signal.transform is Transform.LOG_RETURN for signal in self.signals)
+
+    @cached_property
+    def differenced(self) -> tuple[bool, ...]:
+        """For each signal: is its change the thing to judge, its level being a random walk?"""
+        return tuple(signal.transform is not Transform.LEVEL for signal in self.signals)
+
+    @cached_property
+    def forecast(self) -> Task:
+        """The forecast task."""
+        return next(task for task in self.monitor.tasks if task.kind is TaskKind.FORECAST)
+
+    @cached_property
+    def anomaly(self) -> Task:
+        """The anomaly task."""
+        return next(task for task in self.monitor.tasks if task.kind is TaskKind.ANOMALY)
+
+    @cached_property
+    def states(self) -> tuple[Task, ...]:
+        """The state tasks, in the order configured."""
+        return tuple(task for task in self.monitor.tasks if task.kind is TaskKind.STATE)

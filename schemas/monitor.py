@@ -1,0 +1,226 @@
+"""A monitor: what is watched, what is predicted, what is an alert. One file configures one monitor."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from schemas.components import (
+    AlertSettings,
+    DatabaseSettings,
+    KafkaSettings,
+    ModelSettings,
+    RaySettings,
+    Severity,
+    TrainingSettings,
+)
+from schemas.duration import Duration
+from schemas.frozen import Frozen
+
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,120}$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+ABSURD = 1e15
+"""Largest magnitude a signal without a declared range may have: beyond it float64 statistics lose their digits."""
+
+
+class Transform(StrEnum):
+    """The scale a signal is modelled on. Observations and forecasts stay in raw units."""
+
+    LEVEL = "level"
+    LOG_RETURN = "log-return"
+    DIFFERENCE = "difference"
+
+
+class Scope(StrEnum):
+    """Whom a modality's observations concern: one entity, every entity, or one entity for good (age, sector)."""
+
+    ENTITY = "entity"
+    GLOBAL = "global"
+    STATIC = "static"
+
+
+class Signal(Frozen):
+    """One measured quantity. `range` is [lowest, highest] plausible value, both included, in `unit`."""
+
+    name: Name
+    unit: str = ""
+    loinc: tuple[str, ...] = ()
+    range: tuple[float, float] = (-ABSURD, ABSURD)
+    transform: Transform = Transform.LEVEL
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.range
+        if not low < high:
+            raise ValueError(f"expected range [low, high] with low < high, got [{low}, {high}]")
+        if self.transform is Transform.LOG_RETURN and low <= 0:
+            raise ValueError(f"expected a range above 0 for the log-return transform, got [{low}, {high}]")
+        return self
+
+
+class Modality(Frozen):
+    """A group of signals that arrive together. `max_age` masks a global value older than that."""
+
+    name: Identifier
+    scope: Scope = Scope.ENTITY
+    signals: tuple[Signal, ...] = Field(min_length=1)
+    max_age: Duration | None = None
+
+
+class TaskKind(StrEnum):
+    """The kinds of question the network answers."""
+
+    FORECAST = "forecast"
+    ANOMALY = "anomaly"
+    STATE = "state"
+
+
+class Target(Frozen):
+    """Where a state task's class comes from: the worst value a rule reaches within the entity's next `within` rows.
+
+    `cuts` split the rule's score into classes: below cuts[0] is class 0, and so on.
+    """
+
+    rule: Identifier
+    cuts: tuple[float, ...] = Field(min_length=1)
+    within: int = Field(ge=1, le=96)
+
+
+class Task(Frozen):
+    """One question. `horizons` count the entity's next rows; `quantiles` must contain 0.5."""
+
+    name: Identifier
+    kind: TaskKind
+    weight: float = Field(default=1.0, ge=0.0)
+    horizons: tuple[Annotated[int, Field(ge=1, le=96)], ...] = (1,)
+    quantiles: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.1, 0.5, 0.9)
+    classes: tuple[Identifier, ...] = ()
+    target: Target | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if 0.5 not in self.quantiles or list(self.quantiles) != sorted(set(self.quantiles)):
+            raise ValueError(f"expected ascending quantiles that contain 0.5, got {self.quantiles}")
+        if not self.horizons or self.horizons[0] != 1 or list(self.horizons) != sorted(set(self.horizons)):
+            raise ValueError(f"expected ascending horizons that start with 1, got {self.horizons}")
+        if self.kind is TaskKind.STATE:
+            if self.target is None:
+                raise ValueError("expected target {rule, cuts, within} for a state task, got none")
+            if len(self.classes) != len(self.target.cuts) + 1:
+                raise ValueError(
+                    f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}"
+                )
+        return self
+
+
+class RuleKind(StrEnum):
+    """Rules that run whatever the network does."""
+
+    NEWS2 = "news2"
+    BAND = "band"
+    MOVE = "move"
+
+
+class Rule(Frozen):
+    """A hard rule. The highest severity whose value the rule's score reaches is the alert's.
+
+    news2: aggregate score of `inputs` (vital -> signal; Royal College of Physicians, 2017), a missing vital counts 0.
+    band:  how far `signal` lies outside [low, high], in raw units; a value on the bound is inside.
+    move:  |change of `signal`| (of its logarithm where the transform says so) over the entity's running mean one.
+    """
+
+    name: Identifier
+    kind: RuleKind
+    severities: dict[Severity, float] = Field(min_length=1)
+    signal: Name | None = None
+    low: float | None = None
+    high: float | None = None
+    inputs: dict[str, Name] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind is RuleKind.NEWS2 and not self.inputs:
+            raise ValueError("expected inputs {vital: signal} for a news2 rule, got none")
+        if self.kind is not RuleKind.NEWS2 and self.signal is None:
+            raise ValueError(f"expected a signal for a {self.kind} rule, got none")
+        if self.kind is RuleKind.BAND and self.low is None and self.high is None:
+            raise ValueError("expected low or high for a band rule, got neither")
+        return self
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of the signals the rule reads."""
+        return tuple(self.inputs.values()) if self.kind is RuleKind.NEWS2 else (self.signal or "",)
+
+
+class Topics(Frozen):
+    """Kafka topics. An empty `dead_letters` means ``<observations>.dlq``."""
+
+    observations: TopicName
+    globals: TopicName | None = None
+    dead_letters: TopicName | None = None
+
+    @property
+    def dlq(self) -> str:
+        """The dead-letter topic."""
+        return self.dead_letters or f"{self.observations}.dlq"
+
+
+class Conflicts(StrEnum):
+    """What a second, different value for the same entity, time and signal does."""
+
+    LAST_WINS = "last-wins"
+    FIRST_WINS = "first-wins"
+
+
+class Monitor(Frozen):
+    """Everything that one `bellwether run` needs to know."""
+
+    monitor: Identifier
+    description: str = ""
+    topics: Topics
+    entity: Name = "entity"
+    time: Name = "time"
+    lateness: Duration = timedelta(0)
+    max_ahead: Duration = Field(default=timedelta(minutes=5), description="event time tolerated ahead of the clock")
+    conflicts: Conflicts = Conflicts.LAST_WINS
+    max_record_bytes: int = Field(default=1_000_000, ge=1)
+    modalities: tuple[Modality, ...] = Field(min_length=1)
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = ()
+    alerts: AlertSettings = AlertSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    ray: RaySettings = RaySettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [signal.name for modality in self.modalities for signal in modality.signals]
+        _unique("signal", names)
+        _unique("modality", [modality.name for modality in self.modalities])
+        _unique("task", [task.name for task in self.tasks])
+        _unique("rule", [rule.name for rule in self.rules])
+        if not any(modality.scope is Scope.ENTITY for modality in self.modalities):
+            raise ValueError("expected at least one modality of scope entity, got none")
+        for reserved in {self.entity, self.time} & set(names):
+            raise ValueError(f"expected a signal name other than the entity and time keys, got {reserved!r}")
+        for kind in (TaskKind.FORECAST, TaskKind.ANOMALY):
+            if sum(task.kind is kind for task in self.tasks) != 1:
+                raise ValueError(f"expected exactly one {kind} task")
+        for rule in self.rules:
+            for missing in set(rule.signals) - set(names):
+                raise ValueError(f"rule {rule.name}: expected a configured signal, got {missing!r}")
+        for task in self.tasks:
+            if task.target and task.target.rule not in {rule.name for rule in self.rules}:
+                raise ValueError(f"task {task.name}: expected the name of a configured rule, got {task.target.rule!r}")
+        return self
+
+
+def _unique(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"expected each {what} name once, got {name!r} twice")

@@ -1,0 +1,98 @@
+"""Observations in columns, what became of each, and the records that were refused.
+
+Shapes: N rows, S signals (order of `Layout`).
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+class Partition(NamedTuple):
+    """One Kafka partition, or one input of a backtest."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
+
+
+class Status(IntEnum):
+    """What became of a row."""
+
+    OK = 0
+    DUPLICATE = 1
+    LATE = 2
+    INVALID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A refused record, or one signal of it. `signal` empty: the whole record.
+
+    `reason` is one word of `ingest.reasons`; `detail` says what was expected and never holds a payload.
+    """
+
+    partition: Partition
+    offset: int
+    reason: str
+    detail: str
+    signal: str = ""
+    key: bytes | None = None
+    value: bytes | None = None
+    timestamp_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clean rows, in arrival order within each partition, of one or several partitions.
+
+    A row of status INVALID keeps its place (a backtest answers every row) and has no values. Kafka batches
+    hold no such rows: a refused record is only a dead letter there.
+
+    Attributes:
+        entity: N names.
+        time_ms: event time, epoch milliseconds UTC, [N].
+        values: raw units, NaN = missing, [N, S].
+        partition: index into `partitions`, [N].
+        offset: origin offset, [N].
+        status: `Status`, [N]: OK or INVALID before scoring.
+        masked: rows of which at least one signal was refused, [N].
+        partitions: the partitions this batch may advance.
+        next_offsets: for each of them, the offset to go on from once this batch is committed.
+        dead_letters: refused records and signals found while this batch was read.
+        raw: the records' values as received (for dead letters found later); empty where there are none.
+    """
+
+    entity: list[str]
+    time_ms: Int64
+    values: Float64
+    partition: Int64
+    offset: Int64
+    status: NDArray[np.uint8]
+    masked: Bool
+    partitions: tuple[Partition, ...]
+    next_offsets: tuple[int, ...]
+    dead_letters: tuple[DeadLetter, ...] = ()
+    raw: list[bytes] = field(default_factory=list)
+    label: Float64 | None = None
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRow:
+    """A value that concerns every entity, usable from `known_ms` on (macro figures are published late)."""
+
+    known_ms: int
+    signal: int
+    value: float

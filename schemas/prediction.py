@@ -1,0 +1,55 @@
+"""What the scorer says of a batch.
+
+Shapes: N rows, S_t target signals, R rules, K state tasks of C classes, H horizons, Q quantiles.
+Score: high = anomalous.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.observation import Batch, Bool, Float64
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Columnar, aligned with the batch's rows. Rows whose status is not OK hold zeros and persistence.
+
+    Attributes:
+        batch: the rows scored, with raw values.
+        status: final `Status` of each row, [N].
+        slot: the entity's slot in the state store, [N].
+        silent: rows replayed after a restart: their alerts are already in the ledger, [N].
+        rows_seen: how many rows the entity had shown before this one, [N].
+        score: fused evidence, -log10 of a tail probability before calibration, [N].
+        surprise: -log10 of the calibrated tail probability, rounded: alert decisions use this, [N].
+        anomaly: calibrated probability that the row is abnormal, [0, 1], [N].
+        evidence: per-signal -log10 tail probability, [N, S_t].
+        anomaly_head: the network's own opinion, [0, 1], [N].
+        expected: what was forecast for this row when the row before it was scored, raw units, NaN = nothing, [N, S_t].
+        forecast: quantiles standing on this row, raw units, [N, S_t, H, Q].
+        states: for each state task the class probabilities, [N, C].
+        rules: score of each rule, NaN = its signals are missing, [N, R].
+        version: model version that made them, 0 = the network could not run.
+        rung: what made them: "model", or "rules" where the network could not run.
+    """
+
+    batch: Batch
+    status: NDArray[np.uint8]
+    slot: NDArray[np.int64]
+    silent: Bool
+    rows_seen: NDArray[np.int64]
+    score: Float64
+    surprise: Float64
+    anomaly: Float64
+    evidence: Float32
+    anomaly_head: Float32
+    expected: Float64
+    forecast: Float64
+    states: tuple[Float32, ...]
+    rules: Float64
+    version: int
+    rung: str

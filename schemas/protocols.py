@@ -1,0 +1,127 @@
+"""The seams. infra hands implementations of these to the scorer and the trainer, which know nothing else of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.alert import Alert
+from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
+
+
+class Owner(Protocol):
+    """Whoever reads a source is told which partitions it gains and loses, between batches."""
+
+    def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Take ownership; return the offset to read each partition from (-2 = its beginning)."""
+        ...
+
+    def release(self, partitions: Sequence[Partition]) -> None:
+        """Ownership has gone: drop the partitions' state."""
+        ...
+
+
+class Source(Protocol):
+    """Ordered, clean batches. Kafka, files and tests' lists look the same."""
+
+    def batches(self, owner: Owner) -> Iterator[Batch | None]:
+        """Yield batches in order within each partition; None when idle, so that the caller can tick."""
+        ...
+
+    def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
+        """Put refused records aside. Returns once they are safe: offsets are committed after this."""
+        ...
+
+    def globals(self) -> Sequence[GlobalRow]:
+        """Global observations that arrived since the last call."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group, stop threads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the records of one partition in one commit. Their sum is the number of records read."""
+
+    accepted: int = 0
+    partly: int = 0
+    dead_lettered: int = 0
+    duplicate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """One partition's step in a commit. `swap` is set when `version` first serves it, from `from_offset` on."""
+
+    partition: Partition
+    from_offset: int
+    next_offset: int
+    tally: Tally
+    version: int
+    snapshot: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition stands in the ledger: `committed` is the next offset to be accounted for (-2 = none yet).
+
+    `snapshots` are (file, offset), newest first; `swaps` are (first offset, model version), ascending.
+    """
+
+    epoch: int
+    committed: int
+    snapshots: tuple[tuple[str, int], ...]
+    swaps: tuple[tuple[int, int], ...]
+
+
+class Ledger(Protocol):
+    """Alerts, offsets and model version in one transaction, fenced per partition by an epoch."""
+
+    def acquire(self, partition: Partition) -> Position:
+        """Take the partition: its epoch grows by one, and every older owner's commit is refused from now on."""
+        ...
+
+    def commit(self, alerts: Sequence[Alert], advances: Sequence[Advance]) -> None:
+        """All or nothing. Raises FencedError when any partition's epoch moved on."""
+        ...
+
+    def release(self, partition: Partition) -> None:
+        """Forget the partition here (a successor acquires it; nothing is written)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A published version. `path` is a safetensors file, `digest` its SHA-256."""
+
+    version: int
+    path: str
+    digest: str
+    parent: int | None
+    metrics: Mapping[str, float]
+    status: str
+
+
+class Registry(Protocol):
+    """Versioned weights."""
+
+    def serving(self) -> ModelRecord | None:
+        """The version that should serve now."""
+        ...
+
+    def get(self, version: int) -> ModelRecord:
+        """One version. Raises ModelError when it is unknown."""
+        ...
+
+    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
+        """Store weights as the next version and let it serve."""
+        ...
+
+    def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
+        """Append prequential per-task metrics."""
+        ...
+
+    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+        """Record a refused training batch with its offsets."""
+        ...
