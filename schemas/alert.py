@@ -63,5 +63,5 @@ class Alert:
     @property
     def id(self) -> str:
         """Deterministic identity: the same alert replayed has the same one."""
-        key = "/".join([self.monitor, self.entity, self.task, self.kind, self.started.isoformat()])
+        key = f"{self.monitor}/{self.entity}/{self.task}/{self.kind}/{self.started.isoformat()}"
         return str(uuid5(NAMESPACE_URL, f"bellwether:{key}"))

@@ -5,7 +5,7 @@ Shapes: N rows, S signals (order of `Layout`).
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Field = NDArray[Any]
+"""One array of per-entity state: each field has its own dtype, fixed by its template."""
 
 
 class Partition(NamedTuple):

@@ -21,6 +21,7 @@ class Predictions:
     Attributes:
         batch: the rows scored, with raw values.
         status: final `Status` of each row, [N].
+        refused: rows of which a signal was refused because the first value won, [N].
         slot: the entity's slot in the state store, [N].
         silent: rows replayed after a restart: their alerts are already in the ledger, [N].
         rows_seen: how many rows the entity had shown before this one, [N].
@@ -33,12 +34,12 @@ class Predictions:
         forecast: quantiles standing on this row, raw units, [N, S_t, H, Q].
         states: for each state task the class probabilities, [N, C].
         rules: score of each rule, NaN = its signals are missing, [N, R].
-        version: model version that made them, 0 = the network could not run.
-        rung: what made them: "model", or "rules" where the network could not run.
+        version: model version that made each row, 0 = the network could not run, [N].
     """
 
     batch: Batch
     status: NDArray[np.uint8]
+    refused: Bool
     slot: NDArray[np.int64]
     silent: Bool
     rows_seen: NDArray[np.int64]
@@ -51,5 +52,4 @@ class Predictions:
     forecast: Float64
     states: tuple[Float32, ...]
     rules: Float64
-    version: int
-    rung: str
+    version: NDArray[np.int64]

@@ -114,6 +114,10 @@ class Registry(Protocol):
         """One version. Raises ModelError when it is unknown."""
         ...
 
+    def load(self, record: ModelRecord) -> bytes:
+        """A version's weights. Raises ModelError when they do not match their digest."""
+        ...
+
     def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
         """Store weights as the next version and let it serve."""
         ...

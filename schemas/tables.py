@@ -45,6 +45,7 @@ class AlertRow(Table):
     __table_args__ = (
         UniqueConstraint("monitor", "entity", "task", "kind", "started_at", name="uq_alerts_natural_key"),
         Index("ix_alerts_event_time", "event_time"),
+        Index("ix_alerts_known_at", "known_at"),
         Index("ix_alerts_entity", "monitor", "entity"),
     )
 

@@ -1,0 +1,92 @@
+"""Puts the parts of one shard and of one trainer together: here alone is it decided which part goes where."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from infra.database import connect
+from infra.registry import SqlRegistry
+from ingest.cluster import cluster_of
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from schemas.observation import Field
+from schemas.protocols import Ledger, ModelRecord, Registry
+from scorer.ledger import SqlLedger
+from scorer.scorer import Scorer, state_template
+from scorer.serving import ServingModels
+from scorer.shard import Shard, SnapshotPolicy
+from scorer.stages.pipeline import AlertPipeline
+from scorer.store import Store
+from trainer.network import Network
+from trainer.weights import save_weights
+
+
+def utc_now() -> datetime:
+    """The clock of services; tests and backtests hand in their own."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardParts:
+    """A shard, and what the data-flow function needs beside it."""
+
+    shard: Shard
+    pipeline: AlertPipeline
+    store: Store
+
+
+def shard_parts(
+    layout: Layout, ledger: Ledger, registry: Registry, snapshots: SnapshotPolicy, look_seconds: float = 0.5
+) -> ShardParts:
+    """A shard over any ledger and registry; it looks for newer models every `look_seconds`."""
+    template: dict[str, Field] = state_template(layout)
+    store = Store(template)
+    serving = ServingModels(layout, registry, time.monotonic, look_seconds)
+    scorer = Scorer(layout, store, serving.network_of)
+    shard = Shard(scorer, store, ledger, serving, snapshots, time.monotonic)
+    return ShardParts(shard, AlertPipeline(layout, store), store)
+
+
+def snapshot_policy(monitor: Monitor) -> SnapshotPolicy:
+    """Where a service's snapshots go."""
+    directory = Path(monitor.database.directory).resolve() / "snapshots" / monitor.monitor
+    return SnapshotPolicy(directory, monitor.database.snapshot_every)
+
+
+def registry_of(monitor: Monitor, engine: Engine | None = None) -> SqlRegistry:
+    """The monitor's registry in its database."""
+    engine = engine or connect(monitor.database.url)
+    return SqlRegistry(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
+
+
+def first_version(layout: Layout, registry: Registry) -> ModelRecord:
+    """The serving version; a fresh network is published where there is none (its forecast is persistence)."""
+    serving = registry.serving()
+    if serving is not None:
+        return serving
+    return registry.publish(save_weights(Network(layout)), None, {})
+
+
+def ledger_of(monitor: Monitor, engine: Engine, name: str, owner: str) -> SqlLedger:
+    """The ledger of a monitor's shards (`name` its own) or of its trainer."""
+    cluster = cluster_of(monitor.kafka.bootstrap_servers)
+    return SqlLedger(
+        engine=engine,
+        monitor=name,
+        cluster=cluster.id,
+        owner=f"{owner}@{os.getpid()}",
+        clock=utc_now,
+        lease=monitor.database.lease,
+        topic_id=cluster.topic_id,
+        on_discard=_delete,
+    )
+
+
+def _delete(files: Sequence[str]) -> None:
+    for file in files:
+        Path(file).unlink(missing_ok=True)

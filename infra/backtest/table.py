@@ -1,0 +1,117 @@
+"""The scores file: one output row per input row, in input order.
+
+Shapes: N input rows, S_t target signals, H horizons, Q quantiles.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from schemas.alert import Alert, Change
+from schemas.layout import Layout
+from schemas.observation import Int64, Status
+from schemas.prediction import Predictions
+
+_PLAIN = re.compile(r"[^A-Za-z0-9_]")
+
+
+def signal_map(names: Sequence[str]) -> dict[str, str]:
+    """Signal -> its name in columns: other characters become ``_``; a clash gets a number."""
+    mapped: dict[str, str] = {}
+    taken: Counter[str] = Counter()
+    for name in names:
+        plain = _PLAIN.sub("_", name)
+        taken[plain] += 1
+        mapped[name] = plain if taken[plain] == 1 else f"{plain}_{taken[plain]}"
+    return mapped
+
+
+class ScoresTable:
+    """Collects predictions batch by batch; rows arrive in event-time order and leave in input order.
+
+    Args:
+        layout: the columns.
+        order: input row of each streamed position, [N]: a batch's offsets are positions.
+    """
+
+    def __init__(self, layout: Layout, order: Int64) -> None:
+        task, n_rows = layout.forecast, len(order)
+        self.layout = layout
+        self.entity = np.full(n_rows, "", dtype=object)
+        self.time_ms = np.zeros(n_rows, dtype=np.int64)
+        self.status = np.full(n_rows, Status.INVALID, dtype=np.uint8)
+        self.anomaly = np.zeros(n_rows)
+        self.alert = np.zeros(n_rows, dtype=np.bool_)
+        self.severity = np.full(n_rows, None, dtype=object)
+        self.values = np.full((n_rows, layout.n_targets), np.nan)
+        self.forecast = np.full((n_rows, layout.n_targets, len(task.horizons), len(task.quantiles)), np.nan)
+        self.states = [np.zeros((n_rows, len(each.classes)), dtype=np.float32) for each in layout.states]
+        self.order = order
+
+    def add(self, predictions: Predictions, alerts: Sequence[Alert]) -> None:
+        """Place one batch's rows."""
+        batch, targets = predictions.batch, self.layout.n_targets
+        rows = self.order[batch.offset]
+        ok = predictions.status == Status.OK
+        self.entity[rows] = batch.entity
+        self.time_ms[rows] = batch.time_ms
+        self.status[rows] = predictions.status
+        self.anomaly[rows] = np.where(ok, predictions.anomaly, 0.0)
+        self.values[rows] = np.where(ok[:, None], batch.values[:, :targets], np.nan)
+        self.forecast[rows] = predictions.forecast
+        for state, probability in zip(self.states, predictions.states, strict=True):
+            state[rows] = probability
+        for alert in alerts:
+            if alert.change in (Change.OPENED, Change.ESCALATED):
+                self._mark(alert)
+
+    def write(self, path: Path) -> None:
+        """Write Parquet."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.frame().to_parquet(path, index=False)
+
+    def frame(self) -> pd.DataFrame:
+        """The table as the contract names its columns."""
+        columns: dict[str, object] = {
+            "entity": self.entity,
+            "time": pd.to_datetime(self.time_ms, unit="ms", utc=True),
+            "status": np.array([status.name.lower() for status in Status], dtype=object)[self.status],
+            "anomaly": self.anomaly,
+            "alert": self.alert,
+            "severity": self.severity,
+        }
+        columns |= self._state_columns()
+        columns |= self._forecast_columns()
+        return pd.DataFrame(columns)
+
+    def _mark(self, alert: Alert) -> None:
+        row = self.order[alert.offset]
+        self.alert[row] = True
+        known = self.severity[row]
+        ranks = {"info": 1, "warning": 2, "critical": 3}
+        if known is None or alert.severity.rank > ranks[known]:
+            self.severity[row] = alert.severity.value
+
+    def _state_columns(self) -> dict[str, object]:
+        found: dict[str, object] = {"state": np.full(len(self.entity), None, dtype=object)}
+        for index, (task, probability) in enumerate(zip(self.layout.states, self.states, strict=True)):
+            if index == 0:
+                likely = np.array(task.classes, dtype=object)[probability.argmax(axis=1)]
+                found["state"] = np.where(probability.any(axis=1), likely, None)
+            for column, name in enumerate(task.classes):
+                found[f"state.{task.name}.{name}"] = probability[:, column]
+        return found
+
+    def _forecast_columns(self) -> dict[str, object]:
+        task = self.layout.forecast
+        names = signal_map(self.layout.names[: self.layout.n_targets])
+        return {
+            f"forecast.{plain}.h{horizon}.q{quantile:g}": self.forecast[:, signal, h, q]
+            for signal, plain in enumerate(names.values())
+            for h, horizon in enumerate(task.horizons)
+            for q, quantile in enumerate(task.quantiles)
+        }

@@ -1,0 +1,82 @@
+"""`bellwether backtest`: history through the very same streaming code, without Kafka."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+class Horizons(click.ParamType):
+    """``1,6``: rows ahead, ascending; 1 is always among them."""
+
+    name = "1,6"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...] | None:
+        """Parse, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            found = sorted({int(part) for part in str(value).split(",")})
+        except ValueError:
+            found = []
+        if not found or found[0] < 1 or found[-1] > 96:
+            self.fail(f"got {value!r}; expected row counts from 1 to 96, such as 1,6", param, ctx)
+        return tuple(found)
+
+
+@click.command()
+@click.argument("monitor", required=False)
+@click.option("--auto", is_flag=True, help="No MONITOR: every numeric column is a signal; forecast and anomaly.")
+@click.option(
+    "--input", "files", multiple=True, required=True, type=click.Path(path_type=Path), help="CSV (.gz) or Parquet; repeat for several."
+)
+@click.option("--scores", type=click.Path(path_type=Path, dir_okay=False), help="Parquet: one row per input row.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="JSON, or HTML by its suffix.")
+@click.option("--learn/--no-learn", default=True, show_default=True)
+@click.option("--labels", type=click.Choice(["none", "online"]), default="none", show_default=True)
+@click.option("--label-delay", default="0", show_default=True, help="Rows, or a duration such as 1h.")
+@click.option("--outcomes", type=click.Path(path_type=Path), help="CSV entity,task,label,revealed_at for event tasks.")
+@click.option("--model", default="fresh", show_default=True, help="fresh, a version of the database, or a file.")
+@click.option("--horizons", type=Horizons(), help="Rows ahead, instead of the monitor's.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--standardise-rows", type=click.IntRange(min=2), help="Rows of the metrics' scaler. Default: the first quarter.")
+@click.option("--score-from", type=click.IntRange(min=0), default=0, show_default=True, help="First row that metrics count.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report.")
+def backtest(
+    monitor: str | None,
+    files: tuple[Path, ...],
+    scores: Path | None,
+    report: Path | None,
+    labels: str,
+    label_delay: str,
+    outcomes: Path | None,
+    model: str,
+    horizons: tuple[int, ...] | None,
+    seed: int,
+    standardise_rows: int | None,
+    score_from: int,
+    *,
+    auto: bool,
+    learn: bool,
+    as_json: bool,
+) -> None:
+    """Stream FILES through MONITOR (or --auto): score before learning, write scores, metrics and baselines."""
+    if auto == (monitor is not None):
+        raise click.UsageError("expected either MONITOR or --auto")
+    from infra.backtest.html import page
+    from infra.backtest.options import Options
+    from infra.backtest.run import backtest as run_backtest
+    from infra.backtest.show import show
+
+    options = Options.of(
+        monitor, files, labels, label_delay, outcomes, model, horizons, seed, standardise_rows, score_from, learn=learn
+    )
+    done = run_backtest(options)
+    if scores is not None:
+        done.table.write(scores)
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(page(done.report) if report.suffix == ".html" else json.dumps(done.report, indent=1))
+    click.echo(json.dumps(done.report)) if as_json else show(done.report)

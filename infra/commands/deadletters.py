@@ -1,0 +1,65 @@
+"""`bellwether deadletters`: what was refused, why, and the way back."""
+
+import json
+
+import click
+
+_monitor = click.argument("monitor")
+_json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+
+
+@click.group()
+def deadletters() -> None:
+    """List or replay refused records."""
+
+
+@deadletters.command("list")
+@_monitor
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@_json
+def list_(monitor: str, limit: int, *, as_json: bool) -> None:
+    """Refused records and signals of MONITOR: where they came from and why, never what they held."""
+    from infra.settings import load_monitor
+    from ingest.replay import read_dead_letters
+
+    loaded = load_monitor(monitor)
+    stored = read_dead_letters(loaded.kafka.bootstrap_servers, loaded.topics.dlq, limit)
+    rows = [
+        {
+            "id": each.id,
+            "reason": each.letter.reason,
+            "signal": each.letter.signal,
+            "topic": each.letter.partition.topic,
+            "partition": each.letter.partition.number,
+            "offset": each.letter.offset,
+            "detail": each.letter.detail,
+        }
+        for each in stored
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        what = f" signal {row['signal']}" if row["signal"] else ""
+        where = f"{row['topic']}/{row['partition']}@{row['offset']}"
+        click.echo(f"{where}{what}: {row['reason']}: {row['detail']} ({row['id']})")
+    click.echo(f"{len(rows)} dead letters on {loaded.topics.dlq}")
+
+
+@deadletters.command()
+@_monitor
+@click.option("--reason", "reasons", multiple=True, help="Only these reasons (repeat for several).")
+@click.option("--id", "ids", multiple=True, help="Only these letters (repeat for several).")
+@_json
+def replay(monitor: str, reasons: tuple[str, ...], ids: tuple[str, ...], *, as_json: bool) -> None:
+    """Send refused records of MONITOR, unchanged, to the topic they came from."""
+    from infra.settings import load_monitor
+    from ingest.replay import replay_dead_letters
+
+    loaded = load_monitor(monitor)
+    done = replay_dead_letters(loaded.kafka.bootstrap_servers, loaded.topics.dlq, reasons=reasons, ids=ids)
+    if as_json:
+        click.echo(json.dumps({"matched": done.matched, "replayed": done.replayed, "truncated": done.truncated}))
+    else:
+        cut = f"; {done.truncated} had been cut and stay" if done.truncated else ""
+        click.echo(f"{done.replayed} records sent again{cut}")

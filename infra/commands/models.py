@@ -1,0 +1,62 @@
+"""`bellwether models`: the versions of a monitor's network."""
+
+import json
+
+import click
+
+
+@click.group()
+def models() -> None:
+    """List model versions."""
+
+
+@models.command("list")
+@click.option("--monitor", help="One monitor's only.")
+@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
+def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
+    """Every published version, newest first, with the metrics it was published on."""
+    rows = _select(database, monitor)
+    if as_json:
+        click.echo(json.dumps(rows))
+    elif not rows:
+        click.echo("no model versions")
+    else:
+        _print(rows)
+
+
+def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:
+    from sqlalchemy import select
+
+    from schemas.tables import ModelRow
+    from scorer.alerts import reading
+
+    columns = (ModelRow.monitor, ModelRow.version, ModelRow.parent, ModelRow.status, ModelRow.created_at)
+    query = select(*columns, ModelRow.metrics, ModelRow.digest, ModelRow.file)
+    if monitor is not None:
+        query = query.where(ModelRow.monitor == monitor)
+    with reading(database) as connection:
+        rows = connection.execute(query.order_by(ModelRow.monitor, ModelRow.version.desc())).mappings().all()
+    return [{**row, "created_at": row["created_at"].isoformat(timespec="milliseconds")} for row in rows]
+
+
+def _print(rows: list[dict[str, object]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from infra.commands.alerts import console
+
+    table = Table(*rows[0], header_style="bold")
+    for row in rows:
+        table.add_row(
+            *(Text(_cell(value)) for value in row.values()), style=None if row["status"] != "serving" else "bold"
+        )
+    console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {number:.4g}" for name, number in value.items())
+    return str(value)

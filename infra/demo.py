@@ -1,0 +1,153 @@
+"""The demo: a real broker, two monitors, real data, from an empty folder to alerts a person reads."""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from sqlalchemy import Engine
+
+from infra.database import connect
+from infra.deployment import Deployment, cpus_needed
+from infra.feeds.feed import Feed, feed_of
+from infra.settings import load_monitor
+from infra.stack.kafka import KafkaBroker
+from infra.stack.ray import start_ray, stop_ray
+from infra.summary import accounted, first_alert_after, print_summary
+from infra.watch import Watched, follow, interruptible
+from ingest.producer import create_topics, publish
+from schemas.errors import InputError
+from schemas.monitor import Monitor
+
+PARTITIONS = 4
+_MARK = "bellwether-demo"
+_RATES = {"health": 1500.0, "finance": 150.0}
+"""Messages a second: about two minutes of each, slow enough to watch."""
+
+
+@dataclass(slots=True)
+class FeedRun:
+    """One monitor's input on its way to Kafka."""
+
+    feed: Feed
+    monitor: Monitor
+    rate: float
+    sent: int = 0
+    done: bool = False
+    failure: Exception | None = None
+
+    def run(self, bootstrap: str, stopping: threading.Event) -> None:
+        """Send all messages: global ones first (they carry when they were known), observations at the rate."""
+        try:
+            topics = self.monitor.topics
+            for topic, rate in ((topics.globals, None), (topics.observations, self.rate)):
+                if topic is not None:
+                    publish(self._records(topic), bootstrap, topic, rate=rate, stopping=stopping)
+        except Exception as error:  # noqa: BLE001 - shown by the thread that watches
+            self.failure = error
+        finally:
+            self.done = True
+
+    def _records(self, topic: str) -> Iterator[tuple[bytes, bytes, int | None]]:
+        for message in self.feed.messages():
+            if message.topic == topic:
+                self.sent += topic == self.monitor.topics.observations
+                yield message.key, message.value, None
+
+
+def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_json: bool, verbose: bool) -> None:
+    """Run the demo in `directory`, which it empties first if an earlier demo made it."""
+    console = Console(stderr=as_json)
+    begun = datetime.now(UTC)
+    _prepare(directory)
+    with interruptible() as stopping, ThreadPoolExecutor(1) as pool:
+        broker = KafkaBroker(directory / "kafka", say=console.print)
+        try:
+            starting = pool.submit(broker.start)
+            runs = [_feed_run(name, directory) for name in names]
+            console.print(f"starting Kafka, Ray and {len(names)} monitors in {directory}")
+            start_ray("", cpus_needed([run.monitor for run in runs]))
+            bootstrap = starting.result()
+            ended = _watch(runs, bootstrap, console, stopping, seconds, verbose=verbose)
+        finally:
+            stop_ray()
+            broker.stop()
+    url = runs[0].monitor.database.url
+    if not as_json:
+        print_summary(console, url, directory)
+        return
+    totals = ended.totals() | {"first_alert_seconds": first_alert_after(url, begun), "database": url}
+    click.echo(json.dumps(totals))
+
+
+def _watch(
+    runs: Sequence[FeedRun],
+    bootstrap: str,
+    console: Console,
+    stopping: threading.Event,
+    seconds: float | None,
+    *,
+    verbose: bool,
+) -> Watched:
+    monitors = [_at(run.monitor, bootstrap) for run in runs]
+    for run, monitor in zip(runs, monitors, strict=True):
+        topics = {monitor.topics.observations: PARTITIONS, monitor.topics.dlq: 1}
+        create_topics(bootstrap, topics | ({monitor.topics.globals: 1} if monitor.topics.globals else {}))
+        run.monitor = monitor
+        console.print(f"{monitor.monitor}: {run.feed.title}")
+    deployments = [Deployment(monitor, verbose=verbose) for monitor in monitors]
+    threads = [threading.Thread(target=run.run, args=(bootstrap, stopping), daemon=True) for run in runs]
+    engine = connect(monitors[0].database.url)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    try:
+        for deployment in deployments:
+            deployment.start()
+        for thread in threads:
+            thread.start()
+        return follow(deployments, console, lambda: _over(runs, engine, stopping, deadline), lambda _: None)
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join(timeout=5)
+        for deployment in deployments:
+            deployment.stop()
+
+
+def _over(
+    runs: Sequence[FeedRun], engine: Engine, stopping: threading.Event, deadline: float | None
+) -> bool:
+    if stopping.is_set() or (deadline is not None and time.monotonic() >= deadline):
+        return True
+    for run in runs:
+        if run.failure is not None:
+            raise run.failure
+    return all(run.done and accounted(engine, run.monitor.monitor) >= run.sent for run in runs)
+
+
+def _feed_run(name: str, directory: Path) -> FeedRun:
+    monitor = load_monitor(name)
+    database = monitor.database.model_copy(
+        update={"url": f"sqlite:///{directory.resolve() / 'bellwether.db'}", "directory": str(directory.resolve())}
+    )
+    monitor = monitor.model_copy(update={"database": database})
+    return FeedRun(feed_of(name, monitor.topics), monitor, _RATES.get(name, 1000.0))
+
+
+def _at(monitor: Monitor, bootstrap: str) -> Monitor:
+    return monitor.model_copy(update={"kafka": monitor.kafka.model_copy(update={"bootstrap_servers": bootstrap})})
+
+
+def _prepare(directory: Path) -> None:
+    if directory.exists() and any(directory.iterdir()):
+        if not (directory / _MARK).exists():
+            raise InputError(f"{directory}: got a folder with other contents; expected an empty one or an earlier demo's")
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / _MARK).touch()

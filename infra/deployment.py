@@ -1,0 +1,114 @@
+"""A monitor's actors on Ray: started, watched, replaced when they die, stopped in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from infra.assembly import first_version, registry_of
+from infra.database import connect, migrate
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+
+_log = structlog.get_logger(__name__)
+_STOP_SECONDS = 10.0
+_ASK_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Member:
+    """One actor and the call that is its life."""
+
+    name: str
+    index: int
+    actor: Any
+    life: Any
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Deployment:
+    """One monitor's shards and trainer.
+
+    Attributes:
+        monitor: its configuration.
+        learn: is there a trainer?
+        verbose: do actors log what happens?
+    """
+
+    monitor: Monitor
+    learn: bool = True
+    verbose: bool = False
+    members: list[Member] = field(default_factory=list)
+    replaced: int = 0
+
+    def start(self) -> None:
+        """Bring the schema up, publish a first version where there is none, start the actors."""
+        engine = connect(self.monitor.database.url)
+        migrate(engine)
+        first_version(Layout(self.monitor), registry_of(self.monitor, engine))
+        engine.dispose()
+        names = [("shard", index) for index in range(self.monitor.ray.shards)] + [("trainer", 0)] * self.learn
+        self.members = [self._begin(name, index) for name, index in names]
+
+    def status(self) -> list[dict[str, Any]]:
+        """What each member says of itself; a silent one repeats its last words."""
+        import ray
+
+        asked = [(member, member.actor.status.remote()) for member in self.members]
+        ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=_ASK_SECONDS)
+        for member, answer in asked:
+            try:
+                member.last = {"name": member.name, **ray.get(answer, timeout=0)}
+            except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
+                member.last = {"name": member.name, **member.last}
+        return [member.last for member in self.members]
+
+    def heal(self) -> None:
+        """Replace members whose process died; an error of ours that ended one is raised."""
+        import ray
+
+        for place, member in enumerate(self.members):
+            ended, _ = ray.wait([member.life], timeout=0)
+            if not ended:
+                continue
+            try:
+                ray.get(member.life)
+            except ray.exceptions.RayActorError:
+                _log.warning("member died, replacing it", member=member.name, index=member.index)
+                self.replaced += 1
+                self.members[place] = self._begin(member.name, member.index)
+
+    def stop(self) -> None:
+        """Let every member finish the batch in hand; whoever does not is ended."""
+        import ray
+
+        for member in self.members:
+            member.actor.stop.remote()
+        lives = [member.life for member in self.members]
+        _, hanging = ray.wait(lives, num_returns=len(lives), timeout=_STOP_SECONDS) if lives else ([], [])
+        for member in self.members:
+            if member.life in hanging:
+                _log.warning("member did not stop in time", member=member.name)
+            ray.kill(member.actor)
+        self.members = []
+
+    def _begin(self, name: str, index: int) -> Member:
+        from infra.actors import ShardActor, TrainerActor
+
+        described = self.monitor.model_dump(mode="json")
+        settings = self.monitor.ray
+        if name == "shard":
+            shell = ShardActor.options(num_cpus=settings.cpus_per_shard)
+            actor = shell.remote(described, index, verbose=self.verbose)
+        else:
+            shell = TrainerActor.options(num_cpus=settings.cpus_per_trainer)
+            actor = shell.remote(described, verbose=self.verbose)
+        return Member(name, index, actor, actor.serve.remote())
+
+
+def cpus_needed(monitors: Sequence[Monitor]) -> int:
+    """Logical CPUs a local Ray must offer for these monitors' actors."""
+    needed = sum(m.ray.shards * m.ray.cpus_per_shard + m.ray.cpus_per_trainer for m in monitors)
+    return max(2, int(needed + 0.999))

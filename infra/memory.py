@@ -1,0 +1,80 @@
+"""Ledger and registry in memory: a backtest reads files from the start and needs neither restart nor fencing."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from schemas.alert import Alert
+from schemas.errors import ModelError
+from schemas.observation import Partition
+from schemas.protocols import Advance, ModelRecord, Position, Tally
+
+
+class MemoryLedger:
+    """Counts what was committed."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.alerts = 0
+
+    def acquire(self, partition: Partition) -> Position:  # noqa: ARG002
+        """Every partition starts at its beginning."""
+        return Position(epoch=1, committed=-2, snapshots=(), swaps=())
+
+    def commit(self, alerts: Sequence[Alert], advances: Sequence[Advance]) -> None:
+        """Add up."""
+        self.alerts += len(alerts)
+        for advance in advances:
+            self.tally = Tally(
+                self.tally.accepted + advance.tally.accepted,
+                self.tally.partly + advance.tally.partly,
+                self.tally.dead_lettered + advance.tally.dead_lettered,
+                self.tally.duplicate + advance.tally.duplicate,
+            )
+
+    def release(self, partition: Partition) -> None:
+        """Nothing is held."""
+
+
+class MemoryRegistry:
+    """Versions of one process's life, numbered from 1."""
+
+    def __init__(self) -> None:
+        self._records: list[ModelRecord] = []
+        self._weights: dict[int, bytes] = {}
+        self.metrics: list[tuple[int, int, int, Mapping[str, float]]] = []
+        self.quarantined: list[tuple[str, Mapping[Partition, tuple[int, int]]]] = []
+
+    @property
+    def newest(self) -> int:
+        """Number of the newest version."""
+        return len(self._records)
+
+    def serving(self) -> ModelRecord | None:
+        """The newest version."""
+        return self._records[-1] if self._records else None
+
+    def get(self, version: int) -> ModelRecord:
+        """One version."""
+        if not 1 <= version <= len(self._records):
+            raise ModelError(f"got model version {version}; expected 1 to {len(self._records)}")
+        return self._records[version - 1]
+
+    def load(self, record: ModelRecord) -> bytes:
+        """Its weights."""
+        return self._weights[record.version]
+
+    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
+        """The next version."""
+        version = len(self._records) + 1
+        record = ModelRecord(version, "", hashlib.sha256(weights).hexdigest(), parent, dict(metrics), "serving")
+        self._records.append(record)
+        self._weights[version] = weights
+        return record
+
+    def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
+        """Keep prequential metrics for the report."""
+        self.metrics.append((version, step, events, dict(metrics)))
+
+    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+        """Keep refused batches for the report."""
+        self.quarantined.append((reason, dict(ranges)))

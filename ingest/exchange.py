@@ -1,0 +1,134 @@
+"""What the poller thread and the reader hand each other: records, gained and lost partitions, seeks.
+
+Partitions are gained in generations: a seek asked for under an older one is void, so a partition that was lost and
+gained again while the reader was busy is never read twice from two places.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ingest.record import Record
+from schemas.observation import Partition
+
+Polled = dict[Partition, list[Record]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gained:
+    """Partitions that wait for the reader to say where they start."""
+
+    partitions: tuple[Partition, ...]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Partitions that have gone. `released` is set once the reader has let go of them."""
+
+    partitions: tuple[Partition, ...]
+    released: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Where the reader wants partitions of one generation to start."""
+
+    offsets: Mapping[Partition, int]
+    generation: int
+
+
+class Exchange:
+    """Thread-safe, bounded to `depth` polls.
+
+    Changes of ownership overtake records: a reader sees `Lost` before any record polled later, and the lost
+    partitions' queued records vanish at once.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._lock = threading.Lock()
+        self._filled, self._drained = threading.Condition(self._lock), threading.Condition(self._lock)
+        self._queue: deque[Polled] = deque()
+        self._changes: deque[Gained | Lost] = deque()
+        self._seeks: deque[Seek] = deque()
+        self._generation: dict[Partition, int] = {}
+        self._generations = 0
+        self._open: set[Partition] = set()
+        self._error: Exception | None = None
+
+    def gain(self, partitions: Sequence[Partition]) -> None:
+        """The group gave these partitions."""
+        with self._lock:
+            self._generations += 1
+            self._generation |= dict.fromkeys(partitions, self._generations)
+            self._changes.append(Gained(tuple(partitions), self._generations))
+            self._filled.notify_all()
+
+    def lose(self, partitions: Sequence[Partition]) -> Lost:
+        """The group took these partitions."""
+        lost = Lost(tuple(partitions))
+        with self._lock:
+            for partition in partitions:
+                self._generation.pop(partition, None)
+                self._open.discard(partition)
+            self._queue = deque(kept for polled in self._queue if (kept := self._still_open(polled)))
+            self._changes.append(lost)
+            self._filled.notify_all()
+            self._drained.notify_all()
+        return lost
+
+    def next_seek(self) -> dict[Partition, int] | None:
+        """The partitions, with their offsets, to read from now on; None when nothing was asked."""
+        with self._lock:
+            if not self._seeks:
+                return None
+            seek = self._seeks.popleft()
+            found = {p: o for p, o in seek.offsets.items() if self._generation.get(p) == seek.generation}
+            self._open |= found.keys()
+            return found
+
+    def put(self, polled: Polled) -> None:
+        """Queue records, but those of partitions lost since they were polled."""
+        with self._lock:
+            if kept := self._still_open(polled):
+                self._queue.append(kept)
+                self._filled.notify_all()
+
+    def _still_open(self, polled: Polled) -> Polled:
+        return {partition: records for partition, records in polled.items() if partition in self._open}
+
+    def has_room(self, timeout_seconds: float) -> bool:
+        """Wait for room at most that long."""
+        with self._lock:
+            return self._drained.wait_for(lambda: len(self._queue) < self._depth, timeout_seconds)
+
+    def fail(self, error: Exception) -> None:
+        """Let the reader raise this."""
+        with self._lock:
+            self._error = error
+            self._filled.notify_all()
+
+    def take(self, timeout_seconds: float) -> Polled | Gained | Lost | None:
+        """The next thing the reader must see, None after the timeout.
+
+        Raises:
+            Exception: what the poller failed with.
+        """
+        with self._lock:
+            self._filled.wait_for(lambda: bool(self._changes or self._queue or self._error), timeout_seconds)
+            if self._error:
+                raise self._error
+            if self._changes:
+                return self._changes.popleft()
+            if not self._queue:
+                return None
+            self._drained.notify_all()
+            return self._queue.popleft()
+
+    def seek(self, offsets: Mapping[Partition, int], generation: int) -> None:
+        """Ask for partitions to be read from these offsets (-2 = the beginning)."""
+        with self._lock:
+            self._seeks.append(Seek(offsets, generation))
+            self._drained.notify_all()

@@ -1,0 +1,115 @@
+"""Files as a source of batches: history through the same code that reads the stream.
+
+Shapes: N rows, S signals.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ingest.events import Events, read_events
+from ingest.judge import LONGEST_ENTITY
+from ingest.reasons import Reason
+from schemas.layout import Layout
+from schemas.observation import Batch, Bool, DeadLetter, Float64, GlobalRow, Int64, Partition, Status
+from schemas.protocols import Owner
+
+INPUT = Partition("input", 0)
+"""The one partition of a backtest. Its offsets are the rows' numbers in input order."""
+
+
+class FileSource:
+    """Implements `schemas.protocols.Source` over wide CSV and Parquet files.
+
+    Rows come by event time, stable by position, whatever the order of files. Every input row is answered: one
+    without a readable time, an entity or a sound value has status INVALID and no values. Cells outside their
+    signal's range, or no number, are masked. `Batch.offset` is the row's number in input order.
+
+    Args:
+        files: .csv, .csv.gz, .parquet, or folders of them.
+        layout: the monitor's columns; a file column of any scope counts for its row.
+        batch_rows: rows in a batch; batches are cut by number alone, never by what rows hold.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+
+    def __init__(self, files: Sequence[Path], layout: Layout, batch_rows: int = 2_000) -> None:
+        self.events = read_events(files, layout.monitor.entity, layout.monitor.time, set(layout.names))
+        self._layout, self._batch_rows = layout, batch_rows
+        self._values, self._faults = _checked(self.events, layout)
+        entity = np.array([0 < len(name) <= LONGEST_ENTITY and "\x00" not in name for name in self.events.entity], bool)
+        self._valid = self.events.timed & entity & ~np.isnan(self._values).all(axis=1)
+        self._values[~self._valid] = np.nan
+        self._entity_sound = entity
+        self.refused: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def batches(self, owner: Owner) -> Iterator[Batch | None]:
+        """Yield every row once, in batches of `batch_rows`, whatever offset the owner names."""
+        owner.adopt([INPUT])
+        order = self.events.order()
+        for start in range(0, len(order), self._batch_rows):
+            yield self._batch(order[start : start + self._batch_rows], start)
+
+    def _batch(self, rows: Int64, start: int) -> Batch:
+        valid = self._valid[rows]
+        return Batch(
+            entity=[self.events.entity[row] for row in rows.tolist()],
+            time_ms=self.events.time_ms[rows],
+            values=self._values[rows],
+            partition=np.zeros(len(rows), dtype=np.int64),
+            offset=rows,
+            status=np.where(valid, Status.OK, Status.INVALID).astype(np.uint8),
+            masked=valid & self._faults[rows].any(axis=1),
+            partitions=(INPUT,),
+            next_offsets=(start + len(rows),),
+            dead_letters=tuple(letter for row in rows.tolist() for letter in self._letters(row)),
+            label=None if self.events.label is None else self.events.label[rows],
+        )
+
+    def _letters(self, row: int) -> Iterator[DeadLetter]:
+        if not self._valid[row]:
+            yield DeadLetter(INPUT, row, self._reason(row), "expected a row with entity, time and a sound value")
+        else:
+            for column in np.flatnonzero(self._faults[row]).tolist():
+                low, high = self._layout.signals[column].range
+                detail = f"expected a number in [{low:g}, {high:g}]"
+                yield DeadLetter(INPUT, row, self._fault(row, column), detail, self._layout.names[column])
+
+    def _reason(self, row: int) -> Reason:
+        if not self.events.timed[row]:
+            return Reason.WRONG_CLOCK
+        if not self._entity_sound[row]:
+            return Reason.WRONG_ENTITY
+        faults = np.flatnonzero(self._faults[row]).tolist()
+        return self._fault(row, faults[0]) if faults else Reason.EMPTY
+
+    def _fault(self, row: int, column: int) -> Reason:
+        unreadable = self.events.unreadable.get(self._layout.names[column])
+        return Reason.WRONG_TYPE if unreadable is not None and unreadable[row] else Reason.IMPLAUSIBLE
+
+    def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
+        """Count them by reason: the rows themselves are in the user's files."""
+        self.refused.update(letter.reason for letter in letters)
+
+    def globals(self) -> Sequence[GlobalRow]:
+        """None: global columns stand in the rows themselves."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _checked(events: Events, layout: Layout) -> tuple[Float64, Bool]:
+    """Values with implausible ones masked, and where that was, [N, S] both."""
+    missing = np.full(len(events), np.nan)
+    values = np.column_stack([events.columns.get(name, missing) for name in layout.names])
+    unreadable = np.column_stack([events.unreadable.get(name, np.zeros(len(events), bool)) for name in layout.names])
+    low, high = np.array([signal.range for signal in layout.signals]).T
+    faults = unreadable | (~np.isnan(values) & ~((values >= low) & (values <= high)))
+    return np.where(faults, np.nan, values), faults

@@ -1,0 +1,32 @@
+"""A record as a broker hands it over."""
+
+from typing import NamedTuple, Protocol
+
+
+class Record(Protocol):
+    """What decoding reads of a record. kafka-python's ConsumerRecord fits as it is; `timestamp` is epoch ms."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The record's key."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The record's value; None is a tombstone."""
+
+    @property
+    def offset(self) -> int:
+        """Position in its partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """Epoch milliseconds, -1 where unknown."""
+
+
+class PlainRecord(NamedTuple):
+    """A record that came from no broker."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int
+    timestamp: int = -1

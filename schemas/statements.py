@@ -1,0 +1,174 @@
+"""The ledger's SQL, written once for SQLite and PostgreSQL, and the rows that go with it.
+
+A transition *joins* its alert's row: severity and score only rise, time only moves on. Writing any transition again,
+or an older one late, therefore changes nothing.
+"""
+
+import math
+from datetime import datetime
+from functools import cache
+from typing import cast
+from uuid import UUID, uuid5
+
+from sqlalchemy import Insert, Select, bindparam, case, or_, select, tuple_, update
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.elements import ColumnElement
+
+from schemas.alert import Alert, Change, Phase
+from schemas.components import Severity
+from schemas.protocols import Tally
+from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table
+
+Row = dict[str, object]
+
+
+def _table(model: type[Table]) -> SqlTable:
+    return cast("SqlTable", model.__table__)
+
+
+ALERTS, EVENTS = _table(AlertRow), _table(AlertEventRow)
+PARTITIONS, SNAPSHOTS, SWAPS = _table(PartitionRow), _table(SnapshotRow), _table(SwapRow)
+KEY = ("monitor", "cluster", "topic", "topic_id", "partition")
+"""What names a partition's row."""
+TALLIES = ("accepted", "partly", "dead_lettered", "duplicate")
+
+LOCK = (
+    select(PARTITIONS)
+    .where(
+        PARTITIONS.c.monitor == bindparam("monitor"),
+        PARTITIONS.c.cluster == bindparam("cluster"),
+        tuple_(PARTITIONS.c.topic, PARTITIONS.c.topic_id, PARTITIONS.c.partition).in_(
+            bindparam("wanted", expanding=True)
+        ),
+    )
+    .order_by(PARTITIONS.c.topic, PARTITIONS.c.partition)
+    .with_for_update()
+)
+"""Rows of the `wanted` (topic, topic id, number), locked in one order for all owners: no deadlock."""
+
+ADVANCE = (
+    update(PARTITIONS)
+    .where(*(PARTITIONS.c[name] == bindparam(f"b_{name}") for name in KEY))
+    .values(
+        {name: PARTITIONS.c[name] + bindparam(f"b_{name}") for name in TALLIES}
+        | {name: bindparam(f"b_{name}") for name in ("offset", "model_version", "lease_until", "updated_at")}
+    )
+)
+
+
+def matching(table: SqlTable, key: Row) -> list[ColumnElement[bool]]:
+    """Conditions that pick one partition's rows."""
+    return [table.c[name] == value for name, value in key.items()]
+
+
+def snapshots_of(key: Row) -> Select[*tuple[object, ...]]:
+    """A partition's snapshots, newest first."""
+    return select(SNAPSHOTS).where(*matching(SNAPSHOTS, key)).order_by(SNAPSHOTS.c.offset.desc(), SNAPSHOTS.c.id.desc())
+
+
+def swaps_of(key: Row) -> Select[*tuple[object, ...]]:
+    """A partition's model swaps, ascending."""
+    return select(SWAPS).where(*matching(SWAPS, key)).order_by(SWAPS.c.offset)
+
+
+@cache
+def take_partition(dialect: str) -> ReturningInsert[int, int]:
+    """Insert the partition's row, or take it over with the next epoch; returns epoch and offset."""
+    statement = _insert(dialect, PARTITIONS)
+    taken = {name: statement.excluded[name] for name in ("owner", "lease_until", "updated_at")}
+    return statement.on_conflict_do_update(
+        index_elements=list(KEY), set_={"epoch": PARTITIONS.c.epoch + 1, **taken}
+    ).returning(PARTITIONS.c.epoch, PARTITIONS.c.offset)
+
+
+@cache
+def record_swap(dialect: str) -> Insert:
+    """Insert a model swap; a second one at the same offset replaces it, for the first served no record."""
+    statement = _insert(dialect, SWAPS)
+    replaced = {name: statement.excluded[name] for name in ("version", "recorded_at")}
+    return statement.on_conflict_do_update(index_elements=[*KEY, "offset"], set_=replaced)
+
+
+@cache
+def join_alert(dialect: str) -> Insert:
+    """Insert an alert, or join a later transition into it."""
+    statement = _insert(dialect, ALERTS)
+    new, old = statement.excluded, ALERTS.c
+    later, worse = new.event_time >= old.event_time, new.score > old.score
+    taken = dict.fromkeys(("phase", "peak_at", "ended_at", "event_time"), later)
+    taken |= dict.fromkeys(("score", "probability", "summary", "reasons", "model_version", "rung"), worse)
+    values = {name: case((condition, new[name]), else_=old[name]) for name, condition in taken.items()}
+    values["severity"] = case((_rank(new.severity) > _rank(old.severity), new.severity), else_=old.severity)
+    changes = or_(later, worse, _rank(new.severity) > _rank(old.severity))
+    return statement.on_conflict_do_update(index_elements=["id"], set_=values, where=changes)
+
+
+@cache
+def add_event(dialect: str) -> Insert:
+    """Insert a transition unless it is there."""
+    return _insert(dialect, EVENTS).on_conflict_do_nothing(index_elements=["id"])
+
+
+def alert_row(name: str, alert: Alert, now: datetime) -> Row:
+    """The row of alert `name` as this transition knows it."""
+    resolved = alert.change is Change.RESOLVED
+    return {
+        "id": name,
+        "monitor": alert.monitor,
+        "entity": alert.entity,
+        "task": alert.task,
+        "kind": alert.kind,
+        "severity": alert.severity.value,
+        "phase": (Phase.RESOLVED if resolved else Phase.FIRING).value,
+        "started_at": alert.started,
+        "peak_at": alert.peak_time,
+        "ended_at": alert.event_time if resolved else None,
+        "event_time": alert.event_time,
+        "known_at": now,
+        "score": alert.score,
+        "probability": alert.probability,
+        "summary": alert.summary[:1000],
+        "reasons": [_reason(r.signal, r.observed, r.expected, r.evidence) for r in alert.reasons],
+        "model_version": alert.model_version,
+        "rung": alert.rung,
+        "topic": alert.partition.topic,
+        "partition": alert.partition.number,
+        "offset": alert.offset,
+    }
+
+
+def event_row(name: str, alert: Alert, now: datetime) -> Row:
+    """The row of one transition of alert `name`, with an id that a replay makes again."""
+    return {
+        "id": str(uuid5(UUID(name), f"{alert.change}/{alert.partition}/{alert.offset}")),
+        "alert_id": name,
+        "change": alert.change.value,
+        "event_time": alert.event_time,
+        "recorded_at": now,
+        "severity": alert.severity.value,
+        "score": alert.score,
+        "model_version": alert.model_version,
+        "partition": alert.partition.number,
+        "offset": alert.offset,
+    }
+
+
+def tally_values(tally: Tally) -> dict[str, int]:
+    """A tally by column."""
+    return {name: getattr(tally, name) for name in TALLIES}
+
+
+def _reason(signal: str, *numbers: float | None) -> Row:
+    """JSON has no NaN and no infinity: PostgreSQL refuses them."""
+    finite = [number if number is not None and math.isfinite(number) else None for number in numbers]
+    return {"signal": signal, **dict(zip(("observed", "expected", "evidence"), finite, strict=True))}
+
+
+def _rank(column: ColumnElement[str]) -> ColumnElement[int]:
+    return case({severity.value: severity.rank for severity in Severity}, value=column, else_=0)
+
+
+def _insert(dialect: str, table: SqlTable) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

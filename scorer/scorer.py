@@ -1,0 +1,170 @@
+"""The scorer: admit -> statistics and network -> detector -> rules, for one batch, with per-entity state.
+
+Shapes: N rows of the batch, n admitted rows, E entities, S signals, S_t target signals, H horizons, Q quantiles.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from schemas.layout import Layout
+from schemas.observation import Batch, Bool, Field, GlobalRow, Int64, Status
+from schemas.prediction import Predictions
+from scorer.admission import Admission, Admitted
+from scorer.detector import Detector
+from scorer.globals import GlobalTable
+from scorer.served import Server
+from scorer.store import Store
+from scorer.waves import waves_of
+from trainer.network import Network
+from trainer.rows import pack
+from trainer.rules import Rules
+
+NetworkOf = Callable[[int], Network | None]
+"""Version -> network in evaluation mode; None where it cannot run: the rules rung."""
+_DECIMALS = 4
+"""Alert decisions look at scores rounded to this: the last bits of a float must not decide."""
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Output columns under construction, [N, ...]."""
+
+    score: Field
+    surprise: Field
+    anomaly: Field
+    evidence: Field
+    anomaly_head: Field
+    expected: Field
+    forecast: Field
+    states: list[Field]
+    rules: Field
+
+
+class Scorer:
+    """Scores batches; owns no partition and commits nothing.
+
+    Args:
+        layout: order of signals and tasks.
+        store: where state lives (its template must be `template(layout)`).
+        network_of: gives the network of a version.
+    """
+
+    def __init__(self, layout: Layout, store: Store, network_of: NetworkOf) -> None:
+        self._layout = layout
+        self._store = store
+        self._network_of = network_of
+        self._table = GlobalTable(layout)
+        self._admission = Admission(len(layout.signals), layout.monitor.conflicts)
+        self._server = Server(layout)
+        self._detector = Detector(layout)
+        self._rules = Rules(layout)
+        self._fields = {
+            part: [name for name in template if name.startswith(part)]
+            for template in [state_template(layout)]
+            for part in ("admission.", "network.", "detector.")
+        }
+
+    def note(self, rows: Sequence[GlobalRow]) -> None:
+        """Global observations that became known."""
+        self._table.add(rows)
+
+    def score(self, batch: Batch, silent: Bool, versions: Int64) -> Predictions:
+        """Score a batch. `silent` and `versions` come from the partitions' timelines, [N]."""
+        slot = self._slots(batch)
+        admitted = self._admit(batch, slot)
+        values = self._table.join(batch.time_ms, admitted.values)
+        columns = self._blank(len(batch))
+        accepted = admitted.status == Status.OK
+        for version in np.unique(versions[accepted]):
+            rows = np.flatnonzero(accepted & (versions == version))
+            self._score_rows(rows, slot[rows], batch.time_ms[rows], values[rows], int(version), columns)
+        return Predictions(
+            batch=batch,
+            status=admitted.status,
+            refused=admitted.refused,
+            slot=slot,
+            silent=silent,
+            rows_seen=admitted.rows_seen,
+            score=columns.score,
+            surprise=np.round(columns.surprise, _DECIMALS),
+            anomaly=columns.anomaly,
+            evidence=columns.evidence,
+            anomaly_head=columns.anomaly_head,
+            expected=columns.expected,
+            forecast=columns.forecast,
+            states=tuple(columns.states),
+            rules=np.round(columns.rules, _DECIMALS),
+            version=versions,
+        )
+
+    def _slots(self, batch: Batch) -> Int64:
+        slot = np.empty(len(batch), dtype=np.int64)
+        for index, partition in enumerate(batch.partitions):
+            rows = np.flatnonzero(batch.partition == index)
+            slot[rows] = self._store.slots(partition, [batch.entity[row] for row in rows])
+        return slot
+
+    def _admit(self, batch: Batch, slot: Int64) -> Admitted:
+        entities, entity = np.unique(slot, return_inverse=True)
+        state = self._store.gather(self._fields["admission."], entities)
+        admitted = self._admission.admit(waves_of(entity), entity, batch.time_ms, batch.values, batch.status, state)
+        self._store.scatter(entities, state)
+        return admitted
+
+    def _score_rows(
+        self, rows: Int64, slot: Int64, time_ms: Int64, values: Field, version: int, columns: _Columns
+    ) -> None:
+        entities, entity = np.unique(slot, return_inverse=True)
+        packed, order, entity_order = pack(entity, values, time_ms, self._layout)
+        slots = entities[entity_order]
+        served = self._server.serve(self._network_of(version), packed, self._gather("network.", slots))
+        detection, detector_state = self._detector.scan(served, self._gather("detector.", slots))
+        self._scatter("network.", slots[: len(entities)], served.state)
+        self._scatter("detector.", slots[: len(entities)], detector_state)
+        columns.score[rows] = detection.score[order]
+        columns.surprise[rows] = detection.surprise[order]
+        columns.anomaly[rows] = detection.anomaly[order]
+        columns.evidence[rows] = detection.evidence[order]
+        columns.anomaly_head[rows] = served.anomaly_head[order]
+        columns.expected[rows] = served.expected[order]
+        columns.forecast[rows] = served.forecast[order]
+        for column, state_probability in zip(columns.states, served.states, strict=True):
+            column[rows] = state_probability[order]
+        columns.rules[rows] = self._rules.score(values, served.known_of(order))
+
+    def _gather(self, part: str, slots: Int64) -> dict[str, Field]:
+        gathered = self._store.gather(self._fields[part], slots)
+        return {name.removeprefix(part): value for name, value in gathered.items()}
+
+    def _scatter(self, part: str, slots: Int64, state: dict[str, Field]) -> None:
+        self._store.scatter(slots, {f"{part}{name}": value[: len(slots)] for name, value in state.items()})
+
+    def _blank(self, n: int) -> _Columns:
+        layout = self._layout
+        task = layout.forecast
+        shape = (n, layout.n_targets, len(task.horizons), len(task.quantiles))
+        return _Columns(
+            score=np.zeros(n),
+            surprise=np.zeros(n),
+            anomaly=np.zeros(n),
+            evidence=np.zeros((n, layout.n_targets), dtype=np.float32),
+            anomaly_head=np.zeros(n, dtype=np.float32),
+            expected=np.full((n, layout.n_targets), np.nan),
+            forecast=np.full(shape, np.nan),
+            states=[np.zeros((n, len(task.classes)), dtype=np.float32) for task in layout.states],
+            rules=np.full((n, len(layout.monitor.rules)), np.nan),
+        )
+
+
+def state_template(layout: Layout) -> dict[str, Field]:
+    """State of an entity never seen, every part of it: ``<part>.<field>`` -> [1, ...]."""
+    network = {name: value.numpy() for name, value in Network(layout).initial(1).items()}
+    return {
+        **Admission(len(layout.signals), layout.monitor.conflicts).initial(),
+        **{f"network.{name}": value for name, value in network.items()},
+        **{f"detector.{name}": value for name, value in Detector(layout).initial(1).items()},
+        **initial_memory(len(kinds_of(layout))),
+    }

@@ -1,0 +1,97 @@
+"""One pass of the network over packed rows, in numpy and raw units; without a network, persistence and statistics.
+
+N packed rows, E packed entities, S signals, S_t targets, H horizons, Q quantiles, C classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from schemas.layout import Layout
+from schemas.observation import Field, Float64
+from schemas.prediction import Float32
+from trainer.network import Network
+from trainer.rows import Rows, to_raw
+from trainer.statistics import Observed, Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What serving knows of each packed row.
+
+    Attributes:
+        rows: the rows.
+        observed: their statistics (model scale).
+        anomaly_head: the network's opinion in [0, 1]; 0 without a network, [N].
+        expected: what had been forecast for the row, raw units, NaN none, [N, S_t].
+        residual: standardised forecast error of the row, NaN none, [N, S_t].
+        forecast: raw units, NaN for a signal never seen, [N, S_t, H, Q].
+        states: class probabilities per state task; 0 without a network, [N, C].
+        state: the network's state after each entity's last row.
+    """
+
+    rows: Rows
+    observed: Observed
+    anomaly_head: Float32
+    expected: Float64
+    residual: Float64
+    forecast: Float64
+    states: tuple[Float32, ...]
+    state: dict[str, Field]
+
+
+class Server:
+    """Runs whichever network it is handed.
+
+    Args:
+        layout: order of signals and tasks.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._statistics = Statistics(layout)
+
+    @torch.inference_mode()
+    def serve(self, network: Network | None, rows: Rows, state: dict[str, Field]) -> Served:
+        """One pass. `state` is that of the packed entities, [E, ...]."""
+        tensors = {name: torch.from_numpy(value) for name, value in state.items()}
+        if network is None:
+            return self._persist(rows, tensors)
+        outputs, after = network(rows, tensors)
+        return Served(
+            rows=rows,
+            observed=outputs.observed,
+            anomaly_head=torch.sigmoid(outputs.anomaly_N).numpy(),
+            expected=self._raw(outputs.expected_NS),
+            residual=outputs.residual_NS.numpy(),
+            forecast=self._raw(outputs.forecast_NSHQ),
+            states=tuple(torch.softmax(logits, -1).numpy() for logits in outputs.states),
+            state={name: value.numpy() for name, value in after.items()},
+        )
+
+    def _persist(self, rows: Rows, state: dict[str, torch.Tensor]) -> Served:
+        layout, task = self._layout, self._layout.forecast
+        observed = self._statistics.observe(state["statistics"], rows)
+        n, targets = len(rows.time_N), layout.n_targets
+        last_NS = observed.last_NS[:, :targets]
+        expected_NS = rows.before(last_NS, state["expected"])
+        flat = last_NS[..., None, None].expand(n, targets, len(task.horizons), len(task.quantiles))
+        after = {
+            "statistics": observed.statistics_ESF,
+            "expected": rows.final(last_NS, state["expected"]),
+            "spread": rows.final(observed.scale_NS[:, :targets], state["spread"]),
+        }
+        return Served(
+            rows=rows,
+            observed=observed,
+            anomaly_head=np.zeros(n, dtype=np.float32),
+            expected=self._raw(expected_NS),
+            residual=np.full((n, targets), np.nan),
+            forecast=self._raw(flat),
+            states=tuple(np.zeros((n, len(each.classes)), dtype=np.float32) for each in layout.states),
+            state={name: value.numpy() for name, value in after.items()},
+        )
+
+    def _raw(self, model_scale: torch.Tensor) -> Float64:
+        return to_raw(model_scale.numpy(), self._layout, self._layout.n_targets)

@@ -1,0 +1,214 @@
+"""A shard: the partitions one scorer owns, from taking them over to letting them go.
+
+Recovery: the newest sound snapshot at offset S, silent replay from S to the committed offset C, then live.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import structlog
+
+from schemas.alert import Alert
+from schemas.errors import FencedError, SnapshotError
+from schemas.observation import Batch, DeadLetter, GlobalRow, Partition, Status
+from schemas.prediction import Predictions
+from schemas.reasons import Reason
+from schemas.protocols import Advance, Ledger, Position, Tally
+from scorer.scorer import Scorer
+from scorer.store import Store
+from scorer.timeline import Timeline, Timelines
+
+BEGINNING = -2
+"""Kafka's own number for the start of a partition's log."""
+_log = structlog.get_logger(__name__)
+
+
+class Serving(Protocol):
+    """Which model version scores live rows."""
+
+    def version(self) -> int:
+        """The version; 0 = none can run. Constant between two calls of `refresh`."""
+        ...
+
+    def refresh(self) -> None:
+        """Look for a newer version, now and then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPolicy:
+    """Where and how often state is written. `directory` None: never."""
+
+    directory: Path | None
+    every: timedelta
+
+
+class Shard:
+    """Owns partitions (an `Owner` to the source), scores their batches and advances them in the ledger.
+
+    Args:
+        scorer: scores; `store` is the state it writes.
+        ledger: the truth about offsets.
+        serving: the version for live rows.
+        monotonic: a clock in seconds, for snapshots only.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        store: Store,
+        ledger: Ledger,
+        serving: Serving,
+        snapshots: SnapshotPolicy,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._scorer = scorer
+        self._store = store
+        self._ledger = ledger
+        self._serving = serving
+        self._snapshots = snapshots
+        self._monotonic = monotonic
+        self._timelines = Timelines()
+        self._snapshot_due: dict[Partition, float] = {}
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """Partitions owned now."""
+        return tuple(self._timelines.of)
+
+    def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Take partitions over; the offset each must be read from (at or before the committed one)."""
+        return {partition: self._adopt(partition) for partition in partitions}
+
+    def release(self, partitions: Sequence[Partition]) -> None:
+        """Forget partitions and their state; nothing is written: the next owner reads the ledger."""
+        for partition in partitions:
+            self._timelines.of.pop(partition, None)
+            self._snapshot_due.pop(partition, None)
+            self._store.drop(partition)
+            self._ledger.release(partition)
+
+    def note(self, rows: Sequence[GlobalRow]) -> None:
+        """Take note of what became known of the world."""
+        if rows:
+            self._scorer.note(rows)
+
+    def score(self, batch: Batch) -> Predictions:
+        """Score a batch of owned partitions. Rows before the committed offset are silent."""
+        versions = self._timelines.versions(batch, self._serving.version())
+        return self._scorer.score(batch, self._timelines.silent(batch), versions)
+
+    def owns(self, batch: Batch) -> bool:
+        """Are all partitions of the batch still owned? (A fenced one may have rows in flight.)"""
+        return self._timelines.owned(batch)
+
+    def refused(self, predictions: Predictions) -> list[DeadLetter]:
+        """What must be put aside before the offsets move, once: replayed rows put theirs aside before."""
+        batch = predictions.batch
+        starts = {partition: self._timelines.of[partition].next_offset for partition in batch.partitions}
+        found = [letter for letter in batch.dead_letters if letter.offset >= starts[letter.partition]]
+        for row in np.flatnonzero((predictions.status == Status.LATE) & ~predictions.silent):
+            found.append(_letter(batch, int(row), Reason.LATE, "older than the entity's newest row"))
+        for row in np.flatnonzero(predictions.refused & ~predictions.silent):
+            found.append(_letter(batch, int(row), Reason.CONFLICT, "another value for this time came first"))
+        return found
+
+    def follow(self) -> None:
+        """Between batches: take up a newer model version if there is one."""
+        self._serving.refresh()
+
+    def commit(self, alerts: Sequence[Alert], predictions: Predictions) -> None:
+        """Alerts, offsets and model version in one transaction; a partition lost to another owner is let go."""
+        advances = self._advances(predictions)
+        try:
+            self._ledger.commit(alerts, advances)
+            self._moved(advances)
+        except FencedError:
+            self._commit_apart(alerts, advances)
+
+    def _commit_apart(self, alerts: Sequence[Alert], advances: Sequence[Advance]) -> None:
+        for advance in advances:
+            try:
+                self._ledger.commit([alert for alert in alerts if alert.partition == advance.partition], [advance])
+                self._moved([advance])
+            except FencedError:
+                _log.warning("partition lost to another owner", partition=str(advance.partition))
+                self.release([advance.partition])
+
+    def _adopt(self, partition: Partition) -> int:
+        position = self._ledger.acquire(partition)
+        start = self._restore(partition, position)
+        self._timelines.of[partition] = Timeline.resume(position)
+        self._snapshot_due[partition] = self._monotonic() + self._snapshots.every.total_seconds()
+        _log.info("partition adopted", partition=str(partition), start=start, committed=position.committed)
+        return start
+
+    def _restore(self, partition: Partition, position: Position) -> int:
+        for file, offset in position.snapshots:
+            try:
+                self._store.restore(partition, Path(file))
+            except SnapshotError as error:
+                _log.warning("snapshot unfit, trying the one before", partition=str(partition), why=str(error))
+            else:
+                return offset
+        self._store.drop(partition)
+        return BEGINNING
+
+    def _advances(self, predictions: Predictions) -> list[Advance]:
+        batch = predictions.batch
+        version = self._serving.version()
+        found = []
+        for index, (partition, next_offset) in enumerate(zip(batch.partitions, batch.next_offsets, strict=True)):
+            timeline = self._timelines.of[partition]
+            if next_offset > timeline.next_offset:
+                tally = _tally(predictions, index, partition, timeline.next_offset)
+                snapshot = self._snapshot(partition, next_offset)
+                found.append(Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot))
+        return found
+
+    def _snapshot(self, partition: Partition, offset: int) -> tuple[str, int] | None:
+        if self._snapshots.directory is None or self._monotonic() < self._snapshot_due[partition]:
+            return None
+        self._snapshot_due[partition] = self._monotonic() + self._snapshots.every.total_seconds()
+        return str(self._store.snapshot(partition, self._snapshots.directory, offset)), offset
+
+    def _moved(self, advances: Sequence[Advance]) -> None:
+        for advance in advances:
+            timeline = self._timelines.of[advance.partition]
+            timeline.next_offset = advance.next_offset
+
+
+def _letter(batch: Batch, row: int, reason: Reason, detail: str) -> DeadLetter:
+    return DeadLetter(
+        partition=batch.partitions[int(batch.partition[row])],
+        offset=int(batch.offset[row]),
+        reason=reason,
+        detail=detail,
+        key=batch.entity[row].encode(),
+        value=batch.raw[row] if batch.raw else None,
+        timestamp_ms=int(batch.time_ms[row]),
+    )
+
+
+def _tally(predictions: Predictions, index: int, partition: Partition, start: int) -> Tally:
+    batch = predictions.batch
+    counted = (batch.partition == index) & (batch.offset >= start)
+    status = predictions.status[counted]
+    ok = status == Status.OK
+    nothing_left = (status == Status.DUPLICATE) & predictions.refused[counted]
+    partly = int((ok & (batch.masked | predictions.refused)[counted]).sum())
+    whole = {
+        letter.offset
+        for letter in batch.dead_letters
+        if letter.partition == partition and not letter.signal and letter.offset >= start
+    }
+    return Tally(
+        accepted=int(ok.sum()) - partly,
+        partly=partly,
+        dead_lettered=len(whole) + int(((status == Status.LATE) | nothing_left).sum()),
+        duplicate=int((status == Status.DUPLICATE).sum()) - int(nothing_left.sum()),
+    )

@@ -1,0 +1,82 @@
+"""One finding: a row's strength for one kind of alert, beside what is remembered of that entity and kind."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from schemas.alert import Change
+from schemas.observation import Field
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What can raise an alert: `task` asks, `kind` names what is found. `rule` is its column in the rule scores."""
+
+    task: str
+    kind: str
+    rule: int | None
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one entity remembers of one kind. Rows are counted per entity; ranks are `Severity.rank`, 0 = none."""
+
+    open_rank: int
+    above: int
+    above_row: int
+    below: int
+    quiet_until: int
+    peak: float
+    started_ms: int
+    peak_ms: int
+
+    @property
+    def is_open(self) -> bool:
+        """Is an alert firing?"""
+        return self.open_rank > 0
+
+
+MEMORY_FIELDS: dict[str, type[np.generic]] = {
+    "open_rank": np.int8,
+    "above": np.int16,
+    "above_row": np.int64,
+    "below": np.int16,
+    "quiet_until": np.int64,
+    "peak": np.float32,
+    "started_ms": np.int64,
+    "peak_ms": np.int64,
+}
+
+
+def initial_memory(n_kinds: int) -> dict[str, Field]:
+    """State of an entity never seen: field ``alert.<name>``, [1, n_kinds]."""
+    return {f"alert.{name}": np.zeros((1, n_kinds), dtype=dtype) for name, dtype in MEMORY_FIELDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A row under judgement. `row_number` counts the entity's rows, `rank` is 0 where nothing was reached."""
+
+    row_number: int
+    time_ms: int
+    rank: int
+    strength: float
+    is_rule: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a stage decided, and why. `change` None: nothing is written. `rank` is the alert's severity then."""
+
+    change: Change | None
+    reason: str
+    rank: int = 0
+
+
+class Stage(Protocol):
+    """Decides, or passes the finding on by returning None. May change the memory."""
+
+    def __call__(self, finding: Finding, memory: Memory) -> Decision | None:
+        """Judge one finding."""
+        ...

@@ -1,0 +1,178 @@
+"""Online extreme-value tail: how improbable is a non-negative statistic, given all that it was before?
+
+A log-normal body with a Pareto tail (Hill, 1975) above a tracked 0.98 quantile; peaks over a threshold as in
+Siffer et al. (2017, section 4), but each parameter is one number, updated in O(1). High = anomalous.
+
+A tail describes any number of statistics at once: all arrays share one shape, or broadcast to it. Everything is
+element-wise, so an entity's tail does not depend on which others are updated beside it.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+
+from schemas.observation import Bool, Field
+from schemas.prediction import Float32
+
+_MEMORY = 4000.0
+"""Values that the body remembers. Below it, plain means: early estimates are unbiased."""
+_SHARE = 0.02
+"""Share of values in the Pareto tail."""
+_EXCESS_MEMORY = _MEMORY * _SHARE
+_PRIOR_EXCESS, _PRIOR_EXCEEDED = 0.2, 10.0
+_PRIOR_VARIANCE, _PRIOR_COUNT = 1.0, 10.0
+"""log|x| of a normal x has variance 1.23, log x of an exponential one 1.64."""
+_SMALLEST_VARIANCE, _SMALLEST_EXCESS = 1e-2, 2e-2
+_NORMAL_QUANTILE = 2.0537489
+_QUANTILE_GAIN, _LARGEST_STEP = 20.0, 0.2
+"""1 / density of a normal at its 0.98 quantile: the best Robbins-Monro gain; the first steps are held short."""
+_LOWEST_QUANTILE, _HIGHEST_QUANTILE = 0.5, 6.0
+_CLIP = 6.0
+"""Deviations, in standard ones, that the body learns from at most: one absurd value must not blind it."""
+_EARLY_CLIP = 100.0
+"""More for the first few values: they say where the body is."""
+_WARM_UP = 30.0
+"""Values after which half of a surprise is believed."""
+_LARGEST = 300.0
+"""-log10 of about the smallest float64."""
+_BODY = (0.30118097, 0.34443741, 0.13735630, 0.01751876, -0.00150389, -0.00037730)
+"""-log10 of the normal survival function as a polynomial on [-3, 2.054], ascending powers: within 0.0011, increasing."""
+_LOWEST_Z = -3.0
+_AT_QUANTILE = sum(c * _NORMAL_QUANTILE**power for power, c in enumerate(_BODY))
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """State, float32 arrays that `update` changes in place.
+
+    Attributes:
+        count: values seen; may have length-1 axes where statistics are always seen together.
+        mean, variance: of log x.
+        quantile: the 0.98 quantile of log x, in standard deviations above the mean.
+        excess: mean of log x beyond the quantile, of the values beyond it (the Pareto tail's xi).
+        exceeded: values beyond it.
+    """
+
+    count: Float32
+    mean: Float32
+    variance: Float32
+    quantile: Float32
+    excess: Float32
+    exceeded: Float32
+
+    @classmethod
+    def initial(cls, shape: tuple[int, ...], count_shape: tuple[int, ...] | None = None) -> Self:
+        """Tails that have seen nothing."""
+
+        def zeros() -> Float32:
+            return np.zeros(shape, dtype=np.float32)
+
+        count = np.zeros(shape if count_shape is None else count_shape, dtype=np.float32)
+        quantile = np.full(shape, _NORMAL_QUANTILE, dtype=np.float32)
+        return cls(count, zeros(), zeros(), quantile, zeros(), zeros())
+
+    def fields(self) -> dict[str, Field]:
+        """The arrays by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __getitem__(self, size: int) -> "Tail":
+        """Views of the first `size` entries of the leading axis."""
+        return Tail(*(value[:size] for value in self.fields().values()))
+
+
+def surprise(tail: Tail, log_x: Float32) -> Float32:
+    """-log10 P(X >= x): finite, >= 0, non-decreasing in x; near 0 while few values were seen.
+
+    Args:
+        tail: what was seen before x.
+        log_x: finite natural logarithms, of the tail's shape.
+    """
+    z, deviation = _standardise(tail, log_x)
+    return _surprise(tail, z, deviation)
+
+
+def update(tail: Tail, log_x: Float32, present: Bool) -> None:
+    """Learn. Where `present` (broadcast) is False nothing changes, not a bit. Score first: `judge` does both."""
+    z, deviation = _standardise(tail, log_x)
+    _learn(tail, z, deviation, present)
+
+
+def judge(tail: Tail, log_x: Float32, present: Bool) -> Float32:
+    """`surprise`, then `update`, at the price of little more than one of them."""
+    z, deviation = _standardise(tail, log_x)
+    scored = _surprise(tail, z, deviation)
+    _learn(tail, z, deviation, present)
+    return scored
+
+
+def _standardise(tail: Tail, log_x: Float32) -> tuple[Float32, Float32]:
+    """log x in standard deviations, and the standard deviation, shrunk towards 1 while few values were seen."""
+    known = np.minimum(tail.count, np.float32(_MEMORY))
+    weight = known / (known + np.float32(_PRIOR_COUNT))
+    variance = tail.variance * weight
+    variance += (np.float32(1.0) - weight) * np.float32(_PRIOR_VARIANCE)
+    np.maximum(variance, np.float32(_SMALLEST_VARIANCE), out=variance)
+    deviation = np.sqrt(variance, out=variance)
+    z = log_x - tail.mean
+    z /= deviation
+    return z, deviation
+
+
+def _surprise(tail: Tail, z: Float32, deviation: Float32) -> Float32:
+    """Body up to the tracked quantile, stretched so that it says 0.02 there, then the Pareto tail."""
+    inside = np.minimum(z, tail.quantile)
+    stretch = np.float32(_NORMAL_QUANTILE) / tail.quantile
+    beyond = z - inside
+    np.multiply(inside, stretch, out=inside, where=inside > 0)
+    np.maximum(inside, np.float32(_LOWEST_Z), out=inside)
+    scored = _polynomial(inside)
+    beyond *= deviation
+    beyond /= _tail_index(tail)
+    scored += beyond
+    scored *= tail.count / (tail.count + np.float32(_WARM_UP))
+    return np.minimum(scored, np.float32(_LARGEST), out=scored)
+
+
+def _tail_index(tail: Tail) -> Float32:
+    """xi * ln 10, shrunk towards its prior."""
+    xi = tail.excess * tail.exceeded
+    xi += np.float32(_PRIOR_EXCESS * _PRIOR_EXCEEDED)
+    xi /= tail.exceeded + np.float32(_PRIOR_EXCEEDED)
+    np.maximum(xi, np.float32(_SMALLEST_EXCESS), out=xi)
+    xi *= np.float32(np.log(10.0))
+    return xi
+
+
+def _polynomial(z: Float32) -> Float32:
+    scored = z * np.float32(_BODY[-1])
+    for coefficient in _BODY[-2:0:-1]:
+        scored += np.float32(coefficient)
+        scored *= z
+    scored += np.float32(_BODY[0])
+    return scored
+
+
+def _learn(tail: Tail, z: Float32, deviation: Float32, present: Bool) -> None:
+    seen = present.astype(np.float32)
+    rate = seen / np.minimum(tail.count + np.float32(1.0), np.float32(_MEMORY))
+    beyond = (z > tail.quantile) & present
+    _learn_excess(tail, (z - tail.quantile) * deviation, beyond)
+    gain = np.minimum(rate * np.float32(_QUANTILE_GAIN), np.float32(_LARGEST_STEP))
+    step = gain * (beyond - np.float32(_SHARE))
+    tail.quantile[...] = np.clip(tail.quantile + step, np.float32(_LOWEST_QUANTILE), np.float32(_HIGHEST_QUANTILE))
+    limit = np.float32(_CLIP) + np.float32(_EARLY_CLIP) / np.square(tail.count + np.float32(1.0))
+    difference = np.clip(z, -limit, limit) * deviation
+    move = difference * rate
+    np.add(tail.mean, move, out=tail.mean)
+    tail.variance[...] *= np.float32(1.0) - rate
+    difference *= move
+    tail.variance[...] += difference * (np.float32(1.0) - rate)
+    tail.count[...] += seen
+
+
+def _learn_excess(tail: Tail, excess: Float32, beyond: Bool) -> None:
+    """Running mean over the values beyond the quantile."""
+    rate = beyond / (np.minimum(tail.exceeded, np.float32(_EXCESS_MEMORY - 1.0)) + np.float32(1.0))
+    tail.excess[...] += rate * (excess - tail.excess)
+    np.minimum(tail.exceeded + beyond, np.float32(_EXCESS_MEMORY), out=tail.exceeded)

@@ -1,0 +1,38 @@
+"""20,000 real ICU observations, a real broker, a real PostgreSQL, a real Ray: every row accounted for."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from infra.database import connect
+from schemas.tables import AlertRow, ModelRow
+from tests.e2e.program import Program, monitor_file
+from tests.e2e.stream import Sending, icu_records, tallies, wait_until_accounted
+
+COUNT = 20_000
+URL_NAME = "main"
+
+
+@pytest.mark.service
+def test_twenty_thousand_icu_observations_are_accounted_for_and_raise_alerts(
+    kafka: str, fresh_postgres: str, topic: str, shared_data: Path, tmp_path: Path
+) -> None:
+    path, monitor = monitor_file(tmp_path / "main", kafka, fresh_postgres, topic)
+    records = icu_records(shared_data, monitor, COUNT)
+    Sending.start(records, kafka, topic, rate=None).thread.join()
+    program = Program(["run", str(path), "--json"]).start()
+    try:
+        wait_until_accounted(fresh_postgres, "health", COUNT, 240)
+    finally:
+        code = program.stop()
+    counted = tallies(fresh_postgres, "health")
+    with connect(fresh_postgres).connect() as connection:
+        alerts = connection.execute(select(AlertRow.__table__)).mappings().all()
+        versions = set(connection.execute(select(ModelRow.version)).scalars())
+    assert (code, sum(counted.values())) == (0, COUNT), json.dumps(counted)
+    assert alerts, "expected alerts"
+    assert {row["model_version"] for row in alerts} <= versions
+    observed = [reason for row in alerts for reason in row["reasons"] if reason["observed"] is not None]
+    assert any(reason["expected"] is not None for reason in observed)

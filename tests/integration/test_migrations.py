@@ -1,0 +1,100 @@
+"""The schema's history on real databases: it ends where the tables stand, and goes back."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from infra.database import _alembic, connect, masked, migrate
+from schemas.errors import ConfigError, StackError
+from schemas.tables import Table
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+def tables(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names()) - {"alembic_version"}
+
+
+def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_the_schema_can_be_taken_back(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        command.downgrade(_alembic(connection), "base")
+    assert tables(engine) == set()
+
+
+def test_programs_that_start_together_migrate_once(database_url: str, engine: Engine) -> None:
+    def start(_: int) -> None:
+        own = connect(database_url)
+        migrate(own)
+        own.dispose()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(start, range(6)))
+    assert tables(engine) == set(Table.metadata.tables)
+
+
+def test_a_migration_that_fails_leaves_nothing(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE model_versions (in_the_way INTEGER)"))
+    with pytest.raises(StackError, match="already exists"):
+        migrate(engine)
+    assert tables(engine) == {"model_versions"}
+
+
+def test_a_schema_of_a_newer_program_is_refused(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StackError, match="9999"):
+        migrate(engine)
+
+
+def test_an_unreachable_server_is_named_without_its_password() -> None:
+    with pytest.raises(StackError, match="cannot be used") as caught:
+        connect("postgresql://ward:secret@127.0.0.1:1/beds")
+    assert "postgresql://ward:***@127.0.0.1:1/beds" in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_a_stack_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StackError):
+        connect(f"sqlite:///{tmp_path / 'file' / 'bellwether.db'}")
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "secret", "postgresql://h:secret/d"])
+def test_a_url_of_another_kind_is_a_setting_error_that_hides_it(url: str) -> None:
+    with pytest.raises(ConfigError, match="expected sqlite") as caught:
+        connect(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ward:secret@db/beds", "postgresql://ward:***@db/beds"),
+        ("postgresql://db/beds?password=secret", "postgresql://db/beds"),
+        ("sqlite:///beds.db", "sqlite:///beds.db"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert masked(url) == shown

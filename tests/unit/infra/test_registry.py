@@ -1,0 +1,140 @@
+"""The registry: numbered, durable, checked weights; exactly one serves."""
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import Engine, event, select, text
+
+from infra.commands.models import models
+from infra.database import connect, migrate
+from infra.registry import SqlRegistry
+from schemas.errors import ModelError
+from schemas.observation import Partition
+from schemas.tables import QuarantineRow, TaskMetricRow
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = connect(f"sqlite:///{tmp_path / 'bellwether.db'}")
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def registry(engine: Engine, tmp_path: Path) -> SqlRegistry:
+    return SqlRegistry(engine, "health", tmp_path, lambda: NOW)
+
+
+def test_nothing_serves_before_the_first_version(registry: SqlRegistry) -> None:
+    assert registry.serving() is None
+
+
+def test_a_published_version_serves_and_the_one_before_retires(registry: SqlRegistry) -> None:
+    registry.publish(b"one", None, {"forecast.mae": 0.5})
+    second = registry.publish(b"two", 1, {})
+    standing = [(record.version, record.parent, record.status) for record in registry.versions()]
+    assert (registry.serving(), standing) == (second, [(2, 1, "serving"), (1, None, "retired")])
+
+
+def test_weights_come_back_as_published(registry: SqlRegistry, tmp_path: Path) -> None:
+    record = registry.publish(b"weights", None, {})
+    assert (registry.load(registry.get(1)), record.path) == (
+        b"weights",
+        str(tmp_path / "models" / "health" / "v00001.safetensors"),
+    )
+
+
+def test_nothing_half_written_is_left_beside_the_weights(registry: SqlRegistry, tmp_path: Path) -> None:
+    registry.publish(b"weights", None, {})
+    assert [file.name for file in (tmp_path / "models" / "health").iterdir()] == ["v00001.safetensors"]
+
+
+def test_altered_weights_are_refused(registry: SqlRegistry) -> None:
+    record = registry.publish(b"weights", None, {})
+    Path(record.path).write_bytes(b"weightz")
+    with pytest.raises(ModelError, match="SHA-256"):
+        registry.load(record)
+
+
+def test_missing_weights_are_refused(registry: SqlRegistry) -> None:
+    record = registry.publish(b"weights", None, {})
+    Path(record.path).unlink()
+    with pytest.raises(ModelError, match="No such file"):
+        registry.load(record)
+
+
+def test_an_unknown_version_is_refused(registry: SqlRegistry) -> None:
+    with pytest.raises(ModelError, match="version 7 of monitor health: unknown"):
+        registry.get(7)
+
+
+def test_a_version_whose_file_cannot_be_written_is_not_published(registry: SqlRegistry, tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("in the way")
+    with pytest.raises(ModelError, match="cannot be written"):
+        registry.publish(b"weights", None, {})
+    assert registry.versions() == []
+
+
+def test_a_publisher_beaten_to_its_number_tries_again(engine: Engine, registry: SqlRegistry) -> None:
+    raced: list[str] = []
+
+    def race(_connection: object, cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("INSERT INTO model_versions") and not raced:
+            raced.append(statement)
+            cursor.execute(  # type: ignore[attr-defined]
+                "INSERT INTO model_versions VALUES ('health', 1, NULL, 'serving', 'f', 'd', '{}', '2026-01-31')"
+            )
+
+    event.listen(engine, "before_cursor_execute", race)
+    assert registry.publish(b"weights", None, {}).version == 1
+    assert len(raced) == 1
+
+
+def test_monitors_number_their_versions_apart(engine: Engine, registry: SqlRegistry, tmp_path: Path) -> None:
+    registry.publish(b"one", None, {})
+    other = SqlRegistry(engine, "finance", tmp_path, lambda: NOW)
+    assert (other.serving(), other.publish(b"f", None, {}).version, len(registry.versions())) == (None, 1, 1)
+
+
+def test_metrics_are_stored_by_task_without_those_that_are_not_finite(engine: Engine, registry: SqlRegistry) -> None:
+    registry.record_metrics(3, 40, 500, {"forecast.mae": 0.5, "loss": 1.5, "anomaly.auroc": math.nan})
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(TaskMetricRow.version, TaskMetricRow.task, TaskMetricRow.metric, TaskMetricRow.value)
+        ).all()
+    assert [tuple(row) for row in rows] == [(3, "forecast", "mae", 0.5), (3, "", "loss", 1.5)]
+
+
+def test_a_refused_batch_is_kept_with_its_offsets(engine: Engine, registry: SqlRegistry) -> None:
+    registry.quarantine("loss is not finite", {Partition("vitals", 1): (10, 20)})
+    with engine.connect() as connection:
+        row = connection.execute(select(QuarantineRow.reason, QuarantineRow.offsets, QuarantineRow.recorded_at)).one()
+    assert tuple(row) == ("loss is not finite", {"vitals/1": [10, 20]}, NOW)
+
+
+def test_looking_at_the_serving_version_waits_for_no_writer(engine: Engine, registry: SqlRegistry) -> None:
+    registry.publish(b"weights", None, {})
+    with engine.begin() as writer:
+        writer.execute(text("UPDATE model_versions SET status = 'retired'"))
+        record = registry.serving()
+    assert record is not None
+
+
+def test_the_command_lists_versions(registry: SqlRegistry) -> None:
+    registry.publish(b"weights", None, {"forecast.mae": 0.5})
+    url = registry.engine.url.render_as_string()
+    (row,) = json.loads(CliRunner().invoke(models, ["list", "--json", "--database", url]).stdout)
+    assert (row["version"], row["status"], row["metrics"], row["created_at"]) == (
+        1,
+        "serving",
+        {"forecast.mae": 0.5},
+        "2026-01-31T12:00:00.000+00:00",
+    )

@@ -1,0 +1,83 @@
+"""Partitions are gained and lost between batches, and nothing of a lost partition is read."""
+
+import pytest
+
+from ingest.exchange import Exchange, Gained, Lost, Polled
+from ingest.record import PlainRecord
+from schemas.errors import StackError
+from schemas.observation import Partition
+
+A, B = Partition("vitals", 0), Partition("vitals", 1)
+
+
+def records(*partitions: Partition, offset: int = 0) -> Polled:
+    return {partition: [PlainRecord(b"k", b"v", offset)] for partition in partitions}
+
+
+def opened(*partitions: Partition, depth: int = 2) -> Exchange:
+    exchange = Exchange(depth)
+    exchange.gain(partitions)
+    gained = exchange.take(0)
+    assert isinstance(gained, Gained)
+    exchange.seek(dict.fromkeys(partitions, 0), gained.generation)
+    assert exchange.next_seek() == dict.fromkeys(partitions, 0)
+    return exchange
+
+
+def test_records_come_out_in_the_order_they_went_in() -> None:
+    exchange = opened(A)
+    exchange.put(records(A, offset=1))
+    exchange.put(records(A, offset=2))
+
+    assert [exchange.take(0), exchange.take(0), exchange.take(0)] == [records(A, offset=1), records(A, offset=2), None]
+
+
+def test_records_of_a_partition_that_was_not_adopted_are_dropped() -> None:
+    exchange = opened(A)
+    exchange.gain([B])
+    exchange.put(records(A, B))
+
+    assert [exchange.take(0), exchange.take(0)] == [Gained((B,), 2), records(A)]
+
+
+def test_a_loss_drops_queued_records_and_overtakes_the_rest() -> None:
+    exchange = opened(A, B)
+    exchange.put(records(A, B))
+    lost = exchange.lose([A])
+    exchange.put(records(A, B, offset=1))
+
+    assert [exchange.take(0) for _ in range(3)] == [lost, records(B), records(B, offset=1)]
+
+
+def test_a_seek_of_an_older_generation_is_void() -> None:
+    exchange = Exchange(2)
+    exchange.gain([A])
+    exchange.lose([A])
+    exchange.gain([A])
+    changes = [exchange.take(0) for _ in range(3)]
+    exchange.seek({A: 5}, 1)
+    exchange.seek({A: 7}, 2)
+
+    assert [type(change) for change in changes] == [Gained, Lost, Gained]
+    assert [exchange.next_seek() for _ in range(3)] == [{}, {A: 7}, None]
+
+
+def test_there_is_room_until_the_depth_is_reached() -> None:
+    exchange = opened(A, depth=2)
+    room = []
+    for _ in range(2):
+        room.append(exchange.has_room(0))
+        exchange.put(records(A))
+    room.append(exchange.has_room(0))
+    exchange.take(0)
+    room.append(exchange.has_room(0))
+
+    assert room == [True, True, False, True]
+
+
+def test_the_pollers_error_reaches_the_reader() -> None:
+    exchange = opened(A)
+    exchange.fail(StackError("broker gone"))
+
+    with pytest.raises(StackError, match="broker gone"):
+        exchange.take(0)

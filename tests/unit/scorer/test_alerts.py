@@ -1,0 +1,199 @@
+"""The user's view of the alerts: one DataFrame, honest times, no database made by looking."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine
+
+from infra.commands.alerts import alerts as command
+from infra.database import connect, migrate
+from schemas.alert import Alert, Change, SignalReason
+from schemas.components import Severity
+from schemas.errors import InputError, StackError
+from schemas.observation import Partition
+from scorer.alerts import alert, alerts, events, watch
+from scorer.ledger import SqlLedger
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+WARD = Partition("vitals", 0)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'bellwether.db'}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[SqlLedger]:
+    engine: Engine = connect(url)
+    migrate(engine)
+    known = iter(NOON + timedelta(minutes=minute) for minute in range(100))
+    ledger = SqlLedger(engine, "health", "c1", "a", lambda: next(known), timedelta(seconds=15), lambda topic: topic)
+    ledger.acquire(WARD)
+    ledger.commit(
+        [raised("bed 1", 1, Severity.INFO), raised("bed 2", 2), raised("bed [red]", 3, Severity.CRITICAL)], []
+    )
+    ledger.commit([raised("bed 1", 1, change=Change.RESOLVED)], [])
+    yield ledger
+    engine.dispose()
+
+
+def raised(
+    entity: str,
+    hour: int,
+    severity: Severity = Severity.WARNING,
+    change: Change = Change.OPENED,
+    monitor: str = "health",
+) -> Alert:
+    started = NOON + timedelta(hours=hour)
+    later = started + timedelta(minutes=30) if change is Change.RESOLVED else started
+    reasons = (SignalReason("HR", 131.0, 80.25, 4.5),)
+    return Alert(
+        monitor,
+        entity,
+        "anomaly",
+        "tail",
+        started,
+        change,
+        severity,
+        later,
+        started,
+        3.5,
+        0.9,
+        reasons,
+        1,
+        "model",
+        WARD,
+        hour,
+        "HR",
+    )
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize(
+    ("chosen", "entities"),
+    [
+        ({}, ["bed [red]", "bed 2", "bed 1"]),
+        ({"limit": 1}, ["bed [red]"]),
+        ({"entity": "bed 2"}, ["bed 2"]),
+        ({"monitor": "finance"}, []),
+        ({"severity": "warning"}, ["bed [red]", "bed 2", "bed 1"]),
+        ({"severity": "critical"}, ["bed [red]"]),
+        ({"phase": "resolved"}, ["bed 1"]),
+        ({"since": "2026-01-31T14:00"}, ["bed [red]", "bed 2"]),
+        ({"since": "2026-01-31T16:00+02:00"}, ["bed [red]", "bed 2"]),
+        ({"until": NOON + timedelta(hours=2)}, ["bed 1"]),
+        ({"since": pd.Timestamp("2026-01-31T15:00Z")}, ["bed [red]"]),
+    ],
+)
+def test_alerts_are_chosen_by(url: str, chosen: dict[str, object], entities: list[str]) -> None:
+    assert list(alerts(**chosen, url=url)["entity"]) == entities  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize("entity", ["bed 1", "nobody"])
+def test_every_time_is_utc_even_where_there_is_none(url: str, entity: str) -> None:
+    frame = alerts(entity=entity, url=url)
+    times = ["started_at", "peak_at", "ended_at", "event_time", "known_at"]
+    assert [str(frame[name].dtype) for name in times] == ["datetime64[us, UTC]"] * 5
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [{"severity": "worst"}, {"phase": "open"}, {"since": "noon"}, {"until": datetime(2026, 1, 1)}],  # noqa: DTZ001
+)
+def test_an_argument_that_means_nothing_is_named(url: str, chosen: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(chosen))}: got .*; expected "):
+        alerts(**chosen, url=url)  # type: ignore[arg-type]
+
+
+def test_looking_makes_no_database(url: str, tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="no such file"):
+        alerts(url=url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_without_alerts_says_so(url: str, tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "bellwether.db").execute("CREATE TABLE unrelated (x)").connection.close()
+    with pytest.raises(StackError, match="no such table: alerts"):
+        alerts(url=url)
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_environment_names_the_database(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert len(alerts()) == 3
+
+
+@pytest.mark.usefixtures("ledger")
+def test_one_alert_has_its_reasons_and_its_life(url: str) -> None:
+    name = alerts(entity="bed 1", url=url)["id"][0]
+    reasons, life = alert(name, url)["reasons"], list(events(name, url)["change"])
+    assert (reasons, life) == (
+        [{"signal": "HR", "observed": 131.0, "expected": 80.25, "evidence": 4.5}],
+        ["opened", "resolved"],
+    )
+
+
+@pytest.mark.usefixtures("ledger")
+def test_an_unknown_alert_is_an_input_error(url: str) -> None:
+    with pytest.raises(InputError, match="alert nope: unknown"):
+        alert("nope", url)
+
+
+def test_a_watcher_sees_each_new_alert_once(url: str, ledger: SqlLedger) -> None:
+    arrivals = iter([[raised("bed 4", 4)], [raised("bed 4", 4, change=Change.RESOLVED)], [raised("bed 5", 5)]])
+    stream = watch(url=url, wait=lambda _: ledger.commit(next(arrivals), []))
+    assert [list(next(stream)["entity"]) for _ in range(2)] == [["bed 4"], ["bed 5"]]
+
+
+def test_a_watcher_may_begin_in_the_past(url: str, ledger: SqlLedger) -> None:
+    stream = watch(since="2026-01-31T14:00Z", url=url, wait=lambda _: ledger.commit([raised("bed 6", 6)], []))
+    assert [list(next(stream)["entity"]) for _ in range(2)] == [["bed 2", "bed [red]"], ["bed 6"]]
+
+
+def invoke(url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(command, [*arguments, "--database", url])
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_command_lists_json(url: str) -> None:
+    listed = json.loads(invoke(url, "list", "--severity", "critical", "--json").stdout)
+    assert [(one["entity"], one["event_time"], one["ended_at"]) for one in listed] == [
+        ("bed [red]", "2026-01-31T15:00:00.000Z", None)
+    ]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_command_lists_a_table_and_shows_names_as_they_are(url: str) -> None:
+    assert "bed [red]" in invoke(url, "list").stdout
+
+
+@pytest.mark.usefixtures("ledger")
+def test_an_age_is_taken_from_now(url: str) -> None:
+    assert invoke(url, "list", "--since", "1s").stdout == "no alerts\n"
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_command_shows_what_was_expected_and_what_came(url: str) -> None:
+    name = alerts(entity="bed 1", url=url)["id"][0]
+    shown = json.loads(invoke(url, "show", name, "--json").stdout)
+    table = invoke(url, "show", name).stdout
+    assert (shown["reasons"][0]["expected"], [step["change"] for step in shown["events"]]) == (
+        80.25,
+        ["opened", "resolved"],
+    )
+    assert "80.25" in table
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_command_raises_an_input_error_for_an_unknown_alert(url: str) -> None:
+    error = invoke(url, "show", "nope").exception
+    assert isinstance(error, InputError)
+    assert error.exit_code == 3

@@ -1,0 +1,64 @@
+"""Alert stages: one entity's strengths in, changes out."""
+
+import pytest
+
+from schemas.alert import Change
+from schemas.components import AlertSettings
+from scorer.stages.finding import Finding, Memory
+from scorer.stages.pipeline import stages_of
+
+O, E, R = Change.OPENED, Change.ESCALATED, Change.RESOLVED  # noqa: E741
+
+
+def changes(strengths: list[float], *, is_rule: bool = False, first_row: int = 100, **settings) -> list[Change | None]:
+    """What each row changes; ranks: 3 above 4.5, 2 above 3."""
+    stages = stages_of(AlertSettings(**{"resolve_after": 2, "cooldown": 10, "warm_up": 50, **settings}))
+    memory = Memory(0, 0, 0, 0, 0, 0.0, 0, 0)
+    found = []
+    for number, strength in enumerate(strengths, start=first_row):
+        rank = 3 if strength >= 4.5 else 2 if strength >= 3 else 0
+        finding = Finding(number, number * 1000, rank, strength, is_rule)
+        decision = next(d for stage in stages if (d := stage(finding, memory)) is not None)
+        found.append(decision.change)
+    return found
+
+
+def test_one_row_above_opens_and_two_below_resolve() -> None:
+    assert changes([1, 3.5, 1, 1, 1]) == [None, O, None, R, None]
+
+
+def test_more_of_the_same_is_the_same_alert() -> None:
+    assert changes([3.5, 3.6, 3.4]) == [O, None, None]
+
+
+def test_a_higher_severity_escalates() -> None:
+    assert changes([3.5, 4.6]) == [O, E]
+
+
+def test_a_clearly_higher_peak_escalates_within_one_severity() -> None:
+    assert changes([4.6, 5.0, 6.5]) == [O, None, E]
+
+
+def test_persistence_wants_consecutive_rows() -> None:
+    assert changes([3.5, 3.5, 1, 3.5, 3.5, 3.5], persistence=3) == [None, None, None, None, None, O]
+
+
+def test_after_an_alert_the_same_again_is_no_news_until_the_cooldown_ends() -> None:
+    assert changes([3.5, 1, 1, 3.5, 1, 1, 1, 1, 1, 1, 3.5]) == [O, None, R, *[None] * 7, O]
+
+
+def test_within_the_cooldown_something_clearly_worse_opens() -> None:
+    assert changes([3.5, 1, 1, 4.6]) == [O, None, R, O]
+
+
+def test_a_young_entity_raises_no_learned_alert() -> None:
+    assert changes([9, 9], first_row=0) == [None, None]
+
+
+def test_a_rule_needs_no_warm_up() -> None:
+    assert changes([9], first_row=0, is_rule=True) == [O]
+
+
+@pytest.mark.parametrize("quiet", [[1.0] * 4, [2.99] * 4])
+def test_nothing_above_raises_nothing(quiet: list[float]) -> None:
+    assert changes(quiet) == [None] * 4

@@ -1,0 +1,108 @@
+"""Heads: forecast quantiles, anomaly logit, state logits; each behind a private hidden layer of its task.
+
+N rows, S signals that are forecast, H horizons, Q quantiles, G features, K tasks, D width, C classes.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from schemas.layout import Layout
+from trainer.statistics import N_FEATURES, Observed
+
+_RESIDUAL_CLIP = 1e4
+_LEAST_COLUMNS = 3
+"""Below 400 multiply-adds torch.bmm takes another kernel, which would tie results to the row count."""
+
+
+class PrivateLayers(nn.Module):
+    """One hidden layer per task: the private capacity that shared representations lack."""
+
+    def __init__(self, tasks: int, width: int) -> None:
+        super().__init__()
+        bound = width**-0.5
+        self.weight_KDD = nn.Parameter(torch.empty(tasks, width, width).uniform_(-bound, bound))
+        self.bias_K1D = nn.Parameter(torch.zeros(tasks, 1, width))
+
+    def forward(self, task_KND: Tensor) -> Tensor:
+        """[K, N, D] to [K, N, D]."""
+        return functional.gelu(torch.baddbmm(self.bias_K1D, task_KND, self.weight_KDD))
+
+
+class ForecastHead(nn.Module):
+    """Quantiles of the change from the last value, in units of the signal's scale, non-crossing.
+
+    median = w . representation + skip . the signal's own features; both start at zero, so that the untrained
+    median is persistence exactly. The other quantiles lie outward of it by softplus increments that start at
+    those of a Laplace step whose mean size is one scale at h = 1 and grows as the root of h.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        task, width = layout.forecast, layout.monitor.model.width
+        self.median = task.quantiles.index(0.5)
+        self._shape = (layout.n_targets, len(task.horizons), len(task.quantiles))
+        self.linear = nn.Linear(width, math.prod(self._shape))
+        columns = max(math.prod(self._shape[1:]), _LEAST_COLUMNS)
+        self.skip_SGO = nn.Parameter(torch.zeros(layout.n_targets, N_FEATURES, columns))
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        start_HQ = _inverse_softplus(_laplace_steps(task.horizons, task.quantiles))
+        self.register_buffer("start_HQ", start_HQ, persistent=False)
+        self.start_HQ: Tensor
+
+    def forward(self, hidden_ND: Tensor, observed: Observed) -> Tensor:
+        """Quantiles, [N, S, H, Q] float64 model scale; NaN for a signal never seen."""
+        n, (s, h, q) = len(hidden_ND), self._shape
+        skip_SNO = torch.bmm(observed.features_GNS[:, :, :s].permute(2, 1, 0), self.skip_SGO)
+        skip_NSHQ = skip_SNO[..., : h * q].transpose(0, 1).reshape(n, s, h, q)
+        raw_NSHQ = self.linear(hidden_ND).view(n, s, h, q) + skip_NSHQ
+        delta_NSHQ = self._spread_out(raw_NSHQ).to(torch.float64)
+        last_NS, scale_NS = observed.last_NS[:, :s], observed.scale_NS[:, :s]
+        return torch.addcmul(last_NS[..., None, None], delta_NSHQ, scale_NS[..., None, None])
+
+    def _spread_out(self, raw_NSHQ: Tensor) -> Tensor:
+        median = raw_NSHQ[..., self.median]
+        step_NSHQ = functional.softplus(raw_NSHQ + self.start_HQ)
+        columns, lower, upper = [median], median, median
+        for quantile in range(self.median - 1, -1, -1):
+            lower = lower - step_NSHQ[..., quantile]
+            columns.insert(0, lower)
+        for quantile in range(self.median + 1, raw_NSHQ.shape[-1]):
+            upper = upper + step_NSHQ[..., quantile]
+            columns.append(upper)
+        return torch.stack(columns, -1)
+
+
+class AnomalyHead(nn.Module):
+    """A logit from the task's representation, the standardised forecast residuals, and which signals came."""
+
+    def __init__(self, signals: int, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width + 3 * signals, width)
+        self.out = nn.Linear(width, 1)
+
+    def forward(self, hidden_ND: Tensor, residual_NS: Tensor) -> Tensor:
+        """Logits, [N]. `residual_NS` is NaN where nothing came or nothing was expected."""
+        known_NS = ~residual_NS.isnan()
+        squashed_NS = residual_NS.nan_to_num(0.0).clamp(-_RESIDUAL_CLIP, _RESIDUAL_CLIP).float().asinh()
+        inputs = [hidden_ND, squashed_NS, squashed_NS.abs(), known_NS.float()]
+        logit_N: Tensor = self.out(functional.gelu(self.hidden(torch.cat(inputs, -1)))).squeeze(-1)
+        return logit_N
+
+
+def _laplace_steps(horizons: tuple[int, ...], quantiles: tuple[float, ...]) -> Tensor:
+    """Distance of each quantile from its inner neighbour for a Laplace variable of mean size root h, [H, Q]."""
+    place = [-math.copysign(1.0, 0.5 - p) * math.log(2.0 * min(p, 1.0 - p)) for p in quantiles]
+    middle = quantiles.index(0.5)
+    steps = [
+        1.0 if q == middle else abs(place[q] - (0.0 if inner == middle else place[inner]))
+        for q, inner in ((q, q + 1 if q < middle else q - 1) for q in range(len(quantiles)))
+    ]
+    return torch.tensor([[math.sqrt(h) * step for step in steps] for h in horizons])
+
+
+def _inverse_softplus(x: Tensor) -> Tensor:
+    return x + torch.log(-torch.expm1(-x))

@@ -1,0 +1,116 @@
+"""The multi-task, attention-based network in its one form: many waves train or replay, one wave is a streaming step.
+
+N rows, E entities, S signals (targets come first), M modalities, D width, K tasks, H horizons, Q quantiles, C classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from schemas.layout import Layout
+from trainer.encoder import Encoder
+from trainer.fusion import Fusion, TaskAttention
+from trainer.heads import AnomalyHead, ForecastHead, PrivateLayers
+from trainer.rows import Rows
+from trainer.statistics import Observed, Statistics
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the network says at each row. Model scale; score: high = anomalous.
+
+    Attributes:
+        forecast_NSHQ: float64 quantiles; NaN for a signal never seen.
+        expected_NS: the median that stood for this row before it came; NaN none.
+        residual_NS: (value - expected) / scale at which it was expected; NaN where either is missing.
+        anomaly_N: logit.
+        states: per state task its logits, [N, C].
+        scale_NS: typical |change| of the targets.
+        observed: the statistics the row was judged with.
+    """
+
+    forecast_NSHQ: Tensor
+    expected_NS: Tensor
+    residual_NS: Tensor
+    anomaly_N: Tensor
+    states: tuple[Tensor, ...]
+    scale_NS: Tensor
+    observed: Observed
+
+
+class Network(nn.Module):
+    """Encoders, fusion and heads of one monitor. Weights follow from `model.seed` alone."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        model, tasks = layout.monitor.model, 2 + len(layout.states)
+        self.layout, self._n_targets = layout, layout.n_targets
+        self.statistics = Statistics(layout)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(model.seed)
+            self.encoder = Encoder(layout)
+            self.fusion = Fusion(model.width, model.heads, tasks)
+            self.tasks = TaskAttention(model.width)
+            self.private = PrivateLayers(tasks, model.width)
+            self.forecast = ForecastHead(layout)
+            self.anomaly = AnomalyHead(layout.n_targets, model.width)
+            self.states = nn.ModuleList(nn.Linear(model.width, len(task.classes)) for task in layout.states)
+
+    def initial(self, e: int) -> State:
+        """State of entities never seen; `hidden` is float16 where `model.half_state` asks for it."""
+        model, nothing_ES = self.layout.monitor.model, torch.full((e, self._n_targets), torch.nan, dtype=torch.float64)
+        dtype = torch.float16 if model.half_state else torch.float32
+        return {
+            "hidden": torch.zeros(e, len(self.layout.monitor.modalities), model.width, dtype=dtype),
+            "statistics": self.statistics.initial(e),
+            "expected": nothing_ES,
+            "spread": nothing_ES.clone(),
+        }
+
+    def forward(
+        self, rows: Rows, state: Mapping[str, Tensor], observed: Observed | None = None
+    ) -> tuple[Outputs, State]:
+        """Judge rows, given what came before them.
+
+        Args:
+            rows: packed rows.
+            state: as `initial` makes it, E = rows.waves[0] entities in packed order.
+            observed: the statistics of these rows where they are known already.
+
+        Returns:
+            Outputs per row, and the state after each entity's last real row (unchanged for padding entities).
+            `hidden` comes back in the dtype it was given: in evaluation with `half_state` its values fit float16.
+        """
+        observed = observed or self.statistics.observe(state["statistics"], rows)
+        encoded = self.encoder(observed, rows, state["hidden"])
+        hidden_KND = self.private(self.tasks(self.fusion(encoded)))
+        forecast_NSHQ = self.forecast(hidden_KND[0], observed)
+        scale_NS = observed.scale_NS[:, : self._n_targets]
+        next_NS = forecast_NSHQ[:, :, 0, self.forecast.median].detach()
+        expected_NS = rows.before(next_NS, state["expected"])
+        spread_NS = rows.before(scale_NS, state["spread"])
+        residual_NS = (rows.value_NS[:, : self._n_targets] - expected_NS) / spread_NS
+        outputs = Outputs(
+            forecast_NSHQ=forecast_NSHQ,
+            expected_NS=expected_NS,
+            residual_NS=residual_NS,
+            anomaly_N=self.anomaly(hidden_KND[1], residual_NS),
+            states=tuple(head(hidden_KND[2 + task]) for task, head in enumerate(self.states)),
+            scale_NS=scale_NS,
+            observed=observed,
+        )
+        return outputs, {
+            "hidden": encoded.hidden_EMD.to(state["hidden"].dtype),
+            "statistics": observed.statistics_EFS,
+            "expected": rows.final(next_NS, state["expected"]),
+            "spread": rows.final(scale_NS, state["spread"]),
+        }
+
+
+def state_bytes(layout: Layout) -> dict[str, int]:
+    """Bytes per entity, part by part."""
+    return {name: part.nbytes for name, part in Network(layout).initial(1).items()}
