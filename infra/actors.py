@@ -14,7 +14,7 @@ class ShardActor:
 
     def __init__(self, monitor: dict[str, Any], index: int, *, verbose: bool) -> None:
         _prepare(verbose=verbose)
-        from infra.services import ShardService
+        from infra.shard_service import ShardService
 
         self._service = ShardService(Monitor.model_validate(monitor), index)
 
@@ -37,7 +37,7 @@ class TrainerActor:
 
     def __init__(self, monitor: dict[str, Any], *, verbose: bool) -> None:
         _prepare(verbose=verbose)
-        from infra.services import TrainerService
+        from infra.trainer_service import TrainerService
 
         self._service = TrainerService(Monitor.model_validate(monitor))
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from infra.database import connect
-from infra.deployment import Deployment, cpus_needed
+from infra.deployment import Deployment
 from infra.feeds.feed import Feed, feed_of
 from infra.settings import load_monitor
 from infra.stack.kafka import KafkaBroker
@@ -70,11 +70,11 @@ def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_jso
     with interruptible() as stopping, ThreadPoolExecutor(1) as pool:
         broker = KafkaBroker(directory / "kafka", say=console.print)
         try:
-            starting = pool.submit(broker.start)
-            runs = [_feed_run(name, directory) for name in names]
             console.print(f"starting Kafka, Ray and {len(names)} monitors in {directory}")
-            start_ray("", cpus_needed([run.monitor for run in runs]))
-            bootstrap = starting.result()
+            starting = pool.submit(start_ray, "", 4 * len(names))
+            bootstrap = broker.start()
+            runs = [_feed_run(name, directory) for name in names]
+            starting.result()
             ended = _watch(runs, bootstrap, console, stopping, seconds, verbose=verbose)
         finally:
             stop_ray()
@@ -120,9 +120,7 @@ def _watch(
             deployment.stop()
 
 
-def _over(
-    runs: Sequence[FeedRun], engine: Engine, stopping: threading.Event, deadline: float | None
-) -> bool:
+def _over(runs: Sequence[FeedRun], engine: Engine, stopping: threading.Event, deadline: float | None) -> bool:
     if stopping.is_set() or (deadline is not None and time.monotonic() >= deadline):
         return True
     for run in runs:
@@ -147,7 +145,9 @@ def _at(monitor: Monitor, bootstrap: str) -> Monitor:
 def _prepare(directory: Path) -> None:
     if directory.exists() and any(directory.iterdir()):
         if not (directory / _MARK).exists():
-            raise InputError(f"{directory}: got a folder with other contents; expected an empty one or an earlier demo's")
+            raise InputError(
+                f"{directory}: got a folder with other contents; expected an empty one or an earlier demo's"
+            )
         shutil.rmtree(directory)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / _MARK).touch()

@@ -28,9 +28,10 @@ class Meter:
         live = ~predictions.silent
         status = predictions.status[live]
         self.batches += 1
-        self.events += int(live.sum())
+        refused = predictions.batch.dead_letters
+        self.events += int(live.sum()) + len({(each.partition, each.offset) for each in refused if not each.signal})
         self.duplicates += int((status == Status.DUPLICATE).sum())
-        self.dead_letters += int((status == Status.LATE).sum()) + len(predictions.batch.dead_letters)
+        self.dead_letters += int((status == Status.LATE).sum()) + len(refused)
         self.alerts += len(scored.alerts)
         if len(predictions.version):
             self.version = int(np.max(predictions.version))

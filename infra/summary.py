@@ -48,8 +48,8 @@ def print_summary(console: Console, url: str, directory: Path) -> None:
 def _lines(url: str, database: str) -> list[str]:
     query = "SELECT event_time, severity, entity, summary FROM alerts ORDER BY event_time DESC LIMIT 5"
     return [
-        f'.venv/bin/bellwether alerts list --database {url} --severity critical',
-        f'.venv/bin/bellwether models list --database {url} --monitor health',
-        f'.venv/bin/python -c "from scorer.alerts import alerts; print(alerts(url=\'{url}\', limit=5))"',
+        f".venv/bin/bellwether alerts list --database {url} --severity critical",
+        f".venv/bin/bellwether models list --database {url} --monitor health",
+        f".venv/bin/python -c \"from scorer.alerts import alerts; print(alerts(url='{url}', limit=5))\"",
         f'sqlite3 {database} "{query}"',
     ]

@@ -49,9 +49,7 @@ class Watched:
         }
 
 
-def watch(
-    monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as_json: bool, verbose: bool
-) -> Watched:
+def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as_json: bool, verbose: bool) -> Watched:
     """Start Ray and the monitors, show them until the time is over or a signal comes, stop them."""
     console = Console(stderr=as_json)
     start_ray(monitors[0].ray.address, cpus_needed(monitors))

@@ -11,13 +11,13 @@ import numpy as np
 
 from ingest.events import Events, read_events
 from ingest.judge import LONGEST_ENTITY
-from ingest.reasons import Reason
+from schemas.reasons import Reason
 from schemas.layout import Layout
 from schemas.observation import Batch, Bool, DeadLetter, Float64, GlobalRow, Int64, Partition, Status
 from schemas.protocols import Owner
 
 INPUT = Partition("input", 0)
-"""The one partition of a backtest. Its offsets are the rows' numbers in input order."""
+"""The one partition of a backtest. Its offsets are positions in event-time order."""
 
 
 class FileSource:
@@ -25,7 +25,8 @@ class FileSource:
 
     Rows come by event time, stable by position, whatever the order of files. Every input row is answered: one
     without a readable time, an entity or a sound value has status INVALID and no values. Cells outside their
-    signal's range, or no number, are masked. `Batch.offset` is the row's number in input order.
+    signal's range, or no number, are masked. `Batch.offset` is the row's position in the stream; `order` leads from
+    there to its number in input order.
 
     Args:
         files: .csv, .csv.gz, .parquet, or folders of them.
@@ -44,6 +45,7 @@ class FileSource:
         self._valid = self.events.timed & entity & ~np.isnan(self._values).all(axis=1)
         self._values[~self._valid] = np.nan
         self._entity_sound = entity
+        self.order = self.events.order()
         self.refused: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -52,9 +54,8 @@ class FileSource:
     def batches(self, owner: Owner) -> Iterator[Batch | None]:
         """Yield every row once, in batches of `batch_rows`, whatever offset the owner names."""
         owner.adopt([INPUT])
-        order = self.events.order()
-        for start in range(0, len(order), self._batch_rows):
-            yield self._batch(order[start : start + self._batch_rows], start)
+        for start in range(0, len(self.order), self._batch_rows):
+            yield self._batch(self.order[start : start + self._batch_rows], start)
 
     def _batch(self, rows: Int64, start: int) -> Batch:
         valid = self._valid[rows]
@@ -63,23 +64,25 @@ class FileSource:
             time_ms=self.events.time_ms[rows],
             values=self._values[rows],
             partition=np.zeros(len(rows), dtype=np.int64),
-            offset=rows,
+            offset=np.arange(start, start + len(rows)),
             status=np.where(valid, Status.OK, Status.INVALID).astype(np.uint8),
             masked=valid & self._faults[rows].any(axis=1),
             partitions=(INPUT,),
             next_offsets=(start + len(rows),),
-            dead_letters=tuple(letter for row in rows.tolist() for letter in self._letters(row)),
+            dead_letters=tuple(
+                letter for position, row in enumerate(rows.tolist(), start) for letter in self._letters(row, position)
+            ),
             label=None if self.events.label is None else self.events.label[rows],
         )
 
-    def _letters(self, row: int) -> Iterator[DeadLetter]:
+    def _letters(self, row: int, position: int) -> Iterator[DeadLetter]:
         if not self._valid[row]:
-            yield DeadLetter(INPUT, row, self._reason(row), "expected a row with entity, time and a sound value")
+            yield DeadLetter(INPUT, position, self._reason(row), "expected a row with entity, time and a sound value")
         else:
             for column in np.flatnonzero(self._faults[row]).tolist():
                 low, high = self._layout.signals[column].range
                 detail = f"expected a number in [{low:g}, {high:g}]"
-                yield DeadLetter(INPUT, row, self._fault(row, column), detail, self._layout.names[column])
+                yield DeadLetter(INPUT, position, self._fault(row, column), detail, self._layout.names[column])
 
     def _reason(self, row: int) -> Reason:
         if not self.events.timed[row]:

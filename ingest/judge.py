@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest.clock import EARLIEST_MS, read_time
-from ingest.reasons import Reason
+from schemas.reasons import Reason
 from ingest.record import Record
 from schemas.layout import Layout
 from schemas.monitor import Monitor, Scope, Signal

@@ -76,7 +76,7 @@ class KafkaSettings(Frozen):
     heartbeat_interval_ms: int = Field(default=1_000, ge=1)
     max_poll_interval_ms: int = Field(default=300_000, ge=1)
     max_poll_records: int = Field(default=2_000, ge=1)
-    fetch_max_wait_ms: int = Field(default=5, ge=0)
+    fetch_max_wait_ms: int = Field(default=100, ge=0)
     fetch_min_bytes: int = Field(default=1, ge=0)
     max_partition_fetch_bytes: int = Field(default=8_400_000, ge=1)
     queue_batches: int = Field(default=4, ge=1, description="batches polled ahead before partitions are paused")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from schemas.layout import Layout
 from schemas.observation import Batch, Bool, Field, GlobalRow, Int64, Status
@@ -16,6 +15,7 @@ from scorer.admission import Admission, Admitted
 from scorer.detector import Detector
 from scorer.globals import GlobalTable
 from scorer.served import Server
+from scorer.stages.finding import initial_memory, kinds_of
 from scorer.store import Store
 from scorer.waves import waves_of
 from trainer.network import Network
@@ -133,7 +133,7 @@ class Scorer:
         columns.forecast[rows] = served.forecast[order]
         for column, state_probability in zip(columns.states, served.states, strict=True):
             column[rows] = state_probability[order]
-        columns.rules[rows] = self._rules.score(values, served.known_of(order))
+        columns.rules[rows] = self._rules.score(served.known)[order]
 
     def _gather(self, part: str, slots: Int64) -> dict[str, Field]:
         gathered = self._store.gather(self._fields[part], slots)

@@ -13,6 +13,7 @@ from schemas.observation import Field, Float64
 from schemas.prediction import Float32
 from trainer.network import Network
 from trainer.rows import Rows, to_raw
+from trainer.rules import Known
 from trainer.statistics import Observed, Statistics
 
 
@@ -28,6 +29,7 @@ class Served:
         residual: standardised forecast error of the row, NaN none, [N, S_t].
         forecast: raw units, NaN for a signal never seen, [N, S_t, H, Q].
         states: class probabilities per state task; 0 without a network, [N, C].
+        known: what rules may look at.
         state: the network's state after each entity's last row.
     """
 
@@ -38,6 +40,7 @@ class Served:
     residual: Float64
     forecast: Float64
     states: tuple[Float32, ...]
+    known: Known
     state: dict[str, Field]
 
 
@@ -66,6 +69,7 @@ class Server:
             expected=self._raw(outputs.expected_NS),
             residual=outputs.residual_NS.numpy(),
             forecast=self._raw(outputs.forecast_NSHQ),
+            known=self._known(rows, outputs.observed),
             states=tuple(torch.softmax(logits, -1).numpy() for logits in outputs.states),
             state={name: value.numpy() for name, value in after.items()},
         )
@@ -78,7 +82,7 @@ class Server:
         expected_NS = rows.before(last_NS, state["expected"])
         flat = last_NS[..., None, None].expand(n, targets, len(task.horizons), len(task.quantiles))
         after = {
-            "statistics": observed.statistics_ESF,
+            "statistics": observed.statistics_EFS,
             "expected": rows.final(last_NS, state["expected"]),
             "spread": rows.final(observed.scale_NS[:, :targets], state["spread"]),
         }
@@ -89,8 +93,18 @@ class Server:
             expected=self._raw(expected_NS),
             residual=np.full((n, targets), np.nan),
             forecast=self._raw(flat),
+            known=self._known(rows, observed),
             states=tuple(np.zeros((n, len(each.classes)), dtype=np.float32) for each in layout.states),
             state={name: value.numpy() for name, value in after.items()},
+        )
+
+    def _known(self, rows: Rows, observed: Observed) -> Known:
+        return Known(
+            value=to_raw(rows.value_NS.numpy(), self._layout),
+            last=to_raw(observed.last_NS.numpy(), self._layout),
+            age=observed.age_NS.numpy(),
+            change=(rows.value_NS - observed.before_NS).abs().numpy(),
+            scale=observed.scale_NS.numpy(),
         )
 
     def _raw(self, model_scale: torch.Tensor) -> Float64:

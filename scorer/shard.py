@@ -16,8 +16,8 @@ from schemas.alert import Alert
 from schemas.errors import FencedError, SnapshotError
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition, Status
 from schemas.prediction import Predictions
-from schemas.reasons import Reason
 from schemas.protocols import Advance, Ledger, Position, Tally
+from schemas.reasons import Reason
 from scorer.scorer import Scorer
 from scorer.store import Store
 from scorer.timeline import Timeline, Timelines
@@ -103,7 +103,7 @@ class Shard:
         return self._scorer.score(batch, self._timelines.silent(batch), versions)
 
     def owns(self, batch: Batch) -> bool:
-        """Are all partitions of the batch still owned? (A fenced one may have rows in flight.)"""
+        """Are all partitions of the batch still owned? A fenced one may have rows in flight."""
         return self._timelines.owned(batch)
 
     def refused(self, predictions: Predictions) -> list[DeadLetter]:
@@ -111,10 +111,10 @@ class Shard:
         batch = predictions.batch
         starts = {partition: self._timelines.of[partition].next_offset for partition in batch.partitions}
         found = [letter for letter in batch.dead_letters if letter.offset >= starts[letter.partition]]
-        for row in np.flatnonzero((predictions.status == Status.LATE) & ~predictions.silent):
-            found.append(_letter(batch, int(row), Reason.LATE, "older than the entity's newest row"))
-        for row in np.flatnonzero(predictions.refused & ~predictions.silent):
-            found.append(_letter(batch, int(row), Reason.CONFLICT, "another value for this time came first"))
+        late = np.flatnonzero((predictions.status == Status.LATE) & ~predictions.silent).tolist()
+        conflicts = np.flatnonzero(predictions.refused & ~predictions.silent).tolist()
+        found += [_letter(batch, row, Reason.LATE, "older than the entity's newest row") for row in late]
+        found += [_letter(batch, row, Reason.CONFLICT, "another value for this time came first") for row in conflicts]
         return found
 
     def follow(self) -> None:

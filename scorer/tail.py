@@ -19,8 +19,8 @@ _MEMORY = 4000.0
 """Values that the body remembers. Below it, plain means: early estimates are unbiased."""
 _SHARE = 0.02
 """Share of values in the Pareto tail."""
-_EXCESS_MEMORY = _MEMORY * _SHARE
 _PRIOR_EXCESS, _PRIOR_EXCEEDED = 0.2, 10.0
+"""The prior's mean excess, and how many values beyond the quantile it counts as."""
 _PRIOR_VARIANCE, _PRIOR_COUNT = 1.0, 10.0
 """log|x| of a normal x has variance 1.23, log x of an exponential one 1.64."""
 _SMALLEST_VARIANCE, _SMALLEST_EXCESS = 1e-2, 2e-2
@@ -37,9 +37,8 @@ _WARM_UP = 30.0
 _LARGEST = 300.0
 """-log10 of about the smallest float64."""
 _BODY = (0.30118097, 0.34443741, 0.13735630, 0.01751876, -0.00150389, -0.00037730)
-"""-log10 of the normal survival function as a polynomial on [-3, 2.054], ascending powers: within 0.0011, increasing."""
+"""-log10 of the normal survival function on [-3, 2.054] as a polynomial, lowest power first: within 0.0011, rising."""
 _LOWEST_Z = -3.0
-_AT_QUANTILE = sum(c * _NORMAL_QUANTILE**power for power, c in enumerate(_BODY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,6 @@ class Tail:
         mean, variance: of log x.
         quantile: the 0.98 quantile of log x, in standard deviations above the mean.
         excess: mean of log x beyond the quantile, of the values beyond it (the Pareto tail's xi).
-        exceeded: values beyond it.
     """
 
     count: Float32
@@ -59,7 +57,6 @@ class Tail:
     variance: Float32
     quantile: Float32
     excess: Float32
-    exceeded: Float32
 
     @classmethod
     def initial(cls, shape: tuple[int, ...], count_shape: tuple[int, ...] | None = None) -> Self:
@@ -70,7 +67,7 @@ class Tail:
 
         count = np.zeros(shape if count_shape is None else count_shape, dtype=np.float32)
         quantile = np.full(shape, _NORMAL_QUANTILE, dtype=np.float32)
-        return cls(count, zeros(), zeros(), quantile, zeros(), zeros())
+        return cls(count, zeros(), zeros(), quantile, zeros())
 
     def fields(self) -> dict[str, Field]:
         """The arrays by name."""
@@ -107,7 +104,7 @@ def judge(tail: Tail, log_x: Float32, present: Bool) -> Float32:
 
 
 def _standardise(tail: Tail, log_x: Float32) -> tuple[Float32, Float32]:
-    """log x in standard deviations, and the standard deviation, shrunk towards 1 while few values were seen."""
+    """Log x in standard deviations, and the standard deviation, shrunk towards 1 while few values were seen."""
     known = np.minimum(tail.count, np.float32(_MEMORY))
     weight = known / (known + np.float32(_PRIOR_COUNT))
     variance = tail.variance * weight
@@ -135,13 +132,19 @@ def _surprise(tail: Tail, z: Float32, deviation: Float32) -> Float32:
 
 
 def _tail_index(tail: Tail) -> Float32:
-    """xi * ln 10, shrunk towards its prior."""
-    xi = tail.excess * tail.exceeded
-    xi += np.float32(_PRIOR_EXCESS * _PRIOR_EXCEEDED)
-    xi /= tail.exceeded + np.float32(_PRIOR_EXCEEDED)
+    """Mean excess xi times ln 10, shrunk towards its prior."""
+    exceeded = _exceeded(tail)
+    weight = exceeded / (exceeded + np.float32(_PRIOR_EXCEEDED))
+    xi = tail.excess * weight
+    xi += (np.float32(1.0) - weight) * np.float32(_PRIOR_EXCESS)
     np.maximum(xi, np.float32(_SMALLEST_EXCESS), out=xi)
     xi *= np.float32(np.log(10.0))
     return xi
+
+
+def _exceeded(tail: Tail) -> Float32:
+    """About how many remembered values lay beyond the quantile."""
+    return np.minimum(tail.count, np.float32(_MEMORY)) * np.float32(_SHARE)
 
 
 def _polynomial(z: Float32) -> Float32:
@@ -157,7 +160,11 @@ def _learn(tail: Tail, z: Float32, deviation: Float32, present: Bool) -> None:
     seen = present.astype(np.float32)
     rate = seen / np.minimum(tail.count + np.float32(1.0), np.float32(_MEMORY))
     beyond = (z > tail.quantile) & present
-    _learn_excess(tail, (z - tail.quantile) * deviation, beyond)
+    excess = z - tail.quantile
+    excess *= deviation
+    excess -= tail.excess
+    excess *= beyond / (_exceeded(tail) + np.float32(1.0))
+    np.add(tail.excess, excess, out=tail.excess)
     gain = np.minimum(rate * np.float32(_QUANTILE_GAIN), np.float32(_LARGEST_STEP))
     step = gain * (beyond - np.float32(_SHARE))
     tail.quantile[...] = np.clip(tail.quantile + step, np.float32(_LOWEST_QUANTILE), np.float32(_HIGHEST_QUANTILE))
@@ -169,10 +176,3 @@ def _learn(tail: Tail, z: Float32, deviation: Float32, present: Bool) -> None:
     difference *= move
     tail.variance[...] += difference * (np.float32(1.0) - rate)
     tail.count[...] += seen
-
-
-def _learn_excess(tail: Tail, excess: Float32, beyond: Bool) -> None:
-    """Running mean over the values beyond the quantile."""
-    rate = beyond / (np.minimum(tail.exceeded, np.float32(_EXCESS_MEMORY - 1.0)) + np.float32(1.0))
-    tail.excess[...] += rate * (excess - tail.excess)
-    np.minimum(tail.exceeded + beyond, np.float32(_EXCESS_MEMORY), out=tail.exceeded)

@@ -215,7 +215,7 @@ def _rates(count_before_NS: Tensor) -> Tensor:
 
 
 def _affine(waves: tuple[int, ...], x_FES: Tensor, keep_FNS: Tensor, add_FNS: Tensor, after_FNS: Tensor) -> None:
-    """x = x * keep + add, wave by wave, into `after_FNS`."""
+    """X = x * keep + add, wave by wave, into `after_FNS`."""
     sizes = list(waves)
     pieces = zip(keep_FNS.split(sizes, 1), add_FNS.split(sizes, 1), after_FNS.split(sizes, 1), strict=True)
     for keep, add, after in pieces:

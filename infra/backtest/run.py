@@ -67,7 +67,7 @@ def backtest(options: Options) -> Backtested:
     started = time.perf_counter()
     steps = _stream(layout, source, registry, table, options)
     seconds = time.perf_counter() - started
-    measured = report_of(table, source.labels, options.seed, options.standardise_rows, options.score_from)
+    measured = report_of(table, source.events.label, options.seed, options.standardise_rows, options.score_from)
     running = {
         "events_per_s": round(len(source) / seconds, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
@@ -78,9 +78,7 @@ def backtest(options: Options) -> Backtested:
     return Backtested(table, measured | running)
 
 
-def _stream(
-    layout: Layout, source: FileSource, registry: MemoryRegistry, table: ScoresTable, options: Options
-) -> int:
+def _stream(layout: Layout, source: FileSource, registry: MemoryRegistry, table: ScoresTable, options: Options) -> int:
     parts = shard_parts(layout, MemoryLedger(), registry, SnapshotPolicy(None, timedelta()), look_seconds=0.0)
     learner = Learner(layout, options.seed, registry) if options.learn else None
     for scored in run(source, parts.shard, parts.pipeline):

@@ -30,7 +30,12 @@ class Horizons(click.ParamType):
 @click.argument("monitor", required=False)
 @click.option("--auto", is_flag=True, help="No MONITOR: every numeric column is a signal; forecast and anomaly.")
 @click.option(
-    "--input", "files", multiple=True, required=True, type=click.Path(path_type=Path), help="CSV (.gz) or Parquet; repeat for several."
+    "--input",
+    "files",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="CSV (.gz) or Parquet; repeat for several.",
 )
 @click.option("--scores", type=click.Path(path_type=Path, dir_okay=False), help="Parquet: one row per input row.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="JSON, or HTML by its suffix.")
@@ -41,8 +46,12 @@ class Horizons(click.ParamType):
 @click.option("--model", default="fresh", show_default=True, help="fresh, a version of the database, or a file.")
 @click.option("--horizons", type=Horizons(), help="Rows ahead, instead of the monitor's.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--standardise-rows", type=click.IntRange(min=2), help="Rows of the metrics' scaler. Default: the first quarter.")
-@click.option("--score-from", type=click.IntRange(min=0), default=0, show_default=True, help="First row that metrics count.")
+@click.option(
+    "--standardise-rows", type=click.IntRange(min=2), help="Rows of the metrics' scaler. Default: the first quarter."
+)
+@click.option(
+    "--score-from", type=click.IntRange(min=0), default=0, show_default=True, help="First row that metrics count."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
 def backtest(
     monitor: str | None,

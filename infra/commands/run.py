@@ -11,7 +11,7 @@ import click
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this long. Default: Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a second, and a last one with the totals.")
 @click.pass_context
-def run(  # noqa: D417
+def run(
     ctx: click.Context,
     monitor: str,
     shards: int | None,

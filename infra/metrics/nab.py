@@ -56,7 +56,9 @@ def nab_optimised(scores: Sequence[Float64], series: Sequence[Series], profile: 
     Returns:
         The best score over all thresholds, and its threshold (inf: none beats silence).
     """
-    threshold = np.concatenate([[np.inf], *(score[each.probation :] for score, each in zip(scores, series, strict=True))])
+    threshold = np.concatenate(
+        [[np.inf], *(score[each.probation :] for score, each in zip(scores, series, strict=True))]
+    )
     gain = [np.zeros(1)]
     for score, each in zip(scores, series, strict=True):
         gain.append(_gains(score, each, profile))

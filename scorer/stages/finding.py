@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from schemas.alert import Change
+from schemas.layout import Layout
 from schemas.observation import Field
 
 
@@ -16,6 +17,12 @@ class Kind:
     task: str
     kind: str
     rule: int | None
+
+
+def kinds_of(layout: Layout) -> list[Kind]:
+    """What can raise an alert: the anomaly score, then each rule."""
+    rules = [Kind(rule.name, rule.kind.value, column) for column, rule in enumerate(layout.monitor.rules)]
+    return [Kind(layout.anomaly.name, "tail", None), *rules]
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from schemas.layout import Layout
 from schemas.observation import Float64, Status
 from schemas.prediction import Predictions
 from scorer.stages.cooldown import Cooldown
-from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Kind, Memory, Stage
+from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Memory, Stage, kinds_of
 from scorer.stages.firing import Firing
 from scorer.stages.persistence import Persistence
 from scorer.stages.report import alert_of
@@ -32,12 +32,6 @@ def stages_of(settings: AlertSettings) -> list[Stage]:
         Cooldown(settings.escalation),
         Firing(settings.cooldown, settings.escalation),
     ]
-
-
-def kinds_of(layout: Layout) -> list[Kind]:
-    """What can raise an alert: the anomaly score, then each rule."""
-    rules = [Kind(rule.name, rule.kind.value, column) for column, rule in enumerate(layout.monitor.rules)]
-    return [Kind(layout.anomaly.name, "tail", None), *rules]
 
 
 class AlertPipeline:

@@ -45,7 +45,8 @@ def test_rows_of_all_files_come_by_time_stable_by_position(layout: Layout, tmp_p
 
     assert batch.entity == ["007", "b", "p1", "b", "p1"]
     assert batch.time_ms.tolist() == [1000, 1000, 2000, 2000, 3000]
-    assert batch.offset.tolist() == [1, 4, 2, 3, 0]
+    assert batch.offset.tolist() == [0, 1, 2, 3, 4]
+    assert FileSource([a, b], layout).order.tolist() == [1, 4, 2, 3, 0]
     np.testing.assert_array_equal(batch.values[:, 0], [62, NAN, 63, NAN, 61])
     np.testing.assert_array_equal(batch.values[:, 1], [NAN, 92, NAN, 91, NAN])
     assert (batch.partitions, batch.next_offsets, batch.label) == ((INPUT,), (5,), None)
@@ -89,7 +90,7 @@ def test_a_row_without_time_keeps_its_place_after_the_row_before_it(layout: Layo
 
     (batch,) = read(layout, a, b)
 
-    assert batch.offset.tolist() == [3, 0, 1, 2, 4]
+    assert FileSource([a, b], layout).order.tolist() == [3, 0, 1, 2, 4]
     assert batch.status.tolist() == [Status.OK, Status.INVALID, Status.OK, Status.INVALID, Status.OK]
 
 

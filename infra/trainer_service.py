@@ -1,62 +1,19 @@
-"""The long-running parts, without Ray: a shard that scores its partitions, a trainer that learns from the same topics."""
+"""A trainer as a service: learns from the monitor's topic as a consumer group of its own. Runs without Ray."""
 
 import os
 import threading
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from sqlalchemy import Engine
-
-from infra.assembly import registry_of, shard_parts, snapshot_policy, utc_now
+from infra.assembly import ledger_of, registry_of, utc_now
 from infra.database import connect
-from infra.meter import Meter
-from ingest.cluster import cluster_of
 from ingest.kafka import KafkaSource, group_id
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Batch, Partition
 from schemas.protocols import Advance, Tally
-from scorer.ledger import SqlLedger
-from scorer.run import run
-from trainer.learner import Learner, StepReport
-from trainer.weights import load_weights
-
-
-class ShardService:
-    """One member of the monitor's consumer group: scores the partitions it is given.
-
-    Args:
-        monitor: what to watch.
-        index: which of the monitor's shards this is; its group membership is static under that name.
-    """
-
-    def __init__(self, monitor: Monitor, index: int) -> None:
-        layout, engine = Layout(monitor), connect(monitor.database.url)
-        member = f"{monitor.monitor}-shard-{index}"
-        self._source = KafkaSource(layout, utc_now, group_instance_id=member)
-        ledger = ledger_of(monitor, engine, monitor.monitor, member)
-        self._parts = shard_parts(layout, ledger, registry_of(monitor, engine), snapshot_policy(monitor))
-        self._meter = Meter(time.monotonic)
-        self._stop = threading.Event()
-
-    def serve(self) -> None:
-        """Score until stopped."""
-        try:
-            for scored in run(self._source, self._parts.shard, self._parts.pipeline):
-                if scored is not None:
-                    self._meter.add(scored)
-                if self._stop.is_set():
-                    break
-        finally:
-            self._source.close()
-
-    def status(self) -> dict[str, object]:
-        """Counts, lag and model version."""
-        return {**self._meter.snapshot(), "lag": sum(self._source.lag().values()), "pid": os.getpid()}
-
-    def stop(self) -> None:
-        """Ask `serve` to return after the batch in hand."""
-        self._stop.set()
+from scorer.globals import GlobalTable
+from trainer.learner import Learner
 
 
 class TrainerService:
@@ -124,7 +81,6 @@ class TrainerService:
         joined = replace(batch, values=self._table.join(batch.time_ms, batch.values))
         for report in self._learner.observe(joined):
             self._losses = dict(report.losses)
-            ...
         self._events += len(batch)
         self._learner.publish_if_proved(self._registry)
         self._ledger.commit([], self._advances(batch))

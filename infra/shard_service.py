@@ -1,0 +1,50 @@
+"""A shard as a service: one member of the monitor's consumer group. Runs without Ray."""
+
+import os
+import threading
+import time
+
+from infra.assembly import ledger_of, registry_of, shard_parts, snapshot_policy, utc_now
+from infra.database import connect
+from infra.meter import Meter
+from ingest.kafka import KafkaSource
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from scorer.run import run
+
+
+class ShardService:
+    """One member of the monitor's consumer group: scores the partitions it is given.
+
+    Args:
+        monitor: what to watch.
+        index: which of the monitor's shards this is; its group membership is static under that name.
+    """
+
+    def __init__(self, monitor: Monitor, index: int) -> None:
+        layout, engine = Layout(monitor), connect(monitor.database.url)
+        member = f"{monitor.monitor}-shard-{index}"
+        self._source = KafkaSource(layout, utc_now, group_instance_id=member)
+        ledger = ledger_of(monitor, engine, monitor.monitor, member)
+        self._parts = shard_parts(layout, ledger, registry_of(monitor, engine), snapshot_policy(monitor))
+        self._meter = Meter(time.monotonic)
+        self._stop = threading.Event()
+
+    def serve(self) -> None:
+        """Score until stopped."""
+        try:
+            for scored in run(self._source, self._parts.shard, self._parts.pipeline):
+                if scored is not None:
+                    self._meter.add(scored)
+                if self._stop.is_set():
+                    break
+        finally:
+            self._source.close()
+
+    def status(self) -> dict[str, object]:
+        """Counts, lag and model version."""
+        return {**self._meter.snapshot(), "lag": sum(self._source.lag().values()), "pid": os.getpid()}
+
+    def stop(self) -> None:
+        """Ask `serve` to return after the batch in hand."""
+        self._stop.set()

@@ -1,0 +1,178 @@
+"""Measures against scikit-learn, against published figures, and by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from infra.metrics.anomaly import auprc, auroc, segments, vus_pr
+from infra.metrics.baselines import persistence, random_scores
+from infra.metrics.forecast import last_known, outcomes, score_forecasts
+from infra.metrics.nab import Profile, Series, nab_optimised, nab_score
+from tests.converters import nab as nab_files
+
+scored_labels = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=60).filter(
+    lambda pairs: 0 < sum(label for _, label in pairs) < len(pairs)
+)
+
+
+@given(scored_labels)
+def test_auroc_and_average_precision_equal_scikit_learn(pairs: list[tuple[int, bool]]) -> None:
+    score, label = np.array([pair[0] for pair in pairs], dtype=float), np.array([pair[1] for pair in pairs])
+    ours, theirs = (auroc(score, label), auprc(score, label)), (roc_auc_score, average_precision_score)
+    assert ours == pytest.approx([judge(label, score) for judge in theirs])
+
+
+def test_measures_without_an_anomaly_are_nan() -> None:
+    score, label = np.arange(5.0), np.zeros(5, dtype=bool)
+    assert np.isnan([auroc(score, label), auprc(score, label), vus_pr(score, label)]).all()
+
+
+def test_segments_are_first_and_last_rows() -> None:
+    assert segments(np.array([1, 1, 0, 0, 1, 0, 1])).tolist() == [[0, 1], [4, 4], [6, 6]]
+
+
+def test_vus_pr_equals_the_definition_spelled_out() -> None:
+    random = np.random.default_rng(0)
+    label = np.zeros(300, dtype=bool)
+    label[[*range(40, 60), *range(150, 155), 250]] = True
+    score = random.random(300) + label
+    assert vus_pr(score, label, window=12) == pytest.approx(_vus_pr_by_definition(score, label, 12))
+
+
+def test_vus_pr_forgives_an_alarm_a_few_rows_late() -> None:
+    label = np.zeros(2_000, dtype=bool)
+    label[1_000:1_020] = True
+    late, far = np.zeros(2_000), np.zeros(2_000)
+    late[1_010:1_030], far[1_500:1_520] = 1.0, 1.0
+    values = [vus_pr(label.astype(float), label), vus_pr(late, label), vus_pr(far, label)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_nab_scores_silence_zero_and_the_earliest_alerts_a_hundred() -> None:
+    series = [
+        Series(4_000, np.array([[1_000, 1_100], [2_000, 2_050]])),
+        Series(1_000, np.empty((0, 2), dtype=np.int64)),
+    ]
+    none = np.empty(0, dtype=np.int64)
+    silent = [nab_score([none, none], series, profile) for profile in Profile]
+    perfect = [nab_score([np.array([1_000, 2_000]), none], series, profile) for profile in Profile]
+    assert (silent, perfect) == (pytest.approx([0.0] * 3), pytest.approx([100.0] * 3))
+
+
+def test_nab_by_hand() -> None:
+    series = [Series(1_000, np.array([[400, 499]]))]
+    # 10 is in probation; 300 is before every window; 450 is half-way in; 549 is half a width past; 990 far past.
+    alerts = [np.array([10, 300, 450, 470, 549, 990])]
+
+    def worth(position: float) -> float:
+        return 2.0 / (1.0 + np.exp(5.0 * position)) - 1.0
+
+    raw = worth(-0.5) / worth(-1.0) - 0.11 * (1.0 - worth(50 / 99) + 1.0)
+    assert nab_score(alerts, series, Profile.STANDARD) == pytest.approx(100.0 * (raw + 1.0) / 2.0)
+
+
+def test_nab_with_the_best_threshold_equals_trying_them_all() -> None:
+    random = np.random.default_rng(1)
+    series = [Series(500, np.array([[200, 240], [300, 330]])), Series(400, np.array([[100, 180]]))]
+    scores = [np.round(random.random(each.rows), 2) for each in series]
+
+    def at(threshold: float) -> float:
+        return nab_score([np.flatnonzero(score >= threshold) for score in scores], series, Profile.LOW_FN)
+
+    best, threshold = nab_optimised(scores, series, Profile.LOW_FN)
+    every = max([at(each) for each in np.unique(np.concatenate(scores))] + [0.0])
+    assert (best, at(threshold)) == (pytest.approx(every), pytest.approx(every))
+
+
+def test_nab_scores_a_random_detector_as_published(shared_data: Path) -> None:
+    """NAB's own table: 16.8 standard, 5.8 low FP, 25.9 low FN, thresholds chosen on the labels."""
+    series = nab_files.series(shared_data)
+    random = np.random.default_rng(0)
+    scores = [random_scores(each.rows, random) for each in series]
+    found = [nab_optimised(scores, series, profile)[0] for profile in Profile]
+    assert found == pytest.approx([16.8, 5.8, 25.9], abs=3.0)
+
+
+def test_forecasts_by_hand() -> None:
+    values = np.array([[1.0], [2.0], [4.0], [np.nan], [8.0]])
+    entity = np.zeros(5, dtype=np.int64)
+    last, came = last_known(values, entity), outcomes(values, entity, [1, 2])
+    forecast = np.stack([last + spread for spread in (-1.0, 0.0, 3.0)], axis=-1)[:, :, None, :].repeat(2, axis=2)
+    scores = score_forecasts(forecast, came, last, [0.1, 0.5, 0.9])
+    # h1: 1->2, 2->4, (4)->8; h2: 1->4, 4->8
+    assert (
+        scores.rows.tolist(),
+        scores.mae.tolist(),
+        scores.mse.tolist(),
+        scores.mase.tolist(),
+        scores.coverage.tolist(),
+    ) == ([[3, 2]], [[7 / 3, 3.5]], [[7.0, 12.5]], [[1.0, 1.0]], [[pytest.approx(2 / 3), 0.5]])
+
+
+def test_pinball_of_a_single_quantile() -> None:
+    forecast, came = np.array([[[[1.0, 2.0, 4.0]]]]), np.array([[[3.0]]])
+    scores = score_forecasts(forecast, came, np.array([[2.0]]), [0.1, 0.5, 0.9])
+    assert scores.pinball[0, 0] == pytest.approx((0.1 * 2.0 + 0.5 * 1.0 + 0.1 * 1.0) / 3.0)
+
+
+def test_cumulated_scores_are_means_over_the_horizons() -> None:
+    random = np.random.default_rng(2)
+    values, entity = random.normal(size=(100, 2)).cumsum(axis=0), np.zeros(100, dtype=np.int64)
+    last, came = last_known(values, entity), outcomes(values, entity, [1, 2, 3])
+    scores = score_forecasts(persistence(last, 3, 1), came, last, [0.5])
+    cumulated = scores.cumulated()
+    assert (cumulated.mse[:, -1].tolist(), cumulated.mase.ravel().tolist()) == (
+        pytest.approx(scores.mse.mean(axis=1).tolist()),
+        pytest.approx([1.0] * 6),
+    )
+
+
+def test_standardised_errors_are_in_units_of_the_scale() -> None:
+    random = np.random.default_rng(3)
+    values, entity = random.normal(size=(50, 1)), np.zeros(50, dtype=np.int64)
+    last, came = last_known(values, entity), outcomes(values, entity, [1])
+    raw, unit = (score_forecasts(persistence(last, 1, 1), came, last, [0.5], s) for s in (None, np.array([4.0])))
+    assert (unit.mse * 16.0, unit.mae * 4.0, unit.pinball * 4.0) == (
+        pytest.approx(raw.mse),
+        pytest.approx(raw.mae),
+        pytest.approx(raw.pinball),
+    )
+
+
+def test_outcomes_and_last_values_stay_within_their_entity() -> None:
+    values, entity = np.array([[1.0], [10.0], [np.nan], [20.0], [3.0]]), np.array([0, 1, 0, 1, 0])
+    came, last = outcomes(values, entity, [1, 2, 9]), last_known(values, entity)
+    nan = np.nan
+    expected = [[nan, 3.0, nan], [20.0, nan, nan], [3.0, nan, nan], [nan] * 3, [nan] * 3]
+    assert (np.array_equal(came[:, 0], expected, equal_nan=True), last.ravel().tolist()) == (
+        True,
+        [1.0, 10.0, 1.0, 20.0, 3.0],
+    )
+
+
+def _vus_pr_by_definition(score: np.ndarray, label: np.ndarray, window: int) -> float:
+    areas = []
+    thresholds = np.sort(score)[::-1][np.linspace(0, len(score) - 1, 250).astype(int)]
+    for width in range(window + 1):
+        soft = np.array([_softness(row, label, width) for row in range(len(score))])
+        recall, precision = [0.0], [1.0]
+        runs = segments(soft)
+        for threshold in thresholds:
+            flagged = score >= threshold
+            hit = soft[flagged].sum()
+            touched = np.mean([flagged[first : last + 1].any() for first, last in runs])
+            recall.append(min(hit / ((label.sum() + soft.sum()) / 2.0), 1.0) * touched)
+            precision.append(hit / flagged.sum())
+        areas.append(sum((recall[i + 1] - recall[i]) * (precision[i + 1] + precision[i]) / 2.0 for i in range(250)))
+    return float(np.mean(areas))
+
+
+def _softness(row: int, label: np.ndarray, width: int) -> float:
+    if label[row]:
+        return 1.0
+    near = [max(first - row, row - last) for first, last in segments(label)]
+    return min(1.0, sum(np.sqrt(1.0 - distance / width) for distance in near if 0 < distance <= width // 2))

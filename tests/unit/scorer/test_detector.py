@@ -1,0 +1,144 @@
+"""The detector: batch-invariant, prequential, finite, blind to padding, absent signals and offsets."""
+
+import numpy as np
+import pytest
+
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from schemas.observation import Field
+from scorer.detector import Detection, Detector
+from scorer.served import Server
+from trainer.network import Network
+from trainer.rows import pack
+
+MINUTE_MS = 60_000
+
+
+def layout(n_signals: int = 3, transform: str = "level") -> Layout:
+    signals = [{"name": f"s{column}", "transform": transform, "range": [1e-9, 1e12]} for column in range(n_signals)]
+    return Layout(
+        Monitor.model_validate(
+            {
+                "monitor": "pumps",
+                "topics": {"observations": "pumps"},
+                "modalities": [{"name": "motor", "signals": signals}],
+                "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+            }
+        )
+    )
+
+
+class Stream:
+    """Scores a stream chunk by chunk, with state per entity between chunks."""
+
+    def __init__(self, layout: Layout, n_entities: int) -> None:
+        self.layout, self.server, self.detector = layout, Server(layout), Detector(layout)
+        fresh = {name: value.numpy() for name, value in Network(layout).initial(1).items()}
+        self.network = {name: np.repeat(value, n_entities, axis=0) for name, value in fresh.items()}
+        self.state = self.detector.initial(n_entities)
+
+    def scan(self, entity: np.ndarray, values: np.ndarray, time_ms: np.ndarray) -> Detection:
+        names, index = np.unique(entity, return_inverse=True)
+        rows, order, entity_order = pack(index, values, time_ms, self.layout)
+        slots = names[entity_order]
+        served = self.server.serve(None, rows, {name: value[slots] for name, value in self.network.items()})
+        detection, state = self.detector.scan(served, {name: value[slots] for name, value in self.state.items()})
+        self._write(self.network, slots[: len(names)], served.state)
+        self._write(self.state, slots[: len(names)], state)
+        return Detection(*(getattr(detection, name)[order] for name in Detection.__slots__))
+
+    def chunks(self, entity: np.ndarray, values: np.ndarray, time_ms: np.ndarray, cuts: list[int]) -> np.ndarray:
+        """All outputs side by side, [N, 3 + S]."""
+        parts = zip(np.split(entity, cuts), np.split(values, cuts), np.split(time_ms, cuts), strict=True)
+        found = [self.scan(*part) for part in parts]
+        return np.concatenate([np.column_stack([d.score, d.surprise, d.anomaly, d.evidence]) for d in found])
+
+    @staticmethod
+    def _write(whole: dict[str, Field], slots: np.ndarray, values: dict[str, Field]) -> None:
+        for name, value in values.items():
+            whole[name][slots] = value[: len(slots)]
+
+
+def ragged(n: int, n_entities: int, n_signals: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    entity = np.minimum(random.geometric(0.1, size=n) - 1, n_entities - 1)
+    values = 100.0 + np.abs(random.normal(size=(n, n_signals))) * 5.0
+    values[random.random(values.shape) < 0.3] = np.nan
+    return entity, values, np.arange(n) * MINUTE_MS
+
+
+def steady(n: int, n_signals: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    values = 100.0 + np.random.default_rng(seed).normal(size=(n, n_signals))
+    return np.zeros(n, dtype=np.int64), values, np.arange(n) * MINUTE_MS
+
+
+@pytest.mark.parametrize("transform", ["level", "difference", "log-return"])
+def test_outputs_do_not_depend_on_how_rows_were_grouped(transform: str) -> None:
+    columns, stream = layout(3, transform), ragged(1_500, 40, 3, seed=1)
+    whole = Stream(columns, 40).chunks(*stream, [])
+    cuts = sorted(np.random.default_rng(2).choice(np.arange(1, 1_500), size=60, replace=False).tolist())
+    assert np.array_equal(Stream(columns, 40).chunks(*stream, cuts), whole)
+
+
+def test_what_comes_later_changes_no_earlier_output() -> None:
+    entity, values, time_ms = ragged(800, 10, 3, seed=3)
+    other = values.copy()
+    other[500:] = 1e9 * np.random.default_rng(4).random(other[500:].shape)
+    whole, changed = (Stream(layout(), 10).chunks(entity, each, time_ms, []) for each in (values, other))
+    assert np.array_equal(whole[:500], changed[:500])
+
+
+@pytest.mark.parametrize("transform", ["level", "log-return"])
+def test_a_spike_and_a_shift_stand_out(transform: str) -> None:
+    entity, values, time_ms = steady(3_000, 2)
+    values[2_000, 0] += 12.0
+    values[2_500:2_520, 1] += 8.0
+    surprise = Stream(layout(2, transform), 1).scan(entity, values, time_ms).surprise
+    rest = np.delete(surprise[300:], np.r_[1_700:1_720, 2_200:2_250])
+    assert (surprise[2_000] > rest.max(), surprise[2_500:2_520].max() > rest.max()) == (True, True)
+
+
+def test_evidence_names_the_signal() -> None:
+    entity, values, time_ms = steady(2_000, 3)
+    values[1_500, 2] += 15.0
+    assert Stream(layout(), 1).scan(entity, values, time_ms).evidence[1_500].argmax() == 2
+
+
+def test_about_one_row_in_a_hundred_has_a_surprise_of_two() -> None:
+    streams = [steady(4_000, 2, seed) for seed in range(16)]
+    entity = np.repeat(np.arange(16), 4_000)
+    values, time_ms = (np.concatenate([each[part] for each in streams]) for part in (1, 2))
+    surprise = Stream(layout(2), 16).scan(entity, values, time_ms).surprise.reshape(16, 4_000)
+    assert 0.004 < (surprise[:, 1_000:] >= 2.0).mean() < 0.025
+
+
+def test_an_observation_without_signals_scores_zero_and_teaches_nothing() -> None:
+    entity, values, time_ms = steady(400, 2)
+    values[200] = np.nan
+    kept = np.arange(400) != 200
+    with_gap = Stream(layout(2), 1).chunks(entity, values, time_ms, [])
+    without = Stream(layout(2), 1).chunks(entity[kept], values[kept], time_ms[kept], [])
+    assert (not with_gap[200].any(), np.array_equal(with_gap[kept], without)) == (True, True)
+
+
+@pytest.mark.parametrize("value", [1e-9, 1.0, 1e12])
+def test_a_frozen_signal_is_finite_and_unremarkable(value: float) -> None:
+    found = Stream(layout(1), 1).chunks(*steady(1_000, 1)[:1], np.full((1_000, 1), value), np.arange(1_000) * 1000, [])
+    assert (bool(np.isfinite(found).all()), bool(found[:, 1].max() < 2.0)) == (True, True)
+
+
+def test_absurd_values_never_make_an_output_that_is_not_finite() -> None:
+    entity, values, time_ms = steady(1_000, 2)
+    values[500] = 1e12
+    found = Stream(layout(2), 1).chunks(entity, values, time_ms, [])
+    assert (bool(np.isfinite(found).all()), bool(((found[:, 2] >= 0) & (found[:, 2] <= 1)).all())) == (True, True)
+
+
+def test_the_first_rows_of_an_entity_raise_no_alarm() -> None:
+    stream = ragged(3_000, 300, 3, seed=5)
+    entity = np.arange(3_000) % 300
+    assert Stream(layout(), 300).scan(entity, stream[1], stream[2]).surprise.max() < 2.0
+
+
+def test_state_costs_at_most_two_and_a_half_kibibytes_at_six_signals() -> None:
+    assert sum(value.nbytes for value in Detector(layout(6)).initial(1).values()) <= 2560

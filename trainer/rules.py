@@ -1,0 +1,144 @@
+"""Hard rules: NEWS2, bands and moves, vectorised over rows. They run whatever the network does.
+
+N rows, S signals, R rules.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from schemas.errors import ConfigError
+from schemas.layout import Layout
+from schemas.monitor import Rule, RuleKind
+from schemas.observation import Float64
+
+_STALE_SECONDS = 24 * 3600.0
+"""A vital sign last seen longer ago counts as missing. NEWS2 asks for a full set at least every 12 hours at score 0."""
+_ROOM_AIR = 0.21
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What rules may look at.
+
+    Attributes:
+        value: raw units, NaN where the row lacks the signal, [N, S].
+        last: last known value, this row included, raw units, NaN never, [N, S].
+        age: seconds since `last` was seen, inf never, [N, S].
+        change: |change from the value before| in model scale, NaN none, [N, S].
+        scale: the entity's typical |change|, model scale, > 0, [N, S].
+    """
+
+    value: Float64
+    last: Float64
+    age: Float64
+    change: Float64
+    scale: Float64
+
+
+class Rules:
+    """All rules of a monitor."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._scorers = [_SCORERS[rule.kind](rule, layout) for rule in layout.monitor.rules]
+
+    def score(self, known: Known) -> Float64:
+        """Each rule's score, [N, R]; NaN where the row carries none of the rule's signals."""
+        if not self._scorers:
+            return np.empty((len(known.value), 0))
+        return np.stack([scorer.score(known) for scorer in self._scorers], axis=1)
+
+
+class RuleScorer(Protocol):
+    """One rule, bound to its columns."""
+
+    def score(self, known: Known) -> Float64:
+        """[N]; NaN where none of its signals was observed."""
+        ...
+
+
+class Band:
+    """How far a value lies outside [low, high], raw units; on the bound is inside."""
+
+    def __init__(self, rule: Rule, layout: Layout) -> None:
+        self._column = layout.index[rule.signals[0]]
+        self._low = -np.inf if rule.low is None else rule.low
+        self._high = np.inf if rule.high is None else rule.high
+
+    def score(self, known: Known) -> Float64:
+        """Distance from the band, [N]."""
+        value: Float64 = known.value[:, self._column]
+        return np.maximum(np.maximum(self._low - value, value - self._high), value * 0.0)
+
+
+class Move:
+    """|change| over the entity's typical one, both in model scale. The first value is no move: 0."""
+
+    def __init__(self, rule: Rule, layout: Layout) -> None:
+        self._column = layout.index[rule.signals[0]]
+
+    def score(self, known: Known) -> Float64:
+        """Size of the move in typical ones, [N]."""
+        ratio = np.nan_to_num(known.change[:, self._column] / known.scale[:, self._column], nan=0.0)
+        return np.where(np.isnan(known.value[:, self._column]), np.nan, ratio)
+
+
+class News2:
+    """National Early Warning Score 2, SpO2 scale 1 (Royal College of Physicians, 2017, chart 1).
+
+    Sums the bands of the last known vitals; one never seen or older than 24 hours counts 0. Values are rounded to
+    the chart's resolution (whole units, temperature in tenths of a degree Celsius). `consciousness` is the Glasgow
+    coma scale: below 15 counts as not alert. `supplemental_oxygen` is the inspired fraction or a 0/1 flag.
+    """
+
+    def __init__(self, rule: Rule, layout: Layout) -> None:
+        for vital in rule.inputs:
+            if vital not in NEWS2_BANDS:
+                expected = f"one of {', '.join(NEWS2_BANDS)}"
+                raise ConfigError("monitor", f"rules.{rule.name}.inputs", vital, expected)
+        self._inputs = [(NEWS2_BANDS[vital], layout.index[signal]) for vital, signal in rule.inputs.items()]
+
+    def score(self, known: Known) -> Float64:
+        """The aggregate score, 0..20, [N]."""
+        total = np.zeros(len(known.value))
+        observed = np.zeros(len(known.value), dtype=np.bool_)
+        for bands, column in self._inputs:
+            current = known.age[:, column] <= _STALE_SECONDS
+            total += np.where(current, bands.points(known.last[:, column]), 0.0)
+            observed |= ~np.isnan(known.value[:, column])
+        return np.where(observed, total, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """One vital sign's points: `points_of[i]` up to and including `upper[i]`, the last above all of them.
+
+    `per_unit`: resolution of the chart, steps per unit; 0 = values are not rounded.
+    """
+
+    upper: tuple[float, ...]
+    points_of: tuple[float, ...]
+    per_unit: float = 1.0
+
+    def points(self, value: Float64) -> Float64:
+        """Points of each value; NaN counts as above all bounds and must be masked by the caller."""
+        steps = np.rint(value * self.per_unit) if self.per_unit else value
+        return np.array(self.points_of)[np.searchsorted(np.array(self.upper), steps, side="left")]
+
+
+NEWS2_BANDS = {
+    "respiratory_rate": Bands((8, 11, 20, 24), (3, 1, 0, 2, 3)),
+    "spo2": Bands((91, 93, 95), (3, 2, 1, 0)),
+    "supplemental_oxygen": Bands((_ROOM_AIR,), (0, 2), per_unit=0.0),
+    "systolic_bp": Bands((90, 100, 110, 219), (3, 2, 1, 0, 3)),
+    "heart_rate": Bands((40, 50, 90, 110, 130), (3, 1, 0, 1, 2, 3)),
+    "consciousness": Bands((14,), (3, 0)),
+    "temperature": Bands((350, 360, 380, 390), (3, 1, 0, 1, 2), per_unit=10.0),
+}
+"""Vital -> points, in the chart's steps."""
+_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[News2]] = {
+    RuleKind.BAND: Band,
+    RuleKind.MOVE: Move,
+    RuleKind.NEWS2: News2,
+}
