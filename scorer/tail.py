@@ -23,6 +23,8 @@ _PRIOR_EXCESS, _PRIOR_EXCEEDED = 0.2, 10.0
 """The prior's mean excess, and how many values beyond the quantile it counts as."""
 _PRIOR_VARIANCE, _PRIOR_COUNT = 1.0, 10.0
 """log|x| of a normal x has variance 1.23, log x of an exponential one 1.64."""
+_EXCESS_CLIP = 5.0
+"""Mean excesses that one excess counts as at most: of an exponential tail this cuts 0.7 %."""
 _SMALLEST_VARIANCE, _SMALLEST_EXCESS = 1e-2, 2e-2
 _NORMAL_QUANTILE = 2.0537489
 _QUANTILE_GAIN, _LARGEST_STEP = 20.0, 0.2
@@ -86,20 +88,21 @@ def surprise(tail: Tail, log_x: Float32) -> Float32:
         log_x: finite natural logarithms, of the tail's shape.
     """
     z, deviation = _standardise(tail, log_x)
-    return _surprise(tail, z, deviation)
+    return _surprise(tail, z, deviation, _tail_index(tail))
 
 
 def update(tail: Tail, log_x: Float32, present: Bool) -> None:
     """Learn. Where `present` (broadcast) is False nothing changes, not a bit. Score first: `judge` does both."""
     z, deviation = _standardise(tail, log_x)
-    _learn(tail, z, deviation, present)
+    _learn(tail, z, deviation, _tail_index(tail), present)
 
 
 def judge(tail: Tail, log_x: Float32, present: Bool) -> Float32:
     """`surprise`, then `update`, at the price of little more than one of them."""
     z, deviation = _standardise(tail, log_x)
-    scored = _surprise(tail, z, deviation)
-    _learn(tail, z, deviation, present)
+    xi = _tail_index(tail)
+    scored = _surprise(tail, z, deviation, xi)
+    _learn(tail, z, deviation, xi, present)
     return scored
 
 
@@ -116,7 +119,7 @@ def _standardise(tail: Tail, log_x: Float32) -> tuple[Float32, Float32]:
     return z, deviation
 
 
-def _surprise(tail: Tail, z: Float32, deviation: Float32) -> Float32:
+def _surprise(tail: Tail, z: Float32, deviation: Float32, xi: Float32) -> Float32:
     """Body up to the tracked quantile, stretched so that it says 0.02 there, then the Pareto tail."""
     inside = np.minimum(z, tail.quantile)
     stretch = np.float32(_NORMAL_QUANTILE) / tail.quantile
@@ -125,21 +128,19 @@ def _surprise(tail: Tail, z: Float32, deviation: Float32) -> Float32:
     np.maximum(inside, np.float32(_LOWEST_Z), out=inside)
     scored = _polynomial(inside)
     beyond *= deviation
-    beyond /= _tail_index(tail)
+    beyond /= xi * np.float32(np.log(10.0))
     scored += beyond
     scored *= tail.count / (tail.count + np.float32(_WARM_UP))
     return np.minimum(scored, np.float32(_LARGEST), out=scored)
 
 
 def _tail_index(tail: Tail) -> Float32:
-    """Mean excess xi times ln 10, shrunk towards its prior."""
+    """The mean excess xi, shrunk towards its prior."""
     exceeded = _exceeded(tail)
     weight = exceeded / (exceeded + np.float32(_PRIOR_EXCEEDED))
     xi = tail.excess * weight
     xi += (np.float32(1.0) - weight) * np.float32(_PRIOR_EXCESS)
-    np.maximum(xi, np.float32(_SMALLEST_EXCESS), out=xi)
-    xi *= np.float32(np.log(10.0))
-    return xi
+    return np.maximum(xi, np.float32(_SMALLEST_EXCESS), out=xi)
 
 
 def _exceeded(tail: Tail) -> Float32:
@@ -156,12 +157,13 @@ def _polynomial(z: Float32) -> Float32:
     return scored
 
 
-def _learn(tail: Tail, z: Float32, deviation: Float32, present: Bool) -> None:
+def _learn(tail: Tail, z: Float32, deviation: Float32, xi: Float32, present: Bool) -> None:
     seen = present.astype(np.float32)
     rate = seen / np.minimum(tail.count + np.float32(1.0), np.float32(_MEMORY))
     beyond = (z > tail.quantile) & present
     excess = z - tail.quantile
     excess *= deviation
+    np.minimum(excess, xi * np.float32(_EXCESS_CLIP), out=excess)
     excess -= tail.excess
     excess *= beyond / (_exceeded(tail) + np.float32(1.0))
     np.add(tail.excess, excess, out=tail.excess)

@@ -47,7 +47,8 @@ class Fusion(nn.Module):
         weight = weight_MJN.view(m + 1, self._tasks, self._heads, 1, n)
         value = [self.null_D1.view(self._heads, -1, 1), *value_MDN.reshape(m, self._heads, -1, n)]
         mixed_KDN = _weighted_sum(weight, value).view(self._tasks, d, n)
-        return self.norm(self.out(mixed_KDN.transpose(1, 2)) + self.task_K1D)
+        fused_KND: Tensor = self.norm(self.out(mixed_KDN.transpose(1, 2)) + self.task_K1D)
+        return fused_KND
 
 
 class TaskAttention(nn.Module):
@@ -70,15 +71,16 @@ class TaskAttention(nn.Module):
         logit_L = torch.mv(product_XL.t(), product_XL.new_full((self._half,), self._half**-0.5))
         weight_KKN = logit_L.view(k, k, n).softmax(0)
         mixed_DKN = _weighted_sum(weight_KKN, value_DKN.unbind(1), dim=1)
-        mixed_KND = self.out(mixed_DKN.view(d, k * n).t()).view(k, n, d)
-        return torch.addcmul(task_KND, self.gate_D.tanh(), mixed_KND)
+        mixed_KND: Tensor = self.out(mixed_DKN.view(d, k * n).t()).view(k, n, d)
+        attended_KND: Tensor = torch.addcmul(task_KND, self.gate_D.tanh(), mixed_KND)
+        return attended_KND
 
 
 def _weighted_sum(weight: Tensor, value: Iterable[Tensor], dim: int = 0) -> Tensor:
     """Sum of weight[i] * value[i] in a fixed order; each value gets a broadcast axis at `dim`."""
     pairs = zip(weight, value, strict=True)
     first_weight, first_value = next(pairs)
-    total = first_weight * first_value.unsqueeze(dim)
+    total: Tensor = first_weight * first_value.unsqueeze(dim)
     for each_weight, each_value in pairs:
         total = torch.addcmul(total, each_weight, each_value.unsqueeze(dim))
     return total

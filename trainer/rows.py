@@ -122,7 +122,7 @@ def to_model(values: Float64, layout: Layout) -> Float64:
 
 
 def to_raw(values: Float64, layout: Layout, n_signals: int | None = None) -> Float64:
-    """Model scale back to raw units; the signal axis is the second, [N, S, ...]. `n_signals`: the first columns only."""
+    """Model scale back to raw units; signals are the second axis, [N, S, ...]. `n_signals`: the first columns only."""
     logarithmic = np.array(layout.logarithmic)[:n_signals]
     if not logarithmic.any():
         return values
@@ -137,9 +137,7 @@ def _rank(entity_index: Int64, counts: Int64) -> Int64:
     return rank
 
 
-def _rows(
-    value_NS: Float64, time_N: Float64, real_N: Bool, final_E: Int64, waves: tuple[int, ...]
-) -> Rows:
+def _rows(value_NS: Float64, time_N: Float64, real_N: Bool, final_E: Int64, waves: tuple[int, ...]) -> Rows:
     return Rows(
         value_NS=torch.from_numpy(value_NS),
         time_N=torch.from_numpy(time_N),

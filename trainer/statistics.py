@@ -54,6 +54,9 @@ class Statistic(IntEnum):
 
 
 _LATEST = slice(Statistic.LAST, Statistic.SEEN + 1)
+_COUNT = slice(Statistic.COUNT, Statistic.COUNT + 1)
+_BEFORE = slice(Statistic.LAST, Statistic.COUNT + 1)
+_VARIANCE = slice(Statistic.VARIANCE, Statistic.VARIANCE + 1)
 _ENDS = slice(Statistic.NEG_MIN, Statistic.MAX + 1)
 _AVERAGES = slice(Statistic.FIRST, Statistic.GAP + 1)
 
@@ -163,7 +166,12 @@ class Statistics:
         return scale_NS, spread_NS * _SPREAD_SHARE
 
     def _features(
-        self, after_FNS: Tensor, change_NS: Tensor, scale_NS: Tensor, spread_NS: Tensor, present_NS: Tensor,
+        self,
+        after_FNS: Tensor,
+        change_NS: Tensor,
+        scale_NS: Tensor,
+        spread_NS: Tensor,
+        present_NS: Tensor,
         pause_NS: Tensor,
     ) -> Tensor:
         """Bounded float32 features, [G, N, S]; the first four are what a forecast's skip reverts along."""
@@ -184,13 +192,13 @@ def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, present_NS: Tensor) 
     """Fill `after_FNS`; return LAST, SEEN and COUNT before each row, [3, N, S]."""
     value_NS = rows.value_NS.nan_to_num(0.0)
     time_NS = rows.time_N[:, None].expand_as(value_NS)
-    count = Statistic.COUNT
     add_2NS = torch.stack([value_NS, time_NS]) * present_NS
     _affine(rows.waves, state_FES[_LATEST], (1.0 - present_NS)[None], add_2NS, after_FNS[_LATEST])
-    _affine(rows.waves, state_FES[count][None], torch.ones_like(present_NS)[None], present_NS[None], after_FNS[count][None])
+    always_1NS = torch.ones_like(present_NS)[None]
+    _affine(rows.waves, state_FES[_COUNT], always_1NS, present_NS[None], after_FNS[_COUNT])
     missing_NS = torch.where(present_NS > 0, 0.0, -torch.inf)
     _maximum(rows.waves, state_FES[_ENDS], torch.stack([-value_NS, value_NS]) + missing_NS, after_FNS[_ENDS])
-    before_3NS = rows.before(after_FNS[: count + 1], state_FES[: count + 1], 1)
+    before_3NS = rows.before(after_FNS[_BEFORE], state_FES[_BEFORE], 1)
     last_NS, seen_NS, count_NS = before_3NS
     change_NS, gap_NS = (value_NS - last_NS).abs(), (time_NS - seen_NS).clamp(min=0.0)
     rate_6NS = _rates(count_NS).mul_(present_NS)
@@ -200,8 +208,7 @@ def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, present_NS: Tensor) 
     rate_NS = rate_6NS[Statistic.MEAN - Statistic.FIRST]
     keep_1NS = (1.0 - rate_NS)[None]
     square_1NS = keep_1NS * rate_NS * (value_NS - mean_NS).square()
-    variance = slice(Statistic.VARIANCE, Statistic.VARIANCE + 1)
-    _affine(rows.waves, state_FES[variance], keep_1NS, square_1NS, after_FNS[variance])
+    _affine(rows.waves, state_FES[_VARIANCE], keep_1NS, square_1NS, after_FNS[_VARIANCE])
     return before_3NS
 
 

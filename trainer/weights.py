@@ -1,4 +1,4 @@
-"""Weights as bytes: safetensors whose metadata name the architecture, so that other weights are refused, not misread."""
+"""Weights as bytes: safetensors whose metadata name the architecture, so that other weights are never misread."""
 
 import hashlib
 import json

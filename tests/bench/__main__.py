@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from infra.logs import configure
 from ingest.producer import create_topics, publish
 from tests.bench import bulk, latency
 from tests.bench.report import flat, show
@@ -24,6 +25,7 @@ Measured = TypeVar("Measured")
 def main() -> None:
     """Measure and print."""
     arguments = _arguments()
+    configure(verbose=False)
     console = Console(stderr=arguments.json, highlight=False)
     count = _QUICK_EVENTS if arguments.quick else arguments.events
     seconds = _QUICK_SECONDS if arguments.quick else arguments.seconds
@@ -44,9 +46,7 @@ def main() -> None:
         print(json.dumps(flat(in_bulk, late, produced_per_s, load)))
 
 
-def _each(
-    systems: Sequence[System], measure: Callable[[System], Measured], console: Console
-) -> dict[str, Measured]:
+def _each(systems: Sequence[System], measure: Callable[[System], Measured], console: Console) -> dict[str, Measured]:
     found = {}
     for system in systems:
         found[system.name] = measure(system)

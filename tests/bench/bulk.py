@@ -56,9 +56,7 @@ def measure(system: System, services: Services, count: int) -> Bulk:
     )
 
 
-def wait_for(
-    connection: psycopg.Connection, system: System, count: int, program: Running
-) -> tuple[float, int]:
+def wait_for(connection: psycopg.Connection, system: System, count: int, program: Running) -> tuple[float, int]:
     """When at least `count` records were accounted for, and how many then were."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:

@@ -1,10 +1,9 @@
 """Sends observations at a steady rate, each stamped with the clock as it is sent. A process of its own.
 
-Prints one JSON line: when it began (epoch ms), how many it sent, event times (ms) of those that break the band.
+Prints one JSON line: a `Fed`.
 """
 
 import argparse
-import json
 import time
 
 import msgspec
@@ -14,6 +13,15 @@ from tests.bench.stream import SIGNALS, entity_name, walks
 
 BREAK_RATE = 0.01
 _SLOT_SECONDS = 0.001
+
+
+class Fed(msgspec.Struct, frozen=True):
+    """What was sent: `breaks_ms` are the event times of broken bands, `behind_ms` how late the latest record was."""
+
+    began_ms: int
+    sent: int
+    breaks_ms: tuple[int, ...]
+    behind_ms: float
 
 
 def main() -> None:
@@ -29,7 +37,7 @@ def main() -> None:
         bootstrap_servers=arguments.bootstrap, acks=1, linger_ms=0, enable_idempotence=False, metrics_enabled=False
     )
     producer.partitions_for(arguments.topic)
-    print(json.dumps(_send(producer, arguments.topic, arguments.rate, prepared)))
+    print(msgspec.json.encode(_send(producer, arguments.topic, arguments.rate, prepared)).decode())
 
 
 def _prepare(count: int) -> list[tuple[bytes, bytes, bool]]:
@@ -44,7 +52,7 @@ def _prepare(count: int) -> list[tuple[bytes, bytes, bool]]:
     return found[:count]
 
 
-def _send(producer: KafkaProducer, topic: str, rate: float, prepared: list[tuple[bytes, bytes, bool]]) -> dict[str, object]:
+def _send(producer: KafkaProducer, topic: str, rate: float, prepared: list[tuple[bytes, bytes, bool]]) -> Fed:
     began, began_ms = time.monotonic(), time.time_ns() // 1_000_000
     breaks, sent, behind = [], 0, 0.0
     while sent < len(prepared):
@@ -58,7 +66,7 @@ def _send(producer: KafkaProducer, topic: str, rate: float, prepared: list[tuple
         behind = max(behind, time.monotonic() - began - sent / rate)
         time.sleep(_SLOT_SECONDS)
     producer.flush()
-    return {"began_ms": began_ms, "sent": sent, "breaks_ms": breaks, "behind_ms": round(behind * 1000, 1)}
+    return Fed(began_ms, sent, tuple(breaks), round(behind * 1000, 1))
 
 
 if __name__ == "__main__":

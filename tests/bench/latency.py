@@ -1,15 +1,17 @@
 """Latency: from an event's time, which is when it was sent, to the commit of its alert row."""
 
-import json
 import subprocess
 import sys
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from ingest.producer import create_topics, publish
 from tests.bench.bulk import wait_for
+from tests.bench.feeder import Fed
 from tests.bench.footprint import cpu_seconds, spent
 from tests.bench.services import Services, libpq
 from tests.bench.stream import ENTITIES, PARTITIONS, records, walks
@@ -54,20 +56,19 @@ def measure(system: System, services: Services, seconds: float) -> Latency:
         share = spent(before, cpu_seconds(program.process.pid)) / (count / RATE)
         wait_for(connection, system, ENTITIES + count, program)
         rows = np.array(connection.execute(system.alerts.encode()).fetchall(), dtype=np.float64).reshape(-1, 3)
-    settled_ms = fed["began_ms"] + _SETTLE_SECONDS * 1000
+    settled_ms = fed.began_ms + _SETTLE_SECONDS * 1000
     rows = rows[rows[:, 0] >= settled_ms]
-    expected = sum(at >= settled_ms for at in fed["breaks_ms"])
+    expected = sum(at >= settled_ms for at in fed.breaks_ms)
     return _summary(rows[:, 1] - rows[:, 0], rows[:, 2] - rows[:, 0], expected, share)
 
 
-def _feed(bootstrap: str, topic: str, count: int) -> dict[str, object]:
+def _feed(bootstrap: str, topic: str, count: int) -> Fed:
     command = [sys.executable, "-m", "tests.bench.feeder", "--bootstrap", bootstrap, "--topic", topic]
     done = subprocess.run([*command, "--rate", str(RATE), "--count", str(count)], stdout=subprocess.PIPE, check=True)
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    return msgspec.json.decode(done.stdout, type=Fed)
 
 
-def _summary(known_ms: np.ndarray, committed_ms: np.ndarray, expected: int, share: float) -> Latency:
+def _summary(known_ms: NDArray[np.float64], committed_ms: NDArray[np.float64], expected: int, share: float) -> Latency:
     if not len(committed_ms):
         raise RuntimeError(f"got no alert row; expected {expected}")
     p50, p99, worst = np.percentile(committed_ms, [50, 99, 100]).tolist()

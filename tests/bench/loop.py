@@ -88,7 +88,7 @@ def _consumer(bootstrap: str, topic: str, connection: psycopg.Connection) -> Any
         fetch_max_wait_ms=5,
         metrics_enabled=False,
     )
-    stored = dict(connection.execute('SELECT "partition", "offset" FROM loop_offsets').fetchall())
+    stored: dict[int, int] = dict(connection.execute('SELECT "partition", "offset" FROM loop_offsets').fetchall())
     partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
     consumer.assign(partitions)
     for partition in partitions:

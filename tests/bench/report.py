@@ -4,6 +4,7 @@ import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -32,8 +33,10 @@ def flat(
         figures = asdict(measured)
         found[_key(name, "bulk_events_per_s")] = round(figures.pop("events_per_s"))
         found[_key(name, "bulk_events_per_cpu_s")] = round(figures.pop("events_per_cpu_s"))
-        found |= {_key(name, f"bulk_{key}" if key in {"cpu_seconds", "alerts"} else key): round(value, 2)
-                  for key, value in figures.items()}
+        found |= {
+            _key(name, f"bulk_{key}" if key in {"cpu_seconds", "alerts"} else key): round(value, 2)
+            for key, value in figures.items()
+        }
     for name, measured_ms in latency.items():
         found |= {_key(name, key): round(value, 2) for key, value in asdict(measured_ms).items()}
     for loop in ("kafka_loop", "torch_loop"):
@@ -57,7 +60,8 @@ def show(
     console.print(table)
     versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
     console.print(f"{where['cpus']} CPUs, {where['cpu']}; Python {where['python']}, {versions}")
-    console.print(f"load average {load['before']:.2f} before, {load['after']:.2f} after; produced {produced_per_s:,.0f}/s")
+    loads = f"{load['before']:.2f} before, {load['after']:.2f} after"
+    console.print(f"load average {loads}; produced {produced_per_s:,.0f}/s")
 
 
 def _bulk_cells(measured: Bulk | None) -> list[str]:
@@ -80,8 +84,8 @@ def _key(system: str, figure: str) -> str:
 
 def _cpu_model() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        names = []
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from infra.database import connect
+from infra.database import connect, migrate
 from infra.feeds.icu import icu
 from infra.summary import accounted
 from ingest.producer import create_topics, publish
@@ -54,6 +54,7 @@ def _each(records: list[Record]) -> Iterator[Record]:
 def wait_until_accounted(url: str, monitor: str, count: int, seconds: float) -> None:
     """Wait until the ledger has accounted for every record."""
     engine = connect(url)
+    migrate(engine)
     wait_for(lambda: accounted(engine, monitor) >= count, seconds, f"{count} records accounted for")
     engine.dispose()
 

@@ -1,0 +1,233 @@
+"""`python -m tests.bench.step`: single steps of the path, alone: no Kafka, no Ray. Network and training on any device.
+
+One thread of torch. B rows, E entities, S signals, T rows of a window, H horizons.
+"""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from infra.database import connect, migrate
+from infra.logs import configure
+from infra.settings import load_monitor
+from infra.stack.postgres import Postgres, find_programs
+from ingest.decode import Decoder
+from ingest.record import PlainRecord
+from schemas.errors import StackError
+from schemas.layout import Layout
+from schemas.observation import Partition
+from schemas.protocols import Advance, Tally
+from scorer.detector import Detector
+from scorer.ledger import SqlLedger
+from scorer.served import Server
+from tests.bench.stream import START_MS, STEP_MS, records, walks
+from tests.bench.systems import MONITOR
+from trainer.losses import Targets, task_losses
+from trainer.network import Network
+from trainer.rows import Rows, pack, windows
+
+_SIZES = (1, 32, 512)
+_POLL_ROWS = 2_000
+_POLL_ENTITIES = 125
+"""A full poll of one partition of the benchmark's topic: 2,000 rows of 125 entities, in 16 waves."""
+_WINDOWS, _WINDOW_ROWS = 32, 16
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.step", description=__doc__)
+    parser.add_argument("--device", default="cpu", help="of the network step and the training step: cpu, cuda, ...")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of each measurement")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    arguments = parser.parse_args()
+    configure(verbose=False)
+    torch.set_num_threads(1)
+    torch.set_default_device(arguments.device)
+    figures = dict(_measure(torch.device(arguments.device), arguments.seconds))
+    table = Table(title=f"single steps, network on {arguments.device}, one thread")
+    table.add_column("step")
+    table.add_column("a second", justify="right")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.0f}")
+    Console(stderr=arguments.json).print(table)
+    if arguments.json:
+        print(json.dumps({"device": arguments.device, **{name: round(value, 1) for name, value in figures.items()}}))
+
+
+def _measure(device: torch.device, seconds: float) -> Iterator[tuple[str, float]]:
+    layouts = {"six_signals": Layout(load_monitor(MONITOR, {})), "health": Layout(load_monitor("health", {}))}
+    for name, layout in layouts.items():
+        for size in _SIZES:
+            yield f"{name}_network_events_B{size}", size * _rate(_network(layout, size, size, device), seconds, device)
+        poll = _network(layout, _POLL_ROWS, _POLL_ENTITIES, device)
+        yield f"{name}_network_events_poll", _POLL_ROWS * _rate(poll, seconds, device)
+        trained = _WINDOWS * _WINDOW_ROWS * _rate(_training(layout, device), seconds, device)
+        yield f"{name}_training_rows", trained
+    if device.type != "cpu":
+        return
+    for name, layout in layouts.items():
+        for size in _SIZES:
+            yield f"{name}_detector_events_B{size}", size * _rate(_detector(layout, size, size), seconds)
+        yield f"{name}_detector_events_poll", _POLL_ROWS * _rate(_detector(layout, _POLL_ROWS, _POLL_ENTITIES), seconds)
+    yield "decode_events", _POLL_ROWS * _rate(_decode(layouts["six_signals"]), seconds)
+    yield from _ledgers(seconds)
+
+
+def _rate(step: Callable[[], object], seconds: float, device: torch.device | None = None) -> float:
+    """Calls a second, the first ones aside; what a device still works on is waited for."""
+    wait: Callable[[], None] = torch.cuda.synchronize if device is not None and device.type == "cuda" else _nothing
+    for _ in range(3):
+        step()
+    wait()
+    began, calls = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        step()
+        calls += 1
+    wait()
+    return calls / (time.perf_counter() - began)
+
+
+def _nothing() -> None:
+    """The CPU is done when a call returns."""
+
+
+def _rows(layout: Layout, rows: int, entities: int) -> Rows:
+    chance = np.random.default_rng(1)
+    low, high = np.array([signal.range for signal in layout.signals]).T
+    values = chance.uniform(low, high, (rows, len(layout.signals)))
+    index = np.arange(rows) % entities
+    return pack(index, values, START_MS + STEP_MS * (np.arange(rows) // entities), layout)[0]
+
+
+def _on(rows: Rows, device: torch.device) -> Rows:
+    fields: dict[str, Any] = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}
+    return Rows(**{name: value.to(device) if isinstance(value, Tensor) else value for name, value in fields.items()})
+
+
+def _network_on(layout: Layout, device: torch.device) -> Network:
+    """The network, and its statistics' constants, which are no parameters."""
+    network = Network(layout).to(device)
+    for name, value in vars(network.statistics).items():
+        if isinstance(value, Tensor):
+            setattr(network.statistics, name, value.to(device))
+    return network
+
+
+def _network(layout: Layout, rows: int, entities: int, device: torch.device) -> Callable[[], object]:
+    network = _network_on(layout, device).eval()
+    packed = _on(_rows(layout, rows, entities), device)
+    state = network.initial(packed.waves[0])
+
+    def step() -> None:
+        nonlocal state
+        with torch.inference_mode():
+            _, state = network(packed, state)
+
+    return step
+
+
+def _training(layout: Layout, device: torch.device) -> Callable[[], object]:
+    """One step of AdamW on `_WINDOWS` windows of `_WINDOW_ROWS` rows: forward, all losses, backward, clip, update."""
+    network = _network_on(layout, device).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    flat = _rows(layout, _WINDOWS * _WINDOW_ROWS, _WINDOWS).value_NS.numpy()
+    value_BTS = flat.reshape(_WINDOW_ROWS, _WINDOWS, -1).swapaxes(0, 1)
+    time_BT = np.broadcast_to(300.0 * np.arange(_WINDOW_ROWS), (_WINDOWS, _WINDOW_ROWS))
+    rows = _on(windows(value_BTS, time_BT), device)
+    state = network.initial(rows.waves[0])
+    targets = _targets(layout, rows)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        outputs, _ = network(rows, state)
+        losses = [task.mean() for task in task_losses(outputs, targets, layout)]
+        torch.stack(losses).sum().backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+
+    return step
+
+
+def _targets(layout: Layout, rows: Rows) -> Targets:
+    n, horizons = len(rows.time_N), len(layout.forecast.horizons)
+    return Targets(
+        future_NSH=rows.value_NS[:, : layout.n_targets, None].expand(-1, -1, horizons),
+        faulty_N=(torch.arange(n) % 3 == 0).float(),
+        classes=tuple(torch.arange(n) % len(task.classes) for task in layout.states),
+        real_N=rows.real_N,
+    )
+
+
+def _detector(layout: Layout, rows: int, entities: int) -> Callable[[], object]:
+    detector, network, packed = Detector(layout), Network(layout).eval(), _rows(layout, rows, entities)
+    initial = {name: value.numpy() for name, value in network.initial(packed.waves[0]).items()}
+    served = Server(layout).serve(network, packed, initial)
+    state = detector.initial(packed.waves[0])
+
+    def step() -> None:
+        nonlocal state
+        _, state = detector.scan(served, state)
+
+    return step
+
+
+def _decode(layout: Layout) -> Callable[[], object]:
+    made = records(walks(_POLL_ROWS, 0.001), _POLL_ROWS)
+    arrived = [PlainRecord(key, value, offset) for offset, (key, value, _) in enumerate(made)]
+    decoder = Decoder(layout, _now)
+    return lambda: decoder.decode({Partition("bench", 0): arrived})
+
+
+def _ledgers(seconds: float) -> Iterator[tuple[str, float]]:
+    """Transactions a second that advance four partitions and hold no alert; PostgreSQL only where it is installed."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bellwether-bench-")))
+        folder.chmod(0o711)  # the account that runs PostgreSQL for root must enter it
+        yield "ledger_commits_sqlite", _rate(_ledger(f"sqlite:///{folder / 'ledger.db'}"), seconds)
+        try:
+            find_programs()
+        except StackError:
+            return
+        server = stack.enter_context(Postgres(folder / "postgres"))
+        yield "ledger_commits_postgresql", _rate(_ledger(server.url), seconds)
+
+
+def _ledger(url: str) -> Callable[[], object]:
+    engine = connect(url)
+    migrate(engine)
+    arguments: dict[str, Any] = {"clock": _now, "lease": timedelta(seconds=15), "topic_id": lambda _: "topic"}
+    ledger = SqlLedger(engine=engine, monitor="bench", cluster="c", owner="bench", **arguments)
+    partitions = [Partition("bench", number) for number in range(4)]
+    for partition in partitions:
+        ledger.acquire(partition)
+    offset = 0
+
+    def step() -> None:
+        nonlocal offset
+        tally = Tally(accepted=500)
+        ledger.commit([], [Advance(each, offset, offset + 500, tally, 1) for each in partitions])
+        offset += 500
+
+    return step
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    main()

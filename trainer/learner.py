@@ -1,0 +1,200 @@
+"""The learner: scored batches in, steps out; judged before it learns, guarded while it learns, gated before it serves.
+
+W windows, K tasks, E packed entities.
+"""
+
+import copy
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from schemas.layout import Layout
+from schemas.observation import Batch, Field, Float64, Partition
+from schemas.protocols import ModelRecord, Registry
+from trainer.gate import Gate
+from trainer.guard import Guard
+from trainer.lesson import Lesson, lesson_of
+from trainer.losses import WEIGHTINGS, TaskLoss, task_losses
+from trainer.metrics import metrics_of
+from trainer.network import Network, Outputs, State
+from trainer.slots import Slots
+from trainer.weights import load_weights, save_weights
+from trainer.windows import Window, WindowBuffer, window_template
+
+_LONGEST_PIECE = 4
+"""Windows of one entity in one step: gradients flow through as many."""
+_OWN = ("hidden", "expected", "spread")
+"""Parts of the state that depend on the weights: candidate and serving version each have theirs."""
+_VERSIONS = ("candidate", "serving")
+_RECENT = 0.1
+"""Rate at which the metrics that a published version is recorded with forget."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """One step.
+
+    Attributes:
+        step: steps taken or refused so far, this one included.
+        events: rows learned from so far.
+        losses: per task, standardised, before this step's update (prequential); only tasks that could be judged.
+        metrics: `<task>.<metric>`, prequential too.
+        gradient_norm: before clipping.
+        refused: why the step was not taken; None = it was.
+        ranges: offsets it came from, [first, next).
+    """
+
+    step: int
+    events: int
+    losses: Mapping[str, float]
+    metrics: Mapping[str, float]
+    gradient_norm: float
+    refused: str | None
+    ranges: Mapping[Partition, tuple[int, int]]
+
+
+class Learner:
+    """Learns online. The same seed, registry and batches give the same weights, bit for bit (on one thread).
+
+    Args:
+        layout: order of signals and tasks.
+        seed: of the injected faults; the network's own is `model.seed`.
+        registry: the serving version is where learning starts; none: a fresh network.
+    """
+
+    def __init__(self, layout: Layout, seed: int, registry: Registry) -> None:
+        self._layout, self._settings = layout, layout.monitor.training
+        self._registry = registry
+        self._rng = np.random.default_rng(seed)
+        record = registry.serving()
+        self._version = None if record is None else record.version
+        self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
+        self._serving = copy.deepcopy(self._network)
+        self._optimiser = torch.optim.AdamW(
+            self._network.parameters(), lr=self._settings.learning_rate, weight_decay=self._settings.weight_decay
+        )
+        tasks = [layout.forecast, layout.anomaly, *layout.states]
+        self._weight_K = torch.tensor([task.weight for task in tasks])
+        self._gate = Gate(len(tasks), self._settings.gate_windows)
+        self._guard = Guard(self._settings.refuse_above)
+        self._slots = Slots(window_template(layout) | _state_template(self._network))
+        self._buffer = WindowBuffer(layout, self._slots)
+        self._queue: deque[Window] = deque()
+        self._recent: dict[str, float] = {}
+        self.steps = 0
+        self.events = 0
+
+    def observe(self, batch: Batch) -> list[StepReport]:
+        """Take rows in; step as often as enough windows are complete. Global values stand joined in the batch."""
+        reports = []
+        for windows, changed_hands in self._buffer.add(batch):
+            if changed_hands:
+                self._queue = deque(window for window in self._queue if window.slot not in set(changed_hands))
+            self._queue.extend(windows)
+            while len(self._queue) >= self._settings.windows_per_step:
+                reports.append(self._step(self._next()))
+        return reports
+
+    def publish_if_proved(self, registry: Registry) -> ModelRecord | None:
+        """Publish the candidate if it proved itself since the last time; it is then what the next one must beat."""
+        if not self._gate.ready() or not self._gate.verdict().proved:
+            return None
+        record = registry.publish(save_weights(self._network), self._version, dict(self._recent))
+        self._version = record.version
+        self._serving.load_state_dict(self._network.state_dict())
+        for part in _OWN:
+            self._slots.copy_field(f"candidate.{part}", f"serving.{part}")
+        self._gate.clear()
+        return record
+
+    def _next(self) -> list[Window]:
+        """The oldest windows, at most so many of one entity; the others keep their place."""
+        taken: list[Window] = []
+        kept: deque[Window] = deque()
+        pieces: dict[int, int] = {}
+        while self._queue and len(taken) < self._settings.windows_per_step:
+            window = self._queue.popleft()
+            pieces[window.slot] = pieces.get(window.slot, 0) + 1
+            (taken if pieces[window.slot] <= _LONGEST_PIECE else kept).append(window)
+        self._queue.extendleft(reversed(kept))
+        return taken
+
+    def _step(self, windows: list[Window]) -> StepReport:
+        lesson = lesson_of(windows, self._layout, self._rng)
+        self._network.train()
+        outputs, after = self._network(lesson.rows, self._state(lesson, "candidate"))
+        losses = task_losses(outputs, lesson.targets, self._layout)
+        loss = WEIGHTINGS[self._settings.weighting](torch.stack([each.mean() for each in losses]), self._weight_K)
+        norm = self._backward(loss)
+        refused = self._guard.refuse(float(loss), norm)
+        if refused is None:
+            self._compare(lesson, outputs, losses)
+            self._keep(lesson, after, "candidate")
+            self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return self._report(lesson, outputs, losses, norm, refused)
+
+    def _backward(self, loss: Tensor) -> float:
+        """Clipped gradients; returns their norm before clipping."""
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        return float(clip_grad_norm_(self._network.parameters(), self._settings.gradient_norm))
+
+    @torch.no_grad()
+    def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
+        """Judge the serving version on the same rows; statistics do not depend on weights and are shared."""
+        self._serving.train()
+        served, after = self._serving(lesson.rows, self._state(lesson, "serving"), observed=outputs.observed)
+        serving = task_losses(served, lesson.targets, self._layout)
+        self._gate.add(_by_window(losses, lesson), _by_window(serving, lesson))
+        self._keep(lesson, after, "serving")
+
+    def _state(self, lesson: Lesson, version: str) -> State:
+        names = ["statistics", *(f"{version}.{part}" for part in _OWN)]
+        gathered = self._slots.gather(names, lesson.slots_E)
+        return {name.removeprefix(f"{version}."): torch.from_numpy(value) for name, value in gathered.items()}
+
+    def _keep(self, lesson: Lesson, after: State, version: str) -> None:
+        """The end state of the clean pieces is where their entities' next windows start."""
+        named = {f"{version}.{part}": after[part] for part in _OWN} | {"statistics": after["statistics"]}
+        kept = {name: part.detach().numpy()[lesson.clean_E] for name, part in named.items()}
+        self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
+
+    def _report(
+        self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss], norm: float, refused: str | None
+    ) -> StepReport:
+        self.steps += 1
+        metrics: dict[str, float] = {}
+        if refused is None:
+            self.events += lesson.events
+            with torch.no_grad():
+                metrics = metrics_of(outputs, lesson.targets, self._layout)
+            metrics |= {f"{each.task}.loss": float(each.mean()) for each in losses if each.judged()}
+            for name, value in metrics.items():
+                self._recent[name] = self._recent.get(name, value) * (1.0 - _RECENT) + value * _RECENT
+            self._registry.record_metrics(self._version or 0, self.steps, self.events, metrics)
+        else:
+            _log.warning("training step refused", reason=refused, step=self.steps)
+            self._registry.quarantine(refused, lesson.ranges)
+        means = {each.task: float(each.mean()) for each in losses if each.judged()}
+        return StepReport(self.steps, self.events, means, metrics, norm, refused, lesson.ranges)
+
+
+def _by_window(losses: list[TaskLoss], lesson: Lesson) -> Float64:
+    """[W, K]."""
+    return torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in losses], 1).double().numpy()
+
+
+def _state_template(network: Network) -> dict[str, Field]:
+    """State of an entity never seen, for both versions; float32: only serving rounds it."""
+    initial = network.initial(1)
+    initial["hidden"] = initial["hidden"].float()
+    template = {"statistics": initial["statistics"].numpy()}
+    return template | {f"{version}.{part}": initial[part].numpy() for version in _VERSIONS for part in _OWN}

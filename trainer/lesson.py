@@ -1,0 +1,136 @@
+"""A lesson: the rows, targets and origin of one training step.
+
+Windows of one entity that wait together are learned in one piece, so that each starts from the state in which the
+one before it ended. Injected faults stand on copies of these pieces, which teach the anomaly task alone.
+
+L rows of a window, A rows ahead, N rows of the lesson, S signals that are forecast, H horizons, P pieces, W windows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schemas.layout import Layout
+from schemas.monitor import Task
+from schemas.observation import Bool, Field, Float64, Int64, Partition
+from trainer.inject import inject
+from trainer.losses import Targets
+from trainer.rows import Rows, pack, to_model
+from trainer.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One step's input.
+
+    Attributes:
+        rows: the packed rows.
+        slots_E: state slot of each packed entity, padding included.
+        clean_E: packed entities whose end state is the slot's next start state.
+        targets: per packed row.
+        window_N: the window of each packed row; 0 on padding.
+        windows: how many windows there are, copies included.
+        events: rows that were observed (copies not counted).
+        ranges: offsets the lesson came from, [first, next).
+    """
+
+    rows: Rows
+    slots_E: Int64
+    clean_E: Int64
+    targets: Targets
+    window_N: Tensor
+    windows: int
+    events: int
+    ranges: Mapping[Partition, tuple[int, int]]
+
+
+def lesson_of(windows: Sequence[Window], layout: Layout, rng: np.random.Generator) -> Lesson:
+    """Make a lesson of windows that stand in time order within each slot."""
+    pieces: dict[int, list[Window]] = {}
+    for window in windows:
+        pieces.setdefault(window.slot, []).append(window)
+    length = layout.monitor.training.window
+    copies = [(slot, broken) for slot, piece in pieces.items() if (broken := _broken(piece, layout, rng)) is not None]
+    values = [_rows(piece, length) for piece in pieces.values()] + [broken[0] for _, broken in copies]
+    chains = [*pieces.values(), *(pieces[slot] for slot, _ in copies)]
+    faulty = [np.zeros(len(value), dtype=np.bool_) for value in values[: len(pieces)]]
+    faulty += [broken[1] for _, broken in copies]
+    entity = np.repeat(np.arange(len(chains)), [len(value) for value in values])
+    time_ms = np.concatenate([window.time_ms[:length] for chain in chains for window in chain])
+    rows, order, entity_order = pack(entity, np.concatenate(values), time_ms, layout)
+    slots = np.array([*pieces, *(slot for slot, _ in copies)], dtype=np.int64)
+    count = sum(map(len, chains))
+    learned = [window for piece in pieces.values() for window in piece]
+    return Lesson(
+        rows=rows,
+        slots_E=slots[entity_order],
+        clean_E=np.flatnonzero(entity_order[: len(chains)] < len(pieces)),
+        targets=_targets(learned, np.concatenate(faulty), rows.real_N, order, layout),
+        window_N=torch.from_numpy(_placed(np.repeat(np.arange(count), length), order, len(rows.real_N), 0)),
+        windows=count,
+        events=len(windows) * length,
+        ranges=_ranges(windows),
+    )
+
+
+def _broken(piece: list[Window], layout: Layout, rng: np.random.Generator) -> tuple[Float64, Bool] | None:
+    """A copy of a piece with a fault in some of its windows: values and faulty rows; None if none was drawn."""
+    settings = layout.monitor.training
+    drawn = rng.random(len(piece)) < settings.inject_rate
+    if not drawn.any():
+        return None
+    parts = [
+        inject(window.values[: settings.window], layout, rng)
+        if hit
+        else (window.values[: settings.window], np.zeros(settings.window, dtype=np.bool_))
+        for window, hit in zip(piece, drawn, strict=True)
+    ]
+    return np.concatenate([values for values, _ in parts]), np.concatenate([faulty for _, faulty in parts])
+
+
+def _rows(piece: list[Window], length: int) -> Float64:
+    return np.concatenate([window.values[:length] for window in piece])
+
+
+def _targets(windows: Sequence[Window], faulty: Bool, real_N: Tensor, order: Int64, layout: Layout) -> Targets:
+    """Targets of the clean windows, which come first; on the copies only the fault is known."""
+    n, length = len(real_N), layout.monitor.training.window
+    values = to_model(np.stack([window.values for window in windows]), layout)[..., : layout.n_targets]
+    future = np.stack([values[:, h : h + length] for h in layout.forecast.horizons], axis=-1)
+    scores = np.stack([window.rules for window in windows])
+    clean = order[: len(windows) * length]
+    classes = [_classes(task, scores, layout).reshape(-1) for task in layout.states]
+    return Targets(
+        future_NSH=torch.from_numpy(_placed(future.reshape(-1, *future.shape[2:]), clean, n, np.nan)),
+        faulty_N=torch.from_numpy(_placed(faulty.astype(np.float32), order, n, 0.0)),
+        real_N=real_N,
+        classes=tuple(torch.from_numpy(_placed(each, clean, n, -1)) for each in classes),
+    )
+
+
+def _placed(values: Field, order: Int64, n: int, rest: float) -> Field:
+    """Values moved to their packed rows; `rest` everywhere else."""
+    placed = np.full((n, *values.shape[1:]), rest, dtype=values.dtype)
+    placed[order] = values
+    return placed
+
+
+def _classes(task: Task, scores: Float64, layout: Layout) -> Int64:
+    """Class of the worst score within the rows that follow each row, [W, L]; -1 where the rule saw nothing."""
+    assert task.target is not None
+    rule = [rule.name for rule in layout.monitor.rules].index(task.target.rule)
+    known = np.where(np.isnan(scores[..., rule]), -np.inf, scores[..., rule])
+    ahead = np.lib.stride_tricks.sliding_window_view(known[:, 1:], task.target.within, axis=1)
+    worst = ahead.max(axis=-1)[:, : layout.monitor.training.window]
+    return np.where(np.isinf(worst), -1, np.searchsorted(np.array(task.target.cuts), worst, side="right"))
+
+
+def _ranges(windows: Sequence[Window]) -> dict[Partition, tuple[int, int]]:
+    ranges: dict[Partition, tuple[int, int]] = {}
+    for window in windows:
+        first, after = ranges.get(window.partition, window.offsets)
+        ranges[window.partition] = (min(first, window.offsets[0]), max(after, window.offsets[1]))
+    return ranges
