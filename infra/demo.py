@@ -67,13 +67,14 @@ def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_jso
     console = Console(stderr=as_json)
     begun = datetime.now(UTC)
     _prepare(directory)
-    with interruptible() as stopping, ThreadPoolExecutor(1) as pool:
+    with interruptible() as stopping, ThreadPoolExecutor(2) as pool:
         broker = KafkaBroker(directory / "kafka", say=console.print)
         try:
             console.print(f"starting Kafka, Ray and {len(names)} monitors in {directory}")
             starting = pool.submit(start_ray, "", 4 * len(names))
+            preparing = pool.submit(_feed_runs, names, directory)
             bootstrap = broker.start()
-            runs = [_feed_run(name, directory) for name in names]
+            runs = preparing.result()
             starting.result()
             ended = _watch(runs, bootstrap, console, stopping, seconds, verbose=verbose)
         finally:
@@ -127,6 +128,14 @@ def _over(runs: Sequence[FeedRun], engine: Engine, stopping: threading.Event, de
         if run.failure is not None:
             raise run.failure
     return all(run.done and accounted(engine, run.monitor.monitor) >= run.sent for run in runs)
+
+
+def _feed_runs(names: Sequence[str], directory: Path) -> list[FeedRun]:
+    """Load what is streamed and prepare the database while the broker starts."""
+    runs = [_feed_run(name, directory) for name in names]
+    for run in runs:
+        Deployment(run.monitor).prepare()
+    return runs
 
 
 def _feed_run(name: str, directory: Path) -> FeedRun:

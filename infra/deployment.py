@@ -43,14 +43,16 @@ class Deployment:
     members: list[Member] = field(default_factory=list)
     replaced: int = 0
 
-    def start(self) -> None:
-        """Bring the schema up, publish a first version where there is none, start the actors."""
+    def prepare(self) -> None:
+        """Bring the schema up and publish a first version where there is none."""
         engine = connect(self.monitor.database.url)
         migrate(engine)
         first_version(Layout(self.monitor), registry_of(self.monitor, engine))
         engine.dispose()
-        names = [("shard", index) for index in range(self.monitor.ray.shards)] + [("trainer", 0)] * self.learn
-        self.members = [self._begin(name, index) for name, index in names]
+
+    def start(self) -> None:
+        """Start the shards. The trainer follows once they score: it must not slow them at the start."""
+        self.members = [self._begin("shard", index) for index in range(self.monitor.ray.shards)]
 
     def status(self) -> list[dict[str, Any]]:
         """What each member says of itself; a silent one repeats its last words."""
@@ -66,9 +68,12 @@ class Deployment:
         return [member.last for member in self.members]
 
     def heal(self) -> None:
-        """Replace members whose process died; an error of ours that ended one is raised."""
+        """Start what is missing, replace members whose process died; an error that ended one is raised."""
         import ray
 
+        has_trainer = any(member.name == "trainer" for member in self.members)
+        if self.learn and not has_trainer and all(member.last.get("events") for member in self.members):
+            self.members.append(self._begin("trainer", 0))
         for place, member in enumerate(self.members):
             ended, _ = ray.wait([member.life], timeout=0)
             if not ended:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from infra.assembly import ledger_of, registry_of, utc_now
 from infra.database import connect
 from ingest.kafka import KafkaSource, group_id
+from schemas.errors import FencedError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Batch, Partition
@@ -15,12 +16,15 @@ from schemas.protocols import Advance, Tally
 from scorer.globals import GlobalTable
 from trainer.learner import Learner
 
+_SMOOTH = 0.9
+"""Weight of the past in the losses shown: one step's loss jumps."""
+
 
 class TrainerService:
-    """Learns from the monitor's topic as a consumer group of its own; training lag never slows scoring.
+    """Learns from everything the shards score; training lag never slows scoring.
 
-    Its offsets stand in the same ledger under ``<monitor>.trainer``, so that a restart neither skips nor repeats
-    more than the windows that were in memory.
+    Its offsets stand in the same ledger under ``<monitor>.trainer``: a restart goes on behind what was learned, and
+    only the windows that were in memory are lost to learning.
     """
 
     def __init__(self, monitor: Monitor) -> None:
@@ -31,18 +35,18 @@ class TrainerService:
         self._source = KafkaSource(reading, utc_now, group_instance_id=member)
         self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", member)
         self._registry = registry_of(monitor, engine)
-        self._learner = _learner(layout, self._registry)
+        self._learner = Learner(layout, monitor.model.seed, self._registry)
+        self._table = GlobalTable(layout)
         self._offsets: dict[Partition, int] = {}
+        self._losses: dict[str, float] = {}
+        self._refused = 0
         self._stop = threading.Event()
-        self._events = 0
-        self._steps = 0
-        self._last: StepReport | None = None
 
     def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         """Go on where learning stood."""
-        for partition in partitions:
-            self._offsets[partition] = self._ledger.acquire(partition).committed
-        return {partition: self._offsets[partition] for partition in partitions}
+        committed = {partition: self._ledger.acquire(partition).committed for partition in partitions}
+        self._offsets |= {partition: max(offset, 0) for partition, offset in committed.items()}
+        return committed
 
     def release(self, partitions: Sequence[Partition]) -> None:
         """Another trainer goes on."""
@@ -54,7 +58,7 @@ class TrainerService:
         """Learn until stopped."""
         try:
             for batch in self._source.batches(self):
-                self._learner.note(self._source.globals())
+                self._table.add(self._source.globals())
                 if batch is not None:
                     self._learn(batch)
                 if self._stop.is_set():
@@ -63,12 +67,12 @@ class TrainerService:
             self._source.close()
 
     def status(self) -> dict[str, object]:
-        """Steps, per-task losses and lag."""
+        """Steps, smoothed per-task losses and lag."""
         return {
-            "events": self._events,
+            "events": self._learner.events,
             "steps": self._learner.steps,
             "refused": self._refused,
-            "losses": self._losses,
+            "losses": dict(self._losses),
             "lag": sum(self._source.lag().values()),
             "pid": os.getpid(),
         }
@@ -80,7 +84,22 @@ class TrainerService:
     def _learn(self, batch: Batch) -> None:
         joined = replace(batch, values=self._table.join(batch.time_ms, batch.values))
         for report in self._learner.observe(joined):
-            self._losses = dict(report.losses)
-        self._events += len(batch)
+            self._refused += report.refused is not None
+            for task, loss in report.losses.items():
+                self._losses[task] = _SMOOTH * self._losses.get(task, loss) + (1 - _SMOOTH) * loss
         self._learner.publish_if_proved(self._registry)
-        self._ledger.commit([], self._advances(batch))
+        self._advance(batch)
+
+    def _advance(self, batch: Batch) -> None:
+        """Dead letters are the shards' to write; here every record merely counts as read."""
+        advances = [
+            Advance(partition, self._offsets[partition], offset, Tally(accepted=offset - self._offsets[partition]), 0)
+            for partition, offset in zip(batch.partitions, batch.next_offsets, strict=True)
+            if partition in self._offsets and offset > self._offsets[partition]
+        ]
+        try:
+            self._ledger.commit([], advances)
+        except FencedError:
+            self.release([advance.partition for advance in advances])
+            return
+        self._offsets |= {advance.partition: advance.next_offset for advance in advances}

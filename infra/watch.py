@@ -58,6 +58,7 @@ def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as
     try:
         with interruptible() as stopping:
             for deployment in deployments:
+                deployment.prepare()
                 deployment.start()
             done = _line_by_line if as_json else _nothing
             ended = follow(deployments, console, lambda: _over(stopping, deadline), done)

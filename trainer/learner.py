@@ -133,7 +133,7 @@ class Learner:
         losses = task_losses(outputs, lesson.targets, self._layout)
         loss = WEIGHTINGS[self._settings.weighting](torch.stack([each.mean() for each in losses]), self._weight_K)
         norm = self._backward(loss)
-        refused = self._guard.refuse(float(loss), norm)
+        refused = self._guard.refuse(float(loss.detach()), norm)
         if refused is None:
             self._compare(lesson, outputs, losses)
             self._keep(lesson, after, "candidate")
@@ -176,14 +176,14 @@ class Learner:
             self.events += lesson.events
             with torch.no_grad():
                 metrics = metrics_of(outputs, lesson.targets, self._layout)
-            metrics |= {f"{each.task}.loss": float(each.mean()) for each in losses if each.judged()}
+            metrics |= {f"{each.task}.loss": float(each.mean().detach()) for each in losses if each.judged()}
             for name, value in metrics.items():
                 self._recent[name] = self._recent.get(name, value) * (1.0 - _RECENT) + value * _RECENT
             self._registry.record_metrics(self._version or 0, self.steps, self.events, metrics)
         else:
             _log.warning("training step refused", reason=refused, step=self.steps)
             self._registry.quarantine(refused, lesson.ranges)
-        means = {each.task: float(each.mean()) for each in losses if each.judged()}
+        means = {each.task: float(each.mean().detach()) for each in losses if each.judged()}
         return StepReport(self.steps, self.events, means, metrics, norm, refused, lesson.ranges)
 
 

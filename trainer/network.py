@@ -62,11 +62,12 @@ class Network(nn.Module):
 
     def initial(self, e: int) -> State:
         """State of entities never seen; `hidden` is float16 where `model.half_state` asks for it."""
-        model, nothing_ES = self.layout.monitor.model, torch.full((e, self._n_targets), torch.nan, dtype=torch.float64)
+        model, statistics_EFS = self.layout.monitor.model, self.statistics.initial(e)
+        nothing_ES = statistics_EFS.new_full((e, self._n_targets), torch.nan)
         dtype = torch.float16 if model.half_state else torch.float32
         return {
-            "hidden": torch.zeros(e, len(self.layout.monitor.modalities), model.width, dtype=dtype),
-            "statistics": self.statistics.initial(e),
+            "hidden": statistics_EFS.new_zeros(e, len(self.layout.monitor.modalities), model.width, dtype=dtype),
+            "statistics": statistics_EFS,
             "expected": nothing_ES,
             "spread": nothing_ES.clone(),
         }

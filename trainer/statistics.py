@@ -16,7 +16,7 @@ from enum import IntEnum
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from schemas.layout import Layout
 from trainer.rows import Rows, to_model
@@ -92,24 +92,35 @@ class Observed:
     statistics_EFS: Tensor
 
 
-class Statistics:
-    """Running statistics for one layout."""
+class Statistics(nn.Module):
+    """Running statistics for one layout. Nothing in it is learned."""
+
+    _declared_S: Tensor
+    _per_magnitude_S: Tensor
+    _floor_S: Tensor
+    _middle_S: Tensor
+    _per_half_S: Tensor
 
     def __init__(self, layout: Layout) -> None:
+        super().__init__()
         ranges = np.array([signal.range for signal in layout.signals], dtype=np.float64)
         bounds = np.stack([to_model(ranges[:, 0], layout), to_model(ranges[:, 1], layout)])
         width_S = bounds[1] - bounds[0]
         declared_S = width_S < _NARROW
         self._n_signals = len(layout.signals)
-        self._declared = torch.from_numpy(np.where(declared_S, _RANGE_SHARE * width_S, 0.0))
-        self._per_magnitude = torch.from_numpy(np.where(declared_S, 0.0, _VALUE_SHARE))
-        self._floor_S = torch.from_numpy(np.where(declared_S, _DECLARED_FLOOR, _UNDECLARED_FLOOR)).float()
-        self._middle_S = torch.from_numpy(np.where(declared_S, bounds.mean(0), 0.0))
-        self._per_half_S = torch.from_numpy(np.where(declared_S, 2.0 / width_S, 0.0))
+        constants = {
+            "_declared_S": np.where(declared_S, _RANGE_SHARE * width_S, 0.0),
+            "_per_magnitude_S": np.where(declared_S, 0.0, _VALUE_SHARE),
+            "_floor_S": np.where(declared_S, _DECLARED_FLOOR, _UNDECLARED_FLOOR).astype(np.float32),
+            "_middle_S": np.where(declared_S, bounds.mean(0), 0.0),
+            "_per_half_S": np.where(declared_S, 2.0 / width_S, 0.0),
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, torch.from_numpy(value), persistent=False)
 
     def initial(self, e: int) -> Tensor:
         """State of entities never seen, [E, F, S] float64."""
-        state_EFS = torch.zeros(e, len(Statistic), self._n_signals, dtype=torch.float64)
+        state_EFS = self._middle_S.new_zeros(e, len(Statistic), self._n_signals)
         state_EFS[:, _ENDS] = -torch.inf
         return state_EFS
 
@@ -118,7 +129,7 @@ class Statistics:
         """Advance the statistics over all rows."""
         state_FES = state_EFS.transpose(0, 1).contiguous()
         present_NS = rows.value_NS.isnan().logical_not().to(torch.float64)
-        after_FNS = torch.empty(len(Statistic), *rows.value_NS.shape, dtype=torch.float64)
+        after_FNS = rows.value_NS.new_empty(len(Statistic), *rows.value_NS.shape)
         before_3NS = _scan(rows, state_FES, after_FNS, present_NS)
         final_EFS = rows.latest(after_FNS, 1).transpose(0, 1)
         return self._describe(rows.time_N[:, None], before_3NS, after_FNS, present_NS.float(), final_EFS)
@@ -156,7 +167,7 @@ class Statistics:
         """
         magnitude_NS = after_FNS[_ENDS].abs().amax(0)
         magnitude_NS = torch.where((magnitude_NS > 0) & (magnitude_NS < torch.inf), magnitude_NS, 1.0)
-        prior_NS = torch.addcmul(self._declared, self._per_magnitude, magnitude_NS)
+        prior_NS = torch.addcmul(self._declared_S, self._per_magnitude_S, magnitude_NS)
         changes_NS = (after_FNS[Statistic.COUNT] - 1.0).clamp(min=0.0)
         weight_NS = (changes_NS / (changes_NS + _PRIOR_WEIGHT)).float()
         deviation_NS = after_FNS[Statistic.VARIANCE].sqrt() * (1.0 / _SPREAD_SHARE)

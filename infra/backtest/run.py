@@ -7,15 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from infra.assembly import first_version, shard_parts
+import torch
+
+from infra.assembly import first_version, registry_of, shard_parts
 from infra.backtest.auto import auto_monitor
+from infra.backtest.options import Options
 from infra.backtest.report import report_of
 from infra.backtest.table import ScoresTable
 from infra.memory import MemoryLedger, MemoryRegistry
 from infra.settings import load_monitor
 from ingest.events import auto_signals
 from ingest.files import FileSource
-from schemas.errors import InputError
+from schemas.errors import InputError, ModelError
 from schemas.layout import Layout
 from schemas.monitor import Monitor, TaskKind
 from scorer.run import run
@@ -24,20 +27,6 @@ from trainer.learner import Learner
 
 BATCH_ROWS = 1024
 """Rows between two looks of the learner; cut by number alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line asked for. `monitor` None: `--auto`. `model` None: fresh."""
-
-    monitor: str | None
-    files: tuple[Path, ...]
-    learn: bool = True
-    horizons: tuple[int, ...] | None = None
-    seed: int = 0
-    model: Path | None = None
-    standardise_rows: int | None = None
-    score_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +44,14 @@ def backtest(options: Options) -> Backtested:
         ConfigError: the monitor is wrong.
         InputError: a file cannot be read as the contract says.
     """
+    torch.set_num_threads(1)  # so small a network is slower on two, and its sums would depend on how many
     layout = Layout(_monitor(options))
     source = FileSource(options.files, layout, BATCH_ROWS)
     if not len(source):
         raise InputError(f"{', '.join(map(str, options.files))}: got no row; expected at least one")
     registry = MemoryRegistry()
-    if options.model is not None:
-        registry.publish(options.model.read_bytes(), None, {})
+    if options.model != "fresh":
+        registry.publish(_weights(layout, options.model), None, {})
     first_version(layout, registry)
     table = ScoresTable(layout, source.order)
     started = time.perf_counter()
@@ -89,6 +79,17 @@ def _stream(layout: Layout, source: FileSource, registry: MemoryRegistry, table:
             learner.observe(scored.predictions.batch)
             learner.publish_if_proved(registry)
     return learner.steps if learner is not None else 0
+
+
+def _weights(layout: Layout, model: str) -> bytes:
+    """A published version of the monitor's database, or a file's."""
+    if model.isdecimal():
+        stored = registry_of(layout.monitor)
+        return stored.load(stored.get(int(model)))
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        raise ModelError(f"--model {model}: {error.strerror}; expected fresh, a version number or a file") from error
 
 
 def _monitor(options: Options) -> Monitor:

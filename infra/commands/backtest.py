@@ -41,7 +41,6 @@ class Horizons(click.ParamType):
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="JSON, or HTML by its suffix.")
 @click.option("--learn/--no-learn", default=True, show_default=True)
 @click.option("--labels", type=click.Choice(["none", "online"]), default="none", show_default=True)
-@click.option("--label-delay", default="0", show_default=True, help="Rows, or a duration such as 1h.")
 @click.option("--outcomes", type=click.Path(path_type=Path), help="CSV entity,task,label,revealed_at for event tasks.")
 @click.option("--model", default="fresh", show_default=True, help="fresh, a version of the database, or a file.")
 @click.option("--horizons", type=Horizons(), help="Rows ahead, instead of the monitor's.")
@@ -59,7 +58,6 @@ def backtest(
     scores: Path | None,
     report: Path | None,
     labels: str,
-    label_delay: str,
     outcomes: Path | None,
     model: str,
     horizons: tuple[int, ...] | None,
@@ -74,13 +72,12 @@ def backtest(
     """Stream FILES through MONITOR (or --auto): score before learning, write scores, metrics and baselines."""
     if auto == (monitor is not None):
         raise click.UsageError("expected either MONITOR or --auto")
-    from infra.backtest.html import page
     from infra.backtest.options import Options
     from infra.backtest.run import backtest as run_backtest
-    from infra.backtest.show import show
+    from infra.backtest.show import page, show
 
-    options = Options.of(
-        monitor, files, labels, label_delay, outcomes, model, horizons, seed, standardise_rows, score_from, learn=learn
+    options = Options(
+        monitor, files, learn, horizons, seed, model, standardise_rows, score_from, labels, outcomes
     )
     done = run_backtest(options)
     if scores is not None:
@@ -88,4 +85,7 @@ def backtest(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(page(done.report) if report.suffix == ".html" else json.dumps(done.report, indent=1))
-    click.echo(json.dumps(done.report)) if as_json else show(done.report)
+    if as_json:
+        click.echo(json.dumps(done.report))
+    else:
+        show(done.report)

@@ -1,0 +1,31 @@
+"""What a backtest was asked for, checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import ConfigError, InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A backtest's settings. `monitor` None: `--auto`. `model`: fresh, a version number, or a file."""
+
+    monitor: str | None
+    files: tuple[Path, ...]
+    learn: bool = True
+    horizons: tuple[int, ...] | None = None
+    seed: int = 0
+    model: str = "fresh"
+    standardise_rows: int | None = None
+    score_from: int = 0
+    labels: str = "none"
+    outcomes: Path | None = None
+
+    def __post_init__(self) -> None:
+        for file in self.files:
+            if not file.exists():
+                raise InputError(f"{file}: got no such file; expected CSV or Parquet, or a folder of them")
+        if self.labels != "none":
+            raise ConfigError("command line", "--labels", self.labels, "none: learning from labels is not built yet")
+        if self.outcomes is not None:
+            raise ConfigError("command line", "--outcomes", str(self.outcomes), "no file: no monitor has an event task")

@@ -1,0 +1,109 @@
+"""What a backtest measured, beside persistence and a random scorer.
+
+Shapes: N rows in input order, n rows judged in stream order, S signals, H horizons.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from infra.backtest.table import ScoresTable, signal_map
+from infra.metrics.anomaly import auprc, auroc, vus_pr
+from infra.metrics.baselines import persistence, random_scores
+from infra.metrics.forecast import ForecastScores, last_known, outcomes, score_forecasts
+from schemas.observation import Float64, Status
+
+_DAY_MS = 86_400_000
+
+
+def report_of(
+    table: ScoresTable, label: Float64 | None, seed: int, standardise_rows: int | None, score_from: int
+) -> dict[str, Any]:
+    """The metrics part of the report. Rows before `score_from` (in stream order) are not judged."""
+    stream = table.order[table.status[table.order] == Status.OK]
+    forecast, naive = _forecast(table, stream, standardise_rows, score_from)
+    anomaly, random = _anomaly(table, stream[score_from:], label, seed)
+    return {
+        "rows": {"all": len(table.order), **{s.name.lower(): int((table.status == s).sum()) for s in Status}},
+        "tasks": {table.layout.forecast.name: forecast, table.layout.anomaly.name: anomaly},
+        "baselines": {"persistence": naive, "random": random},
+        "signal_map": signal_map(table.layout.names[: table.layout.n_targets]),
+    }
+
+
+def _forecast(
+    table: ScoresTable, stream: np.ndarray[tuple[int], np.dtype[np.int64]], standardise_rows: int | None, first: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    task = table.layout.forecast
+    entity_n = pd.factorize(table.entity[stream])[0].astype(np.int64)
+    values_nS = table.values[stream]
+    came, last = outcomes(values_nS, entity_n, task.horizons), last_known(values_nS, entity_n)
+    rows = standardise_rows or max(2, len(stream) // 4)
+    scaler = np.nanstd(values_nS[:rows], axis=0) if len(stream) else np.ones(values_nS.shape[1])
+    scaler = np.where(np.isfinite(scaler) & (scaler > 0), scaler, 1.0)
+    said = {"scaler": {"rows": rows, "sd": _plain(scaler)}, "first_scored_row": first, "label_delay": "as they come"}
+    found = []
+    for forecast in (table.forecast[stream], persistence(last, len(task.horizons), len(task.quantiles))):
+        judged = forecast[first:], came[first:], last[first:], task.quantiles
+        raw, scaled = score_forecasts(*judged), score_forecasts(*judged, scaler)
+        found.append({"raw": _by_horizon(table, raw), "standardised": _by_horizon(table, scaled)})
+    return found[0] | said, found[1]
+
+
+def _by_horizon(table: ScoresTable, scores: ForecastScores) -> dict[str, Any]:
+    names = list(signal_map(table.layout.names[: table.layout.n_targets]).values())
+    whole = scores.cumulated()
+    found: dict[str, Any] = {}
+    for h, horizon in enumerate(table.layout.forecast.horizons):
+        for key, each in ((f"h{horizon}", scores), (f"to_h{horizon}", whole)):
+            found[key] = {metric: _mean(getattr(each, metric)[:, h]) for metric in _METRICS}
+        found[f"h{horizon}"]["mase_by_signal"] = dict(zip(names, _plain(scores.mase[:, h]), strict=True))
+    return found
+
+
+_METRICS = ("mse", "mae", "mase", "pinball", "coverage")
+
+
+def _anomaly(
+    table: ScoresTable, rows: np.ndarray[tuple[int], np.dtype[np.int64]], label: Float64 | None, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    alarms = {"alarms": int(table.alert.sum()), "alarms_per_entity_day": _per_entity_day(table, rows)}
+    if label is None:
+        return alarms, {}
+    known = rows[np.isfinite(label[rows])]
+    truth = label[known] > 0
+    random = random_scores(len(known), np.random.default_rng(seed))
+    return alarms | _detection(table.anomaly[known], truth), _detection(random, truth)
+
+
+def _detection(score: Float64, truth: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, float | None]:
+    if truth.all() or not truth.any():
+        return {"auroc": None, "auprc": None, "vus_pr": None}
+    return {
+        "auroc": _number(auroc(score, truth)),
+        "auprc": _number(auprc(score, truth)),
+        "vus_pr": _number(vus_pr(score, truth)),
+    }
+
+
+def _per_entity_day(table: ScoresTable, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float | None:
+    if not len(rows):
+        return None
+    times = pd.Series(table.time_ms[rows]).groupby(table.entity[rows])
+    days = float(((times.max() - times.min()) / _DAY_MS).sum())
+    return round(float(table.alert[rows].sum()) / days, 6) if days > 0 else None
+
+
+def _mean(values: Float64) -> float | None:
+    known = values[np.isfinite(values)]
+    return _number(float(known.mean())) if len(known) else None
+
+
+def _plain(values: Float64) -> list[float | None]:
+    return [_number(float(value)) for value in values]
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
