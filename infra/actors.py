@@ -1,4 +1,7 @@
-"""Ray shells: each holds one service that runs without Ray just as well."""
+"""Ray shells: each holds one service that runs without Ray just as well.
+
+Ray's own restarts and retries stay off (`deployment`): they lose state and order.
+"""
 
 import os
 from typing import Any
@@ -8,9 +11,9 @@ import ray
 from schemas.monitor import Monitor
 
 
-@ray.remote(max_concurrency=4, max_restarts=0)
+@ray.remote
 class ShardActor:
-    """A `ShardService` in a process of its own. Ray's retries are off: they lose state and order."""
+    """A `ShardService` in a process of its own."""
 
     def __init__(self, monitor: dict[str, Any], index: int, *, verbose: bool) -> None:
         _prepare(verbose=verbose)
@@ -31,7 +34,7 @@ class ShardActor:
         self._service.stop()
 
 
-@ray.remote(max_concurrency=4, max_restarts=0)
+@ray.remote
 class TrainerActor:
     """A `TrainerService` in a process of its own."""
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from infra.database import connect
-from infra.deployment import Deployment
+from infra.deployment import LOCAL_CPUS, Deployment
 from infra.feeds.feed import Feed, feed_of
 from infra.settings import load_monitor
 from infra.stack.kafka import KafkaBroker
@@ -71,7 +71,7 @@ def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_jso
         broker = KafkaBroker(directory / "kafka", say=console.print)
         try:
             console.print(f"starting Kafka, Ray and {len(names)} monitors in {directory}")
-            starting = pool.submit(start_ray, "", 4 * len(names))
+            starting = pool.submit(start_ray, "", LOCAL_CPUS)
             preparing = pool.submit(_feed_runs, names, directory)
             bootstrap = broker.start()
             runs = preparing.result()

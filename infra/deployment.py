@@ -1,6 +1,5 @@
 """A monitor's actors on Ray: started, watched, replaced when they die, stopped in order."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,10 @@ from schemas.monitor import Monitor
 _log = structlog.get_logger(__name__)
 _STOP_SECONDS = 10.0
 _ASK_SECONDS = 2.0
+_SHELL: Any = {"max_restarts": 0, "max_concurrency": 4}
+"""`serve` takes one thread of an actor for good; the others answer."""
+LOCAL_CPUS = 1
+"""A local Ray starts an idle worker for every logical CPU at once: with 8 the first alert took 12 s longer."""
 
 
 @dataclass(slots=True)
@@ -86,12 +89,13 @@ class Deployment:
                 self.members[place] = self._begin(member.name, member.index)
 
     def stop(self) -> None:
-        """Let every member finish the batch in hand; whoever does not is ended."""
+        """Let every shard finish the batch in hand; a trainer may end anywhere, and whoever hangs is ended."""
         import ray
 
-        for member in self.members:
+        shards = [member for member in self.members if member.name == "shard"]
+        for member in shards:
             member.actor.stop.remote()
-        lives = [member.life for member in self.members]
+        lives = [member.life for member in shards]
         _, hanging = ray.wait(lives, num_returns=len(lives), timeout=_STOP_SECONDS) if lives else ([], [])
         for member in self.members:
             if member.life in hanging:
@@ -104,16 +108,9 @@ class Deployment:
 
         described = self.monitor.model_dump(mode="json")
         settings = self.monitor.ray
-        if name == "shard":
-            shell = ShardActor.options(num_cpus=settings.cpus_per_shard)
-            actor = shell.remote(described, index, verbose=self.verbose)
-        else:
-            shell = TrainerActor.options(num_cpus=settings.cpus_per_trainer)
-            actor = shell.remote(described, verbose=self.verbose)
+        shells: dict[str, Any] = {"shard": ShardActor, "trainer": TrainerActor}
+        cpus = settings.cpus_per_shard if name == "shard" else settings.cpus_per_trainer
+        cpus = cpus if settings.address else 0.0
+        arguments = (described, index) if name == "shard" else (described,)
+        actor = shells[name].options(num_cpus=cpus, **_SHELL).remote(*arguments, verbose=self.verbose)
         return Member(name, index, actor, actor.serve.remote())
-
-
-def cpus_needed(monitors: Sequence[Monitor]) -> int:
-    """Logical CPUs a local Ray must offer for these monitors' actors."""
-    needed = sum(m.ray.shards * m.ray.cpus_per_shard + m.ray.cpus_per_trainer for m in monitors)
-    return max(2, int(needed + 0.999))

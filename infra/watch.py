@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from infra.deployment import Deployment, cpus_needed
+from infra.deployment import LOCAL_CPUS, Deployment
 from infra.progress import Progress, Seen
 from infra.stack.ray import start_ray, stop_ray
 from schemas.monitor import Monitor
@@ -52,7 +52,7 @@ class Watched:
 def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as_json: bool, verbose: bool) -> Watched:
     """Start Ray and the monitors, show them until the time is over or a signal comes, stop them."""
     console = Console(stderr=as_json)
-    start_ray(monitors[0].ray.address, cpus_needed(monitors))
+    start_ray(monitors[0].ray.address, LOCAL_CPUS)
     deployments = [Deployment(monitor, learn=learn, verbose=verbose) for monitor in monitors]
     deadline = None if seconds is None else time.monotonic() + seconds
     try:

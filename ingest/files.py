@@ -11,10 +11,10 @@ import numpy as np
 
 from ingest.events import Events, read_events
 from ingest.judge import LONGEST_ENTITY
-from schemas.reasons import Reason
 from schemas.layout import Layout
 from schemas.observation import Batch, Bool, DeadLetter, Float64, GlobalRow, Int64, Partition, Status
 from schemas.protocols import Owner
+from schemas.reasons import Reason
 
 INPUT = Partition("input", 0)
 """The one partition of a backtest. Its offsets are positions in event-time order."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest.clock import EARLIEST_MS, read_time
-from schemas.reasons import Reason
 from ingest.record import Record
 from schemas.layout import Layout
 from schemas.monitor import Monitor, Scope, Signal
 from schemas.observation import DeadLetter, Partition
+from schemas.reasons import Reason
 
 UNITS = "units"
 """The optional field that names the units of a message's signals."""

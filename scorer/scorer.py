@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.layout import Layout
-from schemas.observation import Batch, Bool, Field, GlobalRow, Int64, Status
+from schemas.observation import Batch, Bool, Field, Float64, GlobalRow, Int64, Status
 from schemas.prediction import Predictions
 from scorer.admission import Admission, Admitted
 from scorer.detector import Detector
@@ -89,14 +89,14 @@ class Scorer:
             silent=silent,
             rows_seen=admitted.rows_seen,
             score=columns.score,
-            surprise=np.round(columns.surprise, _DECIMALS),
+            surprise=_rounded(columns.surprise),
             anomaly=columns.anomaly,
             evidence=columns.evidence,
             anomaly_head=columns.anomaly_head,
             expected=columns.expected,
             forecast=columns.forecast,
             states=tuple(columns.states),
-            rules=np.round(columns.rules, _DECIMALS),
+            rules=_rounded(columns.rules),
             version=versions,
         )
 
@@ -157,6 +157,11 @@ class Scorer:
             states=[np.zeros((n, len(task.classes)), dtype=np.float32) for task in layout.states],
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
         )
+
+
+def _rounded(score: Float64) -> Float64:
+    rounded: Float64 = np.round(score, _DECIMALS)
+    return rounded
 
 
 def state_template(layout: Layout) -> dict[str, Field]:

@@ -30,7 +30,9 @@ def lines(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             for horizon, each in metrics["standardised"].items():
                 for metric in ("mse", "mae", "mase", "pinball", "coverage"):
                     ours, theirs = each[metric], naive[horizon][metric]
-                    found.append((task, f"{horizon} {metric} (standardised)", _text(ours), f"{_text(theirs)} persistence"))
+                    found.append(
+                        (task, f"{horizon} {metric} (standardised)", _text(ours), f"{_text(theirs)} persistence")
+                    )
         else:
             random = report["baselines"]["random"]
             for metric, ours in metrics.items():

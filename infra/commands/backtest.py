@@ -6,14 +6,12 @@ from pathlib import Path
 import click
 
 
-class Horizons(click.ParamType):
+class Horizons(click.ParamType[tuple[int, ...]]):
     """``1,6``: rows ahead, ascending; 1 is always among them."""
 
     name = "1,6"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...] | None:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         """Parse, or fail with what was expected."""
         if isinstance(value, tuple):
             return value
@@ -76,9 +74,7 @@ def backtest(
     from infra.backtest.run import backtest as run_backtest
     from infra.backtest.show import page, show
 
-    options = Options(
-        monitor, files, learn, horizons, seed, model, standardise_rows, score_from, labels, outcomes
-    )
+    options = Options(monitor, files, learn, horizons, seed, model, standardise_rows, score_from, labels, outcomes)
     done = run_backtest(options)
     if scores is not None:
         done.table.write(scores)

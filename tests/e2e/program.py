@@ -56,7 +56,9 @@ class Program:
         found: list[int] = []
 
         def said() -> bool:
-            found[:] = [m["pid"] for line in list(self.lines)[-1:] for m in line["members"] if m["name"] == name and "pid" in m]
+            found[:] = [
+                m["pid"] for line in list(self.lines)[-1:] for m in line["members"] if m["name"] == name and "pid" in m
+            ]
             return bool(found) and psutil.pid_exists(found[0])
 
         wait_for(said, within, f"a {name} that says its pid")

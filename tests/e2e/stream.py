@@ -62,7 +62,9 @@ def wait_until_accounted(url: str, monitor: str, count: int, seconds: float) -> 
 def tallies(url: str, monitor: str) -> dict[str, int]:
     """What became of the records, over all partitions."""
     with connect(url).connect() as connection:
-        rows = connection.execute(select(PartitionRow.__table__).where(PartitionRow.monitor == monitor)).mappings().all()
+        rows = (
+            connection.execute(select(PartitionRow.__table__).where(PartitionRow.monitor == monitor)).mappings().all()
+        )
     names = ("accepted", "partly", "dead_lettered", "duplicate")
     return {name: sum(row[name] for row in rows) for name in names}
 

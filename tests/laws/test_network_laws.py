@@ -144,6 +144,8 @@ def test_gradients_are_finite_even_where_most_is_missing(exact, size):
     exact.train()
     outputs, _ = exact(rows, exact.initial(rows.waves[0]))
     known = ~outputs.forecast_NSHQ.isnan()
-    delta = ((outputs.forecast_NSHQ - outputs.observed.last_NS[:, :6, None, None]) / outputs.scale_NS[..., None, None])[known]
+    delta = ((outputs.forecast_NSHQ - outputs.observed.last_NS[:, :6, None, None]) / outputs.scale_NS[..., None, None])[
+        known
+    ]
     (delta.square().mean() + outputs.anomaly_N.mean() + outputs.states[0].logsumexp(-1).mean()).backward()
     assert [name for name, weight in exact.named_parameters() if not weight.grad.isfinite().all()] == []

@@ -33,6 +33,8 @@ WARD = {
     "rules": [{"name": "jump", "kind": "move", "signal": "hr", "severities": {"warning": 3.0}}],
 }
 TOPIC = Partition("vitals", 0)
+TRAINING = {"window": 8, "windows_per_step": 16, "gate_windows": 48}
+"""Settings with which a few hundred rows are enough to learn."""
 
 
 def layout(training=None, **model) -> Layout:
@@ -61,6 +63,18 @@ def stream(rows: int, entities: int, seed: int, missing: float = 0.4):
     return entity, values, time_ms
 
 
+def autoregressive(steps: int, entities: int, seed: int):
+    """Rows of entities whose signals revert to their mean by 40 % a row: persistence can be beaten."""
+    rng = np.random.default_rng(seed)
+    level = np.array([80.0, 120.0, 60.0, 16.0, 9.0, 30.0, 60.0])
+    x = np.zeros((entities, 7))
+    for step in range(steps):
+        x = 0.6 * x + rng.normal(size=x.shape)
+        values = level + x
+        values[:, 6] = 60.0
+        yield np.arange(entities), values, np.full(entities, 60_000 * step, dtype=np.int64)
+
+
 def batch(entity, values, time_ms, first_offset=0) -> Batch:
     """A batch of one partition, offsets counting up."""
     n = len(entity)
@@ -80,11 +94,9 @@ def batch(entity, values, time_ms, first_offset=0) -> Batch:
 def run(network, entity, values, time_ms, cuts=()):
     """Outputs in arrival order for the stream cut into batches at `cuts`, and the final state per entity."""
     state = network.initial(int(entity.max()) + 1)
-    seen = []
     with torch.inference_mode():
-        for part in np.split(np.arange(len(entity)), cuts):
-            if len(part):
-                seen.append(_step(network, entity[part], values[part], time_ms[part], state))
+        parts = [part for part in np.split(np.arange(len(entity)), cuts) if len(part)]
+        seen = [_step(network, entity[part], values[part], time_ms[part], state) for part in parts]
     outputs = {name: np.concatenate([each[name] for each in seen]) for name in seen[0]}
     return outputs, {name: part.numpy() for name, part in state.items()}
 

@@ -12,7 +12,9 @@ OK, DUPLICATE, LATE = Status.OK, Status.DUPLICATE, Status.LATE
 NAN = float("nan")
 
 
-def judge(times: list[int], values: list[list[float]], entities: list[int] | None = None, cut: int | None = None, **options):
+def judge(
+    times: list[int], values: list[list[float]], entities: list[int] | None = None, cut: int | None = None, **options
+):
     """Statuses and values of rows, judged in one batch or cut in two."""
     admission = Admission(len(values[0]), options.get("conflicts", Conflicts.LAST_WINS))
     entity = np.array(entities or [0] * len(times))

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from infra.memory import MemoryRegistry
+from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
+from trainer.learner import Learner
+from trainer.losses import WEIGHTINGS, equal
+
+
+def weights(learner):
+    return [weight.clone() for weight in learner._network.parameters()]
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Makes the next loss not finite, or huge, when asked to."""
+    factor = [1.0]
+    monkeypatch.setitem(WEIGHTINGS, "equal", lambda loss_K, weight_K: equal(loss_K, weight_K) * factor[0])
+    return factor
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf, 1e6])
+def test_a_refused_step_changes_no_bit_of_the_weights_and_is_quarantined_with_its_offsets(poisoned, factor):
+    registry = MemoryRegistry()
+    learner = Learner(layout(TRAINING), 0, registry)
+    stream = list(autoregressive(140, 16, 0))
+    reports = []
+    for number, rows in enumerate(stream):
+        before = weights(learner)
+        poisoned[0] = factor if len(reports) >= 12 else 1.0
+        stepped = learner.observe(batch(*rows, first_offset=16 * number))
+        reports += stepped
+        if stepped and stepped[-1].refused:
+            assert all(torch.equal(a, b) for a, b in zip(before, weights(learner), strict=True))
+    refused = [report for report in reports if report.refused]
+    assert len(refused) == len(reports) - 12 > 0
+    assert registry.quarantined == [(report.refused, report.ranges) for report in refused]
+    assert list(refused[0].ranges) == [TOPIC]
+
+
+def test_learning_goes_on_after_a_refusal(poisoned):
+    learner = Learner(layout(TRAINING), 0, MemoryRegistry())
+    reports = []
+    for rows in autoregressive(80, 16, 1):
+        poisoned[0] = np.nan if len(reports) == 3 else 1.0
+        reports += learner.observe(batch(*rows))
+    assert [report.refused is not None for report in reports] == [False] * 3 + [True] + [False] * (len(reports) - 4)
+    assert reports[-1].losses["forecast"] < reports[0].losses["forecast"] * 1.5
+
+
+def test_metrics_are_recorded_by_task():
+    registry = MemoryRegistry()
+    learner = Learner(layout(TRAINING), 0, registry)
+    for rows in autoregressive(30, 16, 2):
+        learner.observe(batch(*rows))
+    version, step, events, metrics = registry.metrics[0]
+    assert (version, step, events) == (0, 1, 128)
+    assert {"forecast.loss", "forecast.mase_h1", "forecast.mase_h4", "anomaly.auroc", "soon.accuracy"} <= set(metrics)
+
+
+def test_a_version_that_proved_nothing_is_not_published():
+    registry = MemoryRegistry()
+    learner = Learner(layout(TRAINING | {"learning_rate": 1e-12}), 0, registry)
+    for rows in autoregressive(120, 16, 3):
+        learner.observe(batch(*rows))
+        learner.publish_if_proved(registry)
+    assert registry.newest == 0

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from schemas.errors import ConfigError
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from trainer.rules import Known, Rules
+
+DAY = 24 * 3600.0
+VITALS = [
+    "heart_rate",
+    "respiratory_rate",
+    "spo2",
+    "systolic_bp",
+    "temperature",
+    "consciousness",
+    "supplemental_oxygen",
+]
+CALM = [70.0, 16.0, 98.0, 120.0, 37.0, 15.0, 0.21]
+NEWS2 = {
+    "name": "news2",
+    "kind": "news2",
+    "severities": {"warning": 5},
+    "inputs": {vital: vital for vital in VITALS},
+}
+
+
+def rules(*configured) -> Rules:
+    monitor = {
+        "monitor": "ward",
+        "topics": {"observations": "vitals"},
+        "modalities": [{"name": "vitals", "signals": [{"name": vital} for vital in VITALS]}],
+        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+        "rules": configured,
+    }
+    return Rules(Layout(Monitor.model_validate(monitor)))
+
+
+def known(values, last=None, age=None, change=None, scale=None) -> Known:
+    values = np.array(values, dtype=np.float64, ndmin=2)
+    last = values if last is None else np.array(last, dtype=np.float64, ndmin=2)
+    age = np.where(np.isnan(values), np.inf, 0.0) if age is None else np.array(age, ndmin=2)
+    change = np.full_like(values, np.nan) if change is None else np.array(change, ndmin=2)
+    return Known(values, last, age, change, np.ones_like(values) if scale is None else np.array(scale, ndmin=2))
+
+
+def news2(vital: str, value: float) -> float:
+    row = list(CALM)
+    row[VITALS.index(vital)] = value
+    return rules(NEWS2).score(known(row))[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("vital", "value", "points"),
+    [
+        ("respiratory_rate", 1, 3), ("respiratory_rate", 8, 3), ("respiratory_rate", 9, 1),
+        ("respiratory_rate", 11, 1), ("respiratory_rate", 12, 0), ("respiratory_rate", 20, 0),
+        ("respiratory_rate", 21, 2), ("respiratory_rate", 24, 2), ("respiratory_rate", 25, 3),
+        ("respiratory_rate", 60, 3),
+        ("spo2", 50, 3), ("spo2", 91, 3), ("spo2", 92, 2), ("spo2", 93, 2), ("spo2", 94, 1), ("spo2", 95, 1),
+        ("spo2", 96, 0), ("spo2", 100, 0),
+        ("supplemental_oxygen", 0, 0), ("supplemental_oxygen", 0.21, 0), ("supplemental_oxygen", 0.24, 2),
+        ("supplemental_oxygen", 1, 2),
+        ("systolic_bp", 40, 3), ("systolic_bp", 90, 3), ("systolic_bp", 91, 2), ("systolic_bp", 100, 2),
+        ("systolic_bp", 101, 1), ("systolic_bp", 110, 1), ("systolic_bp", 111, 0), ("systolic_bp", 219, 0),
+        ("systolic_bp", 220, 3), ("systolic_bp", 300, 3),
+        ("heart_rate", 20, 3), ("heart_rate", 40, 3), ("heart_rate", 41, 1), ("heart_rate", 50, 1),
+        ("heart_rate", 51, 0), ("heart_rate", 90, 0), ("heart_rate", 91, 1), ("heart_rate", 110, 1),
+        ("heart_rate", 111, 2), ("heart_rate", 130, 2), ("heart_rate", 131, 3), ("heart_rate", 200, 3),
+        ("consciousness", 3, 3), ("consciousness", 14, 3), ("consciousness", 15, 0),
+        ("temperature", 30.0, 3), ("temperature", 35.0, 3), ("temperature", 35.1, 1), ("temperature", 36.0, 1),
+        ("temperature", 36.1, 0), ("temperature", 38.0, 0), ("temperature", 38.1, 1), ("temperature", 39.0, 1),
+        ("temperature", 39.1, 2), ("temperature", 42.0, 2),
+    ],
+)  # fmt: skip
+def test_news2_gives_the_points_of_the_chart(vital, value, points):
+    assert news2(vital, value) == points
+
+
+def test_values_between_two_steps_of_the_chart_are_rounded():
+    assert [news2("heart_rate", 90.4), news2("heart_rate", 90.6), news2("temperature", 35.04)] == [0, 1, 3]
+
+
+def test_the_worst_of_everything_is_twenty():
+    assert rules(NEWS2).score(known([200, 60, 50, 40, 30.0, 3, 1]))[0, 0] == 20
+
+
+def test_a_vital_sign_never_seen_counts_nothing():
+    assert rules(NEWS2).score(known([131] + [np.nan] * 6))[0, 0] == 3
+
+
+def test_a_vital_sign_seen_earlier_counts_until_it_is_a_day_old():
+    nothing = [np.nan] * 6
+    ages = [[0.0, age] + [np.inf] * 5 for age in (DAY, DAY + 1)]
+    seen = known([[70.0, *nothing]] * 2, last=[[70.0, 30.0] + [np.nan] * 5] * 2, age=ages)
+    assert rules(NEWS2).score(seen)[:, 0].tolist() == [3.0, 0.0]
+
+
+def test_a_row_without_any_vital_sign_has_no_news2():
+    assert np.isnan(rules(NEWS2).score(known([np.nan] * 7, last=CALM, age=[60.0] * 7))[0, 0])
+
+
+def test_an_unknown_vital_is_refused_by_name():
+    with pytest.raises(ConfigError, match="pulse"):
+        rules(NEWS2 | {"inputs": {"pulse": "heart_rate"}})
+
+
+@pytest.mark.parametrize(("value", "distance"), [(84.0, 1.0), (85.0, 0.0), (90.0, 0.0), (100.0, 0.0), (103.0, 3.0)])
+def test_a_band_measures_how_far_outside(value, distance):
+    band = {"name": "band", "kind": "band", "signal": "spo2", "low": 85, "high": 100, "severities": {"warning": 0.5}}
+    assert rules(band).score(known([70, 16, value, 120, 37, 15, 0]))[0, 0] == distance
+
+
+def test_a_band_may_be_open_at_one_end():
+    band = {"name": "band", "kind": "band", "signal": "spo2", "low": 85, "severities": {"warning": 0.5}}
+    assert rules(band).score(known([70, 16, 1e9, 120, 37, 15, 0]))[0, 0] == 0.0
+
+
+def test_a_move_is_the_change_in_typical_ones():
+    move = {"name": "move", "kind": "move", "signal": "heart_rate", "severities": {"warning": 3}}
+    seen = known([CALM] * 3, change=[[6.0] * 7, [np.nan] * 7, [0.0] * 7], scale=[[2.0] * 7] * 3)
+    assert rules(move).score(seen)[:, 0].tolist() == [3.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", ["band", "move"])
+def test_a_row_without_the_signal_has_no_score(kind):
+    rule = {"name": "rule", "kind": kind, "signal": "spo2", "low": 85, "severities": {"warning": 3}}
+    assert np.isnan(rules(rule).score(known([70, 16, np.nan, 120, 37, 15, 0]))[0, 0])
+
+
+def test_no_rules_give_no_columns():
+    assert rules().score(known([CALM] * 3)).shape == (3, 0)
