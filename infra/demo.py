@@ -28,8 +28,8 @@ from schemas.monitor import Monitor
 
 PARTITIONS = 4
 _MARK = "bellwether-demo"
-_RATES = {"health": 1500.0, "finance": 150.0}
-"""Messages a second: about two minutes of each, slow enough to watch."""
+_RATES = {"health": 600.0, "finance": 120.0}
+"""Messages a second: slow enough to watch, and to learn from, on two cores."""
 
 
 @dataclass(slots=True)

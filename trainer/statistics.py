@@ -26,7 +26,7 @@ _MEMORY = 2000.0
 _CHANGE_MEMORY = 256.0
 """Changes and gaps the typical one remembers: shorter, so that a new volatility regime becomes the unit soon."""
 _PRIOR_WEIGHT = 2.0
-"""Observations that the prior scale counts as. Shrinkage is geometric: a prior 100 times off is 20 % off after 50."""
+"""Changes that the prior scale counts as. Shrinkage is geometric: a prior 100 times off is 20 % off after 50."""
 _NARROW = 1e6
 """A declared range narrower than this (in model scale) says something about the scale."""
 _RANGE_SHARE, _VALUE_SHARE, _SPREAD_SHARE = 0.02, 0.02, 2.5
@@ -37,7 +37,11 @@ N_FEATURES = 12
 
 
 class Statistic(IntEnum):
-    """Planes of the state. NEG_MIN is the negated minimum, so that one maximum serves both ends."""
+    """Planes of the state.
+
+    NEG_MIN is the negated minimum, so that one maximum serves both ends. CHANGE is the mean |change| where the value
+    did change, MOVES how often it did: a score that stands still for a day has not become a thousand times finer.
+    """
 
     LAST = 0
     SEEN = 1
@@ -51,12 +55,14 @@ class Statistic(IntEnum):
     CHANGE = 9
     GAP = 10
     VARIANCE = 11
+    MOVES = 12
 
 
 _LATEST = slice(Statistic.LAST, Statistic.SEEN + 1)
 _COUNT = slice(Statistic.COUNT, Statistic.COUNT + 1)
 _BEFORE = slice(Statistic.LAST, Statistic.COUNT + 1)
 _VARIANCE = slice(Statistic.VARIANCE, Statistic.VARIANCE + 1)
+_MOVES = slice(Statistic.MOVES, Statistic.MOVES + 1)
 _ENDS = slice(Statistic.NEG_MIN, Statistic.MAX + 1)
 _AVERAGES = slice(Statistic.FIRST, Statistic.GAP + 1)
 
@@ -70,7 +76,7 @@ class Observed:
         last_NS: last value; NaN never seen.
         before_NS: last value before this row; NaN none.
         age_NS: seconds since last seen; inf never.
-        scale_NS: typical |change|, shrunk, > 0.
+        scale_NS: typical |change| where the value does change, shrunk, > 0.
         level_NS: running mean (0 before the first value).
         spread_NS: running standard deviation, shrunk, > 0.
         count_NS: values seen.
@@ -168,13 +174,13 @@ class Statistics(nn.Module):
         magnitude_NS = after_FNS[_ENDS].abs().amax(0)
         magnitude_NS = torch.where((magnitude_NS > 0) & (magnitude_NS < torch.inf), magnitude_NS, 1.0)
         prior_NS = torch.addcmul(self._declared_S, self._per_magnitude_S, magnitude_NS)
-        changes_NS = (after_FNS[Statistic.COUNT] - 1.0).clamp(min=0.0)
-        weight_NS = (changes_NS / (changes_NS + _PRIOR_WEIGHT)).float()
+        moves_NS = after_FNS[Statistic.MOVES]
+        weight_NS = (moves_NS / (moves_NS + _PRIOR_WEIGHT)).float()
         deviation_NS = after_FNS[Statistic.VARIANCE].sqrt() * (1.0 / _SPREAD_SHARE)
         ratio_2NS = (torch.stack([after_FNS[Statistic.CHANGE], deviation_NS]) / prior_NS).float()
         shrunk_2NS = torch.exp(torch.maximum(ratio_2NS, self._floor_S).log() * weight_NS)
         scale_NS, spread_NS = (shrunk_2NS * prior_NS).unbind(0)
-        return scale_NS, spread_NS * _SPREAD_SHARE
+        return scale_NS, torch.maximum(spread_NS * _SPREAD_SHARE, scale_NS * 0.5)
 
     def _features(
         self,
@@ -212,7 +218,9 @@ def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, present_NS: Tensor) 
     before_3NS = rows.before(after_FNS[_BEFORE], state_FES[_BEFORE], 1)
     last_NS, seen_NS, count_NS = before_3NS
     change_NS, gap_NS = (value_NS - last_NS).abs(), (time_NS - seen_NS).clamp(min=0.0)
-    rate_6NS = _rates(count_NS).mul_(present_NS)
+    moved_1NS = ((change_NS > 0) & (count_NS > 0))[None] * present_NS
+    _affine(rows.waves, state_FES[_MOVES], always_1NS, moved_1NS, after_FNS[_MOVES])
+    rate_6NS = _rates(count_NS, after_FNS[Statistic.MOVES], moved_1NS[0]).mul_(present_NS)
     add_6NS = torch.stack([value_NS, value_NS, value_NS, value_NS, change_NS, gap_NS]).mul_(rate_6NS)
     _affine(rows.waves, state_FES[_AVERAGES], 1.0 - rate_6NS, add_6NS, after_FNS[_AVERAGES])
     mean_NS = rows.before(after_FNS[Statistic.MEAN], state_FES[Statistic.MEAN])
@@ -223,13 +231,14 @@ def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, present_NS: Tensor) 
     return before_3NS
 
 
-def _rates(count_before_NS: Tensor) -> Tensor:
+def _rates(count_before_NS: Tensor, moves_NS: Tensor, moved_NS: Tensor) -> Tensor:
     """Learning rates of FIRST, MEAN, FAST, SLOW, CHANGE, GAP, [6, N, S], for a value that is seen."""
     each = (count_before_NS + 1.0).reciprocal()
-    between = count_before_NS.clamp(1.0, _CHANGE_MEMORY).reciprocal() * (count_before_NS > 0)
     first = (count_before_NS == 0).to(each.dtype)
+    change = moves_NS.clamp(1.0, _CHANGE_MEMORY).reciprocal() * moved_NS
+    gap = count_before_NS.clamp(1.0, _CHANGE_MEMORY).reciprocal() * (1.0 - first)
     mean, fast, slow = (each.clamp(min=least) for least in (1.0 / _MEMORY, 1.0 / 4.0, 1.0 / 16.0))
-    return torch.stack([first, mean, fast, slow, between, between])
+    return torch.stack([first, mean, fast, slow, change, gap])
 
 
 def _affine(waves: tuple[int, ...], x_FES: Tensor, keep_FNS: Tensor, add_FNS: Tensor, after_FNS: Tensor) -> None:
