@@ -1,0 +1,80 @@
+"""The backtest contract: a row for each row, in input order, and no output that knows the future."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from infra.backtest.options import Options
+from infra.backtest.run import backtest
+from infra.backtest.table import signal_map
+from infra.commands.backtest import backtest as command
+from schemas.errors import ConfigError, InputError
+
+ROWS, CHANGED_FROM = 2600, 2000
+
+
+def wide(seed: int, spoil_after: int | None = None) -> pd.DataFrame:
+    """Two entities, interleaved; rows from `spoil_after` on are replaced by noise."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(ROWS, 2)).cumsum(axis=0) + 50
+    if spoil_after is not None:
+        values[spoil_after:] = np.random.default_rng(99).normal(0, 500, size=(ROWS - spoil_after, 2))
+    time = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(np.arange(ROWS), unit="min")
+    frame = pd.DataFrame({"entity": np.where(np.arange(ROWS) % 2, "a", "b"), "time": time.astype(str)})
+    return frame.assign(**{"load %": values[:, 0], "temp": values[:, 1]})
+
+
+def scores(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    frame.to_csv(path, index=False)
+    return backtest(Options(None, (path,))).table.frame()
+
+
+def test_replacing_the_future_changes_no_earlier_output(tmp_path: Path) -> None:
+    seen, spoilt = scores(tmp_path / "a.csv", wide(1)), scores(tmp_path / "b.csv", wide(1, CHANGED_FROM))
+    pd.testing.assert_frame_equal(seen[:CHANGED_FROM], spoilt[:CHANGED_FROM], check_exact=True)
+
+
+def test_every_row_is_answered_in_input_order_with_the_contracts_columns(tmp_path: Path) -> None:
+    frame = wide(2)[:400].sample(frac=1.0, random_state=3).reset_index(drop=True)
+    frame.loc[7, "time"] = "soon"
+    found = scores(tmp_path / "a.csv", frame)
+    assert found["entity"].tolist() == frame["entity"].tolist()
+    assert list(found.columns) == [
+        *["entity", "time", "status", "anomaly", "alert", "severity", "state"],
+        *[f"forecast.{signal}.h1.q{q}" for signal in ("load__", "temp") for q in ("0.1", "0.5", "0.9")],
+    ]
+    assert found["status"].value_counts().to_dict() == {"ok": 399, "invalid": 1}
+    assert found["anomaly"].between(0, 1).all()
+    assert found.loc[found["status"] == "ok", "forecast.temp.h1.q0.5"].notna().all()
+
+
+def test_the_report_stands_beside_its_baselines(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    wide(4)[:300].assign(label=(np.arange(300) % 50 == 0).astype(int)).to_csv(path, index=False)
+    report = backtest(Options(None, (path,), learn=False)).report
+    assert report["rows"]["all"] == 300
+    assert report["tasks"]["forecast"]["raw"]["h1"]["mase"] == pytest.approx(1.0)
+    assert set(report["baselines"]["random"]) == {"auroc", "auprc", "vus_pr"}
+    assert report["signal_map"] == {"load %": "load__", "temp": "temp"}
+
+
+def test_two_names_that_map_to_the_same_one_stay_apart() -> None:
+    assert signal_map(["a b", "a_b"]) == {"a b": "a_b", "a_b": "a_b_2"}
+
+
+def test_what_is_not_built_is_refused_rather_than_ignored() -> None:
+    with pytest.raises(ConfigError, match="--labels"):
+        Options(None, (), labels="online")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(InputError, match=r"nowhere\.csv"):
+        Options(None, (Path("nowhere.csv"),))
+
+
+def test_a_monitor_and_auto_exclude_each_other() -> None:
+    result = CliRunner().invoke(command, ["health", "--auto", "--input", "x.csv"])
+    assert (result.exit_code, "either MONITOR or --auto" in result.output) == (2, True)
