@@ -43,10 +43,10 @@ check: $(READY) ## format, lint, types, import contracts, unit tests
 	@$(BIN)/pytest tests/unit tests/laws
 
 bench: $(READY) ## throughput, latency and memory on this machine
-	@$(BIN)/bellwether bench
+	@$(BIN)/python -m tests.bench
 
 bench-json: $(READY) ## the same, one JSON object as the last line: make -s bench-json | tail -n 1
-	@$(BIN)/bellwether bench --json
+	@$(BIN)/python -m tests.bench --json
 
 drill: $(READY) ## break things on purpose and count what was lost
 	@$(BIN)/python -m tests.drill
