@@ -47,5 +47,5 @@ class GruCell(nn.Module):
         return torch.lerp(candidate, hidden_MED, update)
 
 
-CELLS: dict[str, Callable[[int, int], GruCell]] = {"gru": GruCell}
+CELLS: dict[str, Callable[[int, int], Cell]] = {"gru": GruCell}
 """`model.cell` -> constructor from (modalities, width)."""

@@ -52,19 +52,17 @@ class Statistic(IntEnum):
     MEAN = 6
     FAST = 7
     SLOW = 8
-    CHANGE = 9
-    GAP = 10
-    VARIANCE = 11
-    MOVES = 12
+    GAP = 9
+    MOVES = 10
+    CHANGE = 11
+    VARIANCE = 12
 
 
-_LATEST = slice(Statistic.LAST, Statistic.SEEN + 1)
-_COUNT = slice(Statistic.COUNT, Statistic.COUNT + 1)
-_BEFORE = slice(Statistic.LAST, Statistic.COUNT + 1)
-_VARIANCE = slice(Statistic.VARIANCE, Statistic.VARIANCE + 1)
-_MOVES = slice(Statistic.MOVES, Statistic.MOVES + 1)
+# Planes that one pass over the waves can advance together; each pass needs what the ones before it found.
+_LATEST = slice(Statistic.LAST, Statistic.COUNT + 1)
 _ENDS = slice(Statistic.NEG_MIN, Statistic.MAX + 1)
-_AVERAGES = slice(Statistic.FIRST, Statistic.GAP + 1)
+_AVERAGES = slice(Statistic.FIRST, Statistic.MOVES + 1)
+_SPREADS = slice(Statistic.CHANGE, Statistic.VARIANCE + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,37 +206,38 @@ class Statistics(nn.Module):
 def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, present_NS: Tensor) -> Tensor:
     """Fill `after_FNS`; return LAST, SEEN and COUNT before each row, [3, N, S]."""
     value_NS = rows.value_NS.nan_to_num(0.0)
-    time_NS = rows.time_N[:, None].expand_as(value_NS)
-    add_2NS = torch.stack([value_NS, time_NS]) * present_NS
-    _affine(rows.waves, state_FES[_LATEST], (1.0 - present_NS)[None], add_2NS, after_FNS[_LATEST])
-    always_1NS = torch.ones_like(present_NS)[None]
-    _affine(rows.waves, state_FES[_COUNT], always_1NS, present_NS[None], after_FNS[_COUNT])
+    time_NS, always_NS = rows.time_N[:, None].expand_as(value_NS), torch.ones_like(value_NS)
+    absent_NS = 1.0 - present_NS
+    add_3NS = torch.stack([value_NS, time_NS, always_NS]) * present_NS
+    keep_3NS = torch.stack([absent_NS, absent_NS, always_NS])
+    _affine(rows.waves, state_FES[_LATEST], keep_3NS, add_3NS, after_FNS[_LATEST])
     missing_NS = torch.where(present_NS > 0, 0.0, -torch.inf)
     _maximum(rows.waves, state_FES[_ENDS], torch.stack([-value_NS, value_NS]) + missing_NS, after_FNS[_ENDS])
-    before_3NS = rows.before(after_FNS[_BEFORE], state_FES[_BEFORE], 1)
+    before_3NS = rows.before(after_FNS[_LATEST], state_FES[_LATEST], 1)
     last_NS, seen_NS, count_NS = before_3NS
     change_NS, gap_NS = (value_NS - last_NS).abs(), (time_NS - seen_NS).clamp(min=0.0)
-    moved_1NS = ((change_NS > 0) & (count_NS > 0))[None] * present_NS
-    _affine(rows.waves, state_FES[_MOVES], always_1NS, moved_1NS, after_FNS[_MOVES])
-    rate_6NS = _rates(count_NS, after_FNS[Statistic.MOVES], moved_1NS[0]).mul_(present_NS)
-    add_6NS = torch.stack([value_NS, value_NS, value_NS, value_NS, change_NS, gap_NS]).mul_(rate_6NS)
-    _affine(rows.waves, state_FES[_AVERAGES], 1.0 - rate_6NS, add_6NS, after_FNS[_AVERAGES])
+    moved_NS = ((change_NS > 0) & (count_NS > 0)) * present_NS
+    rate_5NS = _rates(count_NS).mul_(present_NS)
+    add_5NS = torch.stack([value_NS, value_NS, value_NS, value_NS, gap_NS]).mul_(rate_5NS)
+    keep_6NS = torch.cat([1.0 - rate_5NS, always_NS[None]])
+    _affine(rows.waves, state_FES[_AVERAGES], keep_6NS, torch.cat([add_5NS, moved_NS[None]]), after_FNS[_AVERAGES])
     mean_NS = rows.before(after_FNS[Statistic.MEAN], state_FES[Statistic.MEAN])
-    rate_NS = rate_6NS[Statistic.MEAN - Statistic.FIRST]
-    keep_1NS = (1.0 - rate_NS)[None]
-    square_1NS = keep_1NS * rate_NS * (value_NS - mean_NS).square()
-    _affine(rows.waves, state_FES[_VARIANCE], keep_1NS, square_1NS, after_FNS[_VARIANCE])
+    change_rate_NS = after_FNS[Statistic.MOVES].clamp(1.0, _CHANGE_MEMORY).reciprocal() * moved_NS
+    rate_2NS = torch.stack([change_rate_NS, rate_5NS[Statistic.MEAN - Statistic.FIRST]])
+    keep_2NS = 1.0 - rate_2NS
+    square_NS = keep_2NS[1] * (value_NS - mean_NS).square()
+    add_2NS = torch.stack([change_NS, square_NS]).mul_(rate_2NS)
+    _affine(rows.waves, state_FES[_SPREADS], keep_2NS, add_2NS, after_FNS[_SPREADS])
     return before_3NS
 
 
-def _rates(count_before_NS: Tensor, moves_NS: Tensor, moved_NS: Tensor) -> Tensor:
-    """Learning rates of FIRST, MEAN, FAST, SLOW, CHANGE, GAP, [6, N, S], for a value that is seen."""
+def _rates(count_before_NS: Tensor) -> Tensor:
+    """Learning rates of FIRST, MEAN, FAST, SLOW and GAP, [5, N, S], for a value that is seen."""
     each = (count_before_NS + 1.0).reciprocal()
     first = (count_before_NS == 0).to(each.dtype)
-    change = moves_NS.clamp(1.0, _CHANGE_MEMORY).reciprocal() * moved_NS
     gap = count_before_NS.clamp(1.0, _CHANGE_MEMORY).reciprocal() * (1.0 - first)
     mean, fast, slow = (each.clamp(min=least) for least in (1.0 / _MEMORY, 1.0 / 4.0, 1.0 / 16.0))
-    return torch.stack([first, mean, fast, slow, change, gap])
+    return torch.stack([first, mean, fast, slow, gap])
 
 
 def _affine(waves: tuple[int, ...], x_FES: Tensor, keep_FNS: Tensor, add_FNS: Tensor, after_FNS: Tensor) -> None:
