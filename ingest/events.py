@@ -170,7 +170,7 @@ def _read_part(path: Path, entity_key: str, time_key: str, signals: Collection[s
     others = [name for name in names if name not in {entity_key, time_key, LABEL}]
     wanted = others if signals is None else [name for name in others if name in signals]
     table = _table(path, [name for name in names if name in {entity_key, time_key, LABEL, *wanted}], entity_key)
-    time_ms, timed = _times(table[time_key])
+    time_ms, timed = read_times(table[time_key])
     numbers = {name: _numbers(table[name]) for name in wanted}
     return Events(
         entity=table[entity_key].fillna("").tolist() if entity_key in names else [_stem(path)] * len(table),
@@ -214,7 +214,11 @@ def _conversion(csv: Any, names: list[str], types: Mapping[str, Any]) -> Any:
     return csv.ConvertOptions(include_columns=names, column_types=types)
 
 
-def _times(column: "pd.Series") -> tuple[Int64, Bool]:
+def read_times(column: "pd.Series") -> tuple[Int64, Bool]:
+    """Epoch milliseconds of ISO 8601 texts, dates or epoch milliseconds, and which cells held such a time.
+
+    Any other cell gets the time of the one before it.
+    """
     import pandas as pd  # noqa: PLC0415
 
     if pd.api.types.is_numeric_dtype(column.dtype):

@@ -72,7 +72,6 @@ class FileSource:
             dead_letters=tuple(
                 letter for position, row in enumerate(rows.tolist(), start) for letter in self._letters(row, position)
             ),
-            label=None if self.events.label is None else self.events.label[rows],
         )
 
     def _letters(self, row: int, position: int) -> Iterator[DeadLetter]:

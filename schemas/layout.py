@@ -5,6 +5,9 @@ from functools import cached_property
 
 from schemas.monitor import Monitor, Scope, Signal, Task, TaskKind, Transform
 
+NO_YES = ("no", "yes")
+"""Classes of an event task."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -80,3 +83,13 @@ class Layout:
     def states(self) -> tuple[Task, ...]:
         """The state tasks, in the order configured."""
         return tuple(task for task in self.monitor.tasks if task.kind is TaskKind.STATE)
+
+    @cached_property
+    def events(self) -> tuple[Task, ...]:
+        """The event tasks, in the order configured."""
+        return tuple(task for task in self.monitor.tasks if task.kind is TaskKind.EVENT)
+
+    @cached_property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Task -> its classes, of all that are answered by a choice among classes: states first, then events."""
+        return {task.name: task.classes for task in self.states} | {task.name: NO_YES for task in self.events}

@@ -75,6 +75,7 @@ class TaskKind(StrEnum):
     FORECAST = "forecast"
     ANOMALY = "anomaly"
     STATE = "state"
+    EVENT = "event"
 
 
 class Target(Frozen):
@@ -89,7 +90,11 @@ class Target(Frozen):
 
 
 class Task(Frozen):
-    """One question. `horizons` count the entity's next rows; `quantiles` must contain 0.5."""
+    """One question. `horizons` count the entity's next rows; `quantiles` must contain 0.5.
+
+    An event task asks whether something becomes true of the entity as a whole (death in hospital, default): what came
+    true is told from outside, once, after the fact. Its probability is that of a yes, given all rows so far.
+    """
 
     name: Identifier
     kind: TaskKind
@@ -112,6 +117,8 @@ class Task(Frozen):
                 raise ValueError(
                     f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}"
                 )
+        if self.kind is TaskKind.EVENT and (self.target or self.classes):
+            raise ValueError("expected neither target nor classes for an event task: its outcome is told from outside")
         return self
 
 

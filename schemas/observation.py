@@ -85,7 +85,6 @@ class Batch:
     next_offsets: tuple[int, ...]
     dead_letters: tuple[DeadLetter, ...] = ()
     raw: list[bytes] = field(default_factory=list)
-    label: Float64 | None = None
 
     def __len__(self) -> int:
         return len(self.entity)

@@ -1,6 +1,6 @@
 """What the scorer says of a batch.
 
-Shapes: N rows, S_t target signals, R rules, K state tasks of C classes, H horizons, Q quantiles.
+Shapes: N rows, S_t target signals, R rules, K state and event tasks of C classes, H horizons, Q quantiles.
 Score: high = anomalous.
 """
 
@@ -32,7 +32,7 @@ class Predictions:
         anomaly_head: the network's own opinion, [0, 1], [N].
         expected: what was forecast for this row when the row before it was scored, raw units, NaN = nothing, [N, S_t].
         forecast: quantiles standing on this row, raw units, [N, S_t, H, Q].
-        states: for each state task the class probabilities, [N, C].
+        states: for each state task, then each event task, the class probabilities, [N, C].
         rules: score of each rule, NaN = its signals are missing, [N, R].
         version: model version that made each row, 0 = the network could not run, [N].
     """

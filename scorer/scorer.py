@@ -154,7 +154,7 @@ class Scorer:
             anomaly_head=np.zeros(n, dtype=np.float32),
             expected=np.full((n, layout.n_targets), np.nan),
             forecast=np.full(shape, np.nan),
-            states=[np.zeros((n, len(task.classes)), dtype=np.float32) for task in layout.states],
+            states=[np.zeros((n, len(names)), dtype=np.float32) for names in layout.classes.values()],
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
         )
 

@@ -28,7 +28,7 @@ class Served:
         expected: what had been forecast for the row, raw units, NaN none, [N, S_t].
         residual: standardised forecast error of the row, NaN none, [N, S_t].
         forecast: raw units, NaN for a signal never seen, [N, S_t, H, Q].
-        states: class probabilities per state task; 0 without a network, [N, C].
+        states: class probabilities per state and event task; 0 without a network, [N, C].
         known: what rules may look at.
         state: the network's state after each entity's last row.
     """
@@ -94,7 +94,7 @@ class Server:
             residual=np.full((n, targets), np.nan),
             forecast=self._raw(flat),
             known=self._known(rows, observed),
-            states=tuple(np.zeros((n, len(each.classes)), dtype=np.float32) for each in layout.states),
+            states=tuple(np.zeros((n, len(names)), dtype=np.float32) for names in layout.classes.values()),
             state={name: value.numpy() for name, value in after.items()},
         )
 

@@ -3,6 +3,7 @@
 W windows, K tasks.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,8 @@ from schemas.observation import Bool, Float64
 
 TOLERANCE = 0.01
 """How much worse a task may look, in standardised loss (1 = knowing nothing): below it is noise, not harm."""
-_LEAST_PAIRS = 2
+_LEAST_PAIRS = 32
+"""Fewer say nothing of a task: stay-level labels are few, and must not hold back what the others have learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +32,33 @@ class Verdict:
 
 
 class Gate:
-    """Keeps the last `windows` paired losses."""
+    """Keeps each task's last `windows` paired losses: a task that is seldom judged has its own, older ones."""
 
     def __init__(self, tasks: int, windows: int) -> None:
         self._windows = windows
-        self._pairs_WK: Float64 = np.empty((0, tasks))
+        self._pairs: list[deque[float]] = [deque(maxlen=windows) for _ in range(tasks)]
 
     def add(self, candidate_WK: Float64, serving_WK: Float64) -> None:
         """Losses of both versions on the same windows, before the candidate learned them. NaN = not judged."""
-        self._pairs_WK = np.concatenate([self._pairs_WK, candidate_WK - serving_WK])[-self._windows :]
+        for pairs, difference_W in zip(self._pairs, (candidate_WK - serving_WK).T, strict=True):
+            pairs.extend(difference_W[~np.isnan(difference_W)].tolist())
 
     def ready(self) -> bool:
-        """Are there enough windows for a verdict?"""
-        return len(self._pairs_WK) >= self._windows
+        """Is there a task with enough windows for a verdict?"""
+        return any(len(pairs) == self._windows for pairs in self._pairs)
 
     def verdict(self) -> Verdict:
         """What the pairs say so far."""
-        count_K = (~np.isnan(self._pairs_WK)).sum(axis=0)
-        enough_K = count_K >= _LEAST_PAIRS
-        filled_WK = np.where(np.isnan(self._pairs_WK), 0.0, self._pairs_WK)
-        mean_K = filled_WK.sum(axis=0) / np.maximum(count_K, 1)
-        squares_K = np.where(np.isnan(self._pairs_WK), 0.0, (filled_WK - mean_K) ** 2).sum(axis=0)
-        error_K = np.sqrt(squares_K / np.maximum(count_K - 1, 1) / np.maximum(count_K, 1))
-        return Verdict(np.where(enough_K, mean_K, np.nan), np.where(enough_K, error_K, np.nan))
+        least = min(_LEAST_PAIRS, self._windows)
+        found = [_mean_and_error(pairs) if len(pairs) >= least else (np.nan, np.nan) for pairs in self._pairs]
+        difference_K, error_K = np.array(found).T
+        return Verdict(difference_K, error_K)
 
     def clear(self) -> None:
         """Start over: another version serves."""
-        self._pairs_WK = self._pairs_WK[:0]
+        for pairs in self._pairs:
+            pairs.clear()
+
+
+def _mean_and_error(pairs: deque[float]) -> tuple[float, float]:
+    return float(np.mean(pairs)), float(np.std(pairs, ddof=1) / np.sqrt(len(pairs)))

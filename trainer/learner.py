@@ -5,7 +5,7 @@ W windows, K tasks, E packed entities.
 
 import copy
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import ModelRecord, Registry
 from trainer.gate import Gate
 from trainer.guard import Guard
-from trainer.lesson import Lesson, lesson_of
+from trainer.hindsight import Hindsight
+from trainer.lesson import Lesson, hindsight_lesson, lesson_of
 from trainer.losses import WEIGHTINGS, TaskLoss, task_losses
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
@@ -67,9 +69,10 @@ class Learner:
         layout: order of signals and tasks.
         seed: of the injected faults; the network's own is `model.seed`.
         registry: the serving version is where learning starts; none: a fresh network.
+        labelled: will labels come? Rows are then remembered until they do.
     """
 
-    def __init__(self, layout: Layout, seed: int, registry: Registry) -> None:
+    def __init__(self, layout: Layout, seed: int, registry: Registry, *, labelled: bool = False) -> None:
         self._layout, self._settings = layout, layout.monitor.training
         self._registry = registry
         self._rng = np.random.default_rng(seed)
@@ -80,13 +83,14 @@ class Learner:
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=self._settings.learning_rate, weight_decay=self._settings.weight_decay
         )
-        tasks = [layout.forecast, layout.anomaly, *layout.states]
+        tasks = [layout.forecast, layout.anomaly, *layout.states, *layout.events]
         self._weight_K = torch.tensor([task.weight for task in tasks])
         self._gate = Gate(len(tasks), self._settings.gate_windows)
         self._guard = Guard(self._settings.refuse_above)
         self._slots = Slots(window_template(layout) | _state_template(self._network))
         self._buffer = WindowBuffer(layout, self._slots)
         self._queue: deque[Window] = deque()
+        self._hindsight = Hindsight(layout, self._rng) if labelled else None
         self._recent: dict[str, float] = {}
         self.steps = 0
         self.events = 0
@@ -94,13 +98,29 @@ class Learner:
     def observe(self, batch: Batch) -> list[StepReport]:
         """Take rows in; step as often as enough windows are complete. Global values stand joined in the batch."""
         reports = []
+        if self._hindsight is not None:
+            self._hindsight.remember(batch)
         for windows, changed_hands in self._buffer.add(batch):
             if changed_hands:
                 self._queue = deque(window for window in self._queue if window.slot not in set(changed_hands))
             self._queue.extend(windows)
             while len(self._queue) >= self._settings.windows_per_step:
-                reports.append(self._step(self._next()))
+                reports.append(self._step(lesson_of(self._next(), self._layout, self._rng)))
         return reports
+
+    def teach(self, labels: Sequence[Label]) -> list[StepReport]:
+        """Take labels in that were revealed just now; their rows were observed before. Needs `labelled`."""
+        assert self._hindsight is not None
+        reports = []
+        self._hindsight.tell(labels)
+        while (pieces := self._hindsight.next()) is not None:
+            reports.append(self._step(hindsight_lesson(*pieces, self._layout)))
+        return reports
+
+    @property
+    def unmatched_labels(self) -> int:
+        """Labels that came too late, or of nobody known."""
+        return self._hindsight.unmatched if self._hindsight is not None else 0
 
     def publish_if_proved(self, registry: Registry) -> ModelRecord | None:
         """Publish the candidate if it proved itself since the last time; it is then what the next one must beat."""
@@ -126,8 +146,7 @@ class Learner:
         self._queue.extendleft(reversed(kept))
         return taken
 
-    def _step(self, windows: list[Window]) -> StepReport:
-        lesson = lesson_of(windows, self._layout, self._rng)
+    def _step(self, lesson: Lesson) -> StepReport:
         self._network.train()
         outputs, after = self._network(lesson.rows, self._state(lesson, "candidate"))
         losses = task_losses(outputs, lesson.targets, self._layout)
@@ -157,12 +176,16 @@ class Learner:
         self._keep(lesson, after, "serving")
 
     def _state(self, lesson: Lesson, version: str) -> State:
+        if lesson.slots_E is None:
+            return _blank(self._network, lesson.rows.waves[0])
         names = ["statistics", *(f"{version}.{part}" for part in _OWN)]
         gathered = self._slots.gather(names, lesson.slots_E)
         return {name.removeprefix(f"{version}."): torch.from_numpy(value) for name, value in gathered.items()}
 
     def _keep(self, lesson: Lesson, after: State, version: str) -> None:
         """The end state of the clean pieces is where their entities' next windows start."""
+        if lesson.slots_E is None:
+            return
         named = {f"{version}.{part}": after[part] for part in _OWN} | {"statistics": after["statistics"]}
         kept = {name: part.detach().numpy()[lesson.clean_E] for name, part in named.items()}
         self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
@@ -188,13 +211,19 @@ class Learner:
 
 
 def _by_window(losses: list[TaskLoss], lesson: Lesson) -> Float64:
-    """[W, K]."""
-    return torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in losses], 1).double().numpy()
+    """[W, K], of the fresh windows."""
+    losses_WK = torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in losses], 1)
+    return losses_WK[: lesson.fresh].double().numpy()
+
+
+def _blank(network: Network, e: int) -> State:
+    """State of entities never seen; float32: only serving rounds it."""
+    initial = network.initial(e)
+    return initial | {"hidden": initial["hidden"].float()}
 
 
 def _state_template(network: Network) -> dict[str, Field]:
-    """State of an entity never seen, for both versions; float32: only serving rounds it."""
-    initial = network.initial(1)
-    initial["hidden"] = initial["hidden"].float()
+    """State of an entity never seen, for both versions."""
+    initial = _blank(network, 1)
     template = {"statistics": initial["statistics"].numpy()}
     return template | {f"{version}.{part}": initial[part].numpy() for version in _VERSIONS for part in _OWN}

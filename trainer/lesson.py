@@ -1,9 +1,11 @@
 """A lesson: the rows, targets and origin of one training step.
 
 Windows of one entity that wait together are learned in one piece, so that each starts from the state in which the
-one before it ended. Injected faults stand on copies of these pieces, which teach the anomaly task alone.
+one before it ended. Injected faults stand on copies of these pieces, which teach the anomaly task alone. A lesson in
+hindsight is made of labelled pieces instead, which start from a blank state and teach what their labels are about.
 
-L rows of a window, A rows ahead, N rows of the lesson, S signals that are forecast, H horizons, P pieces, W windows.
+L rows of a window, A rows ahead, N rows of the lesson, S signals that are forecast, H horizons, P pieces,
+V event tasks, W windows (in hindsight each piece is one).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ from torch import Tensor
 from schemas.layout import Layout
 from schemas.monitor import Task
 from schemas.observation import Bool, Field, Float64, Int64, Partition
+from trainer.hindsight import Piece
 from trainer.inject import inject
 from trainer.losses import Targets
 from trainer.rows import Rows, pack, to_model
@@ -28,21 +31,23 @@ class Lesson:
 
     Attributes:
         rows: the packed rows.
-        slots_E: state slot of each packed entity, padding included.
+        slots_E: state slot of each packed entity, padding included; None: all start from a blank state.
         clean_E: packed entities whose end state is the slot's next start state.
         targets: per packed row.
         window_N: the window of each packed row; 0 on padding.
         windows: how many windows there are, copies included.
+        fresh: the first so many were never learned from; what was replayed judges no version.
         events: rows that were observed (copies not counted).
         ranges: offsets the lesson came from, [first, next).
     """
 
     rows: Rows
-    slots_E: Int64
+    slots_E: Int64 | None
     clean_E: Int64
     targets: Targets
     window_N: Tensor
     windows: int
+    fresh: int
     events: int
     ranges: Mapping[Partition, tuple[int, int]]
 
@@ -71,8 +76,43 @@ def lesson_of(windows: Sequence[Window], layout: Layout, rng: np.random.Generato
         targets=_targets(learned, np.concatenate(faulty), rows.real_N, order, layout),
         window_N=torch.from_numpy(_placed(np.repeat(np.arange(count), length), order, len(rows.real_N), 0)),
         windows=count,
+        fresh=count,
         events=len(windows) * length,
         ranges=_ranges(windows),
+    )
+
+
+def hindsight_lesson(fresh: Sequence[Piece], replayed: Sequence[Piece], layout: Layout) -> Lesson:
+    """Make a lesson of labelled pieces."""
+    pieces = [*fresh, *replayed]
+    piece = np.repeat(np.arange(len(pieces)), [len(each.time_ms) for each in pieces])
+    values, time_ms = (np.concatenate([getattr(each, name) for each in pieces]) for name in ("values", "time_ms"))
+    rows, order, _ = pack(piece, values, time_ms, layout)
+    n = len(rows.real_N)
+    return Lesson(
+        rows=rows,
+        slots_E=None,
+        clean_E=np.empty(0, dtype=np.int64),
+        targets=_told(pieces, piece, order, n, layout),
+        window_N=torch.from_numpy(_placed(piece, order, n, 0)),
+        windows=len(pieces),
+        fresh=len(fresh),
+        events=0,
+        ranges=_ranges(fresh),
+    )
+
+
+def _told(pieces: Sequence[Piece], piece: Int64, order: Int64, n: int, layout: Layout) -> Targets:
+    """What the labels say; nothing else is taught."""
+    faulty = np.concatenate([each.faulty for each in pieces])
+    events_PV = np.stack([each.events for each in pieces])
+    unknown_N = torch.full((n,), -1, dtype=torch.int64)
+    told = [torch.from_numpy(_placed(events_PV[piece, task], order, n, -1)) for task in range(len(layout.events))]
+    return Targets(
+        future_NSH=torch.full((n, layout.n_targets, len(layout.forecast.horizons)), torch.nan, dtype=torch.float64),
+        faulty_N=torch.from_numpy(_placed(np.nan_to_num(faulty).astype(np.float32), order, n, 0.0)),
+        known_N=torch.from_numpy(_placed(~np.isnan(faulty), order, n, False)),
+        classes=(*(unknown_N for _ in layout.states), *told),
     )
 
 
@@ -103,11 +143,12 @@ def _targets(windows: Sequence[Window], faulty: Bool, real_N: Tensor, order: Int
     scores = np.stack([window.rules for window in windows])
     clean = order[: len(windows) * length]
     classes = [_classes(task, scores, layout).reshape(-1) for task in layout.states]
+    untold = [np.full(len(clean), -1, dtype=np.int64) for _ in layout.events]
     return Targets(
         future_NSH=torch.from_numpy(_placed(future.reshape(-1, *future.shape[2:]), clean, n, np.nan)),
         faulty_N=torch.from_numpy(_placed(faulty.astype(np.float32), order, n, 0.0)),
-        real_N=real_N,
-        classes=tuple(torch.from_numpy(_placed(each, clean, n, -1)) for each in classes),
+        known_N=real_N,
+        classes=tuple(torch.from_numpy(_placed(each, clean, n, -1)) for each in [*classes, *untold]),
     )
 
 
@@ -128,7 +169,7 @@ def _classes(task: Task, scores: Float64, layout: Layout) -> Int64:
     return np.where(np.isinf(worst), -1, np.searchsorted(np.array(task.target.cuts), worst, side="right"))
 
 
-def _ranges(windows: Sequence[Window]) -> dict[Partition, tuple[int, int]]:
+def _ranges(windows: Sequence[Window | Piece]) -> dict[Partition, tuple[int, int]]:
     ranges: dict[Partition, tuple[int, int]] = {}
     for window in windows:
         first, after = ranges.get(window.partition, window.offsets)

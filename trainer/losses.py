@@ -29,13 +29,13 @@ class Targets:
     Attributes:
         future_NSH: the value at each horizon, model scale; NaN = missing, or the row must not teach forecasting.
         faulty_N: 1.0 where a fault was injected, else 0.0.
-        real_N: False on padding.
-        classes: per state task the class, [N] int64; -1 = unknown.
+        known_N: is it known whether the row is faulty? False on padding.
+        classes: per state and event task the class, [N] int64; -1 = unknown.
     """
 
     future_NSH: Tensor
     faulty_N: Tensor
-    real_N: Tensor
+    known_N: Tensor
     classes: tuple[Tensor, ...]
 
 
@@ -64,10 +64,10 @@ class TaskLoss:
 
 
 def task_losses(outputs: Outputs, targets: Targets, layout: Layout) -> list[TaskLoss]:
-    """Losses of forecast, anomaly and each state task, in that order."""
+    """Losses of forecast, anomaly, each state and each event task, in that order."""
     losses = [_forecast(outputs, targets, layout), _anomaly(outputs, targets, layout)]
-    pairs = zip(layout.states, outputs.states, targets.classes, strict=True)
-    return losses + [_state(task.name, logits_NC, class_N) for task, logits_NC, class_N in pairs]
+    pairs = zip(layout.classes, outputs.states, targets.classes, strict=True)
+    return losses + [_state(task, logits_NC, class_N) for task, logits_NC, class_N in pairs]
 
 
 def _forecast(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
@@ -89,7 +89,7 @@ def _forecast(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
 def _anomaly(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
     faulty_N = targets.faulty_N
     loss_N = functional.binary_cross_entropy_with_logits(outputs.anomaly_N, faulty_N, reduction="none") / math.log(2)
-    share_N = _shares(faulty_N) + _shares((1.0 - faulty_N) * targets.real_N)
+    share_N = _shares(faulty_N) + _shares((1.0 - faulty_N) * targets.known_N)
     return TaskLoss(layout.anomaly.name, loss_N, _shares(share_N))
 
 

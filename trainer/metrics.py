@@ -19,8 +19,8 @@ def metrics_of(outputs: Outputs, targets: Targets, layout: Layout) -> dict[str, 
     `auroc` on injected faults. State: `accuracy` and `cross_entropy` in nats.
     """
     found = _forecast(outputs, targets, layout) | _anomaly(outputs, targets, layout)
-    for task, logits_NC, class_N in zip(layout.states, outputs.states, targets.classes, strict=True):
-        found |= _state(task.name, logits_NC, class_N)
+    for task, logits_NC, class_N in zip(layout.classes, outputs.states, targets.classes, strict=True):
+        found |= _state(task, logits_NC, class_N)
     return found
 
 
@@ -39,11 +39,11 @@ def _forecast(outputs: Outputs, targets: Targets, layout: Layout) -> dict[str, f
 
 
 def _anomaly(outputs: Outputs, targets: Targets, layout: Layout) -> dict[str, float]:
-    faulty_N = targets.faulty_N[targets.real_N] > 0
+    faulty_N = targets.faulty_N[targets.known_N] > 0
     positives, negatives = int(faulty_N.sum()), int((~faulty_N).sum())
     if not positives or not negatives:
         return {}
-    rank_N = outputs.anomaly_N[targets.real_N].argsort().argsort().to(torch.float64) + 1.0
+    rank_N = outputs.anomaly_N[targets.known_N].argsort().argsort().to(torch.float64) + 1.0
     above = float(rank_N[faulty_N].sum()) - positives * (positives + 1) / 2
     return {f"{layout.anomaly.name}.auroc": above / (positives * negatives)}
 

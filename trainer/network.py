@@ -28,7 +28,7 @@ class Outputs:
         expected_NS: the median that stood for this row before it came; NaN none.
         residual_NS: (value - expected) / scale at which it was expected; NaN where either is missing.
         anomaly_N: logit.
-        states: per state task its logits, [N, C].
+        states: per state and event task its logits, [N, C].
         scale_NS: typical |change| of the targets.
         observed: the statistics the row was judged with.
     """
@@ -47,7 +47,7 @@ class Network(nn.Module):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        model, tasks = layout.monitor.model, 2 + len(layout.states)
+        model, tasks = layout.monitor.model, 2 + len(layout.classes)
         self.layout, self._n_targets = layout, layout.n_targets
         self.statistics = Statistics(layout)
         with torch.random.fork_rng(devices=[]):
@@ -58,7 +58,7 @@ class Network(nn.Module):
             self.private = PrivateLayers(tasks, model.width)
             self.forecast = ForecastHead(layout)
             self.anomaly = AnomalyHead(layout.n_targets, model.width)
-            self.states = nn.ModuleList(nn.Linear(model.width, len(task.classes)) for task in layout.states)
+            self.states = nn.ModuleList(nn.Linear(model.width, len(names)) for names in layout.classes.values())
 
     def initial(self, e: int) -> State:
         """State of entities never seen; `hidden` is float16 where `model.half_state` asks for it."""

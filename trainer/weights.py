@@ -55,7 +55,7 @@ def architecture(layout: Layout) -> str:
         "modalities": [(m.name, m.scope) for m in layout.monitor.modalities],
         "targets": layout.n_targets,
         "forecast": (layout.forecast.horizons, layout.forecast.quantiles),
-        "states": [(task.name, task.classes) for task in layout.states],
+        "states": list(layout.classes.items()),
         "model": (model.width, model.heads, model.cell),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

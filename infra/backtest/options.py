@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.backtest.reveals import Delay
 from schemas.errors import ConfigError, InputError
 
 
@@ -19,13 +20,12 @@ class Options:
     standardise_rows: int | None = None
     score_from: int = 0
     labels: str = "none"
+    label_delay: Delay = 0
     outcomes: Path | None = None
 
     def __post_init__(self) -> None:
         for file in self.files:
             if not file.exists():
                 raise InputError(f"{file}: got no such file; expected CSV or Parquet, or a folder of them")
-        if self.labels != "none":
-            raise ConfigError("command line", "--labels", self.labels, "none: learning from labels is not built yet")
-        if self.outcomes is not None:
-            raise ConfigError("command line", "--outcomes", str(self.outcomes), "no file: no monitor has an event task")
+        if self.labels == "online" and not self.learn:
+            raise ConfigError("command line", "--labels", self.labels, "none, or --learn: nothing learns from them")

@@ -4,33 +4,49 @@ Shapes: N rows in input order, n rows judged in stream order, S signals, H horiz
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from infra.backtest.options import Options
+from infra.backtest.outcomes import score_outcomes
 from infra.backtest.table import ScoresTable, signal_map
 from infra.metrics.anomaly import auprc, auroc, vus_pr
 from infra.metrics.baselines import persistence, random_scores
 from infra.metrics.forecast import ForecastScores, last_known, outcomes, score_forecasts
+from ingest.outcomes import Outcome
 from schemas.observation import Float64, Status
 
 _DAY_MS = 86_400_000
 
 
 def report_of(
-    table: ScoresTable, label: Float64 | None, seed: int, standardise_rows: int | None, score_from: int
+    table: ScoresTable, label: Float64 | None, outcomes: Sequence[Outcome], options: Options
 ) -> dict[str, Any]:
     """The metrics part of the report. Rows before `score_from` (in stream order) are not judged."""
     stream = table.order[table.status[table.order] == Status.OK]
-    forecast, naive = _forecast(table, stream, standardise_rows, score_from)
-    anomaly, random = _anomaly(table, stream[score_from:], label, seed)
+    forecast, naive = _forecast(table, stream, options.standardise_rows, options.score_from)
+    anomaly, random = _anomaly(table, stream[options.score_from :], label, options.seed)
+    layout = table.layout
+    tasks = {layout.forecast.name: forecast, layout.anomaly.name: anomaly, **score_outcomes(table, outcomes)}
     return {
         "rows": {"all": len(table.order), **{s.name.lower(): int((table.status == s).sum()) for s in Status}},
-        "tasks": {table.layout.forecast.name: forecast, table.layout.anomaly.name: anomaly},
+        "tasks": tasks,
         "baselines": {"persistence": naive, "random": random},
-        "signal_map": signal_map(table.layout.names[: table.layout.n_targets]),
+        "signal_map": signal_map(layout.names[: layout.n_targets]),
+        "label_delay": _delay(options),
     }
+
+
+def _delay(options: Options) -> str:
+    """When row labels were revealed to the model."""
+    if options.labels == "none":
+        return "never"
+    if isinstance(options.label_delay, int):
+        return f"{options.label_delay} rows"
+    return f"{options.label_delay.total_seconds():g} s"
 
 
 def _forecast(
@@ -43,7 +59,7 @@ def _forecast(
     rows = standardise_rows or max(2, len(stream) // 4)
     scaler = np.nanstd(values_nS[:rows], axis=0) if len(stream) else np.ones(values_nS.shape[1])
     scaler = np.where(np.isfinite(scaler) & (scaler > 0), scaler, 1.0)
-    said = {"scaler": {"rows": rows, "sd": _plain(scaler)}, "first_scored_row": first, "label_delay": "as they come"}
+    said = {"scaler": {"rows": rows, "sd": _plain(scaler)}, "first_scored_row": first, "delay": "targets as they come"}
     found = []
     for forecast in (table.forecast[stream], persistence(last, len(task.horizons), len(task.quantiles))):
         judged = forecast[first:], came[first:], last[first:], task.quantiles
@@ -73,18 +89,24 @@ def _anomaly(
     if label is None:
         return alarms, {}
     known = rows[np.isfinite(label[rows])]
-    truth = label[known] > 0
+    truth, entity = label[known] > 0, table.entity[known]
     random = random_scores(len(known), np.random.default_rng(seed))
-    return alarms | _detection(table.anomaly[known], truth), _detection(random, truth)
+    head = {"head": _detection(table.anomaly_head[known], truth, entity)}
+    return alarms | _detection(table.anomaly[known], truth, entity) | head, _detection(random, truth, entity)
 
 
-def _detection(score: Float64, truth: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, float | None]:
+def _detection(
+    score: Float64, truth: np.ndarray[tuple[int], np.dtype[np.bool_]], entity: np.ndarray[Any, Any]
+) -> dict[str, float | None]:
+    """AUROC and AUPRC over all rows; VUS-PR of each entity that has an anomaly, averaged: it must not span two."""
     if truth.all() or not truth.any():
         return {"auroc": None, "auprc": None, "vus_pr": None}
+    apart = pd.Series(np.arange(len(truth))).groupby(entity).indices.values()
+    volumes = [vus_pr(score[rows], truth[rows]) for rows in apart if truth[rows].any()]
     return {
         "auroc": _number(auroc(score, truth)),
         "auprc": _number(auprc(score, truth)),
-        "vus_pr": _number(vus_pr(score, truth)),
+        "vus_pr": _number(float(np.mean(volumes))),
     }
 
 

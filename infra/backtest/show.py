@@ -34,11 +34,30 @@ def lines(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
                         (task, f"{horizon} {metric} (standardised)", _text(ours), f"{_text(theirs)} persistence")
                     )
         else:
-            random = report["baselines"]["random"]
-            for metric, ours in metrics.items():
-                theirs = f"{_text(random[metric])} random" if metric in random else ""
-                found.append((task, metric, _text(ours), theirs))
+            found += [(task, *row) for row in _plain_lines(metrics, report["baselines"]["random"])]
     return found
+
+
+def _plain_lines(metrics: dict[str, Any], random: dict[str, Any]) -> list[tuple[str, str, str]]:
+    found = []
+    for metric, ours in metrics.items():
+        if isinstance(ours, dict):
+            found += [
+                (f"{metric} {name}", _text(value), _chance(name, metrics, random)) for name, value in ours.items()
+            ]
+        else:
+            found.append((metric, _text(ours), _chance(metric, metrics, random)))
+    return found
+
+
+def _chance(metric: str, metrics: dict[str, Any], random: dict[str, Any]) -> str:
+    """What knowing nothing reaches: a random scorer's figure, or for an event task what follows from its base rate."""
+    rate = metrics.get("base_rate")
+    if "base_rate" not in metrics:
+        return f"{_text(random[metric])} random" if metric in random else ""
+    if rate is None or metric not in {"auroc", "auprc", "brier"}:
+        return ""
+    return f"{_text({'auroc': 0.5, 'auprc': rate, 'brier': rate * (1.0 - rate)}[metric])} base rate"
 
 
 def page(report: dict[str, Any]) -> str:

@@ -44,12 +44,12 @@ class ScoresTable:
         self.entity = np.full(n_rows, "", dtype=object)
         self.time_ms = np.zeros(n_rows, dtype=np.int64)
         self.status = np.full(n_rows, Status.INVALID, dtype=np.uint8)
-        self.anomaly = np.zeros(n_rows)
+        self.anomaly, self.anomaly_head = np.zeros(n_rows), np.zeros(n_rows)
         self.alert = np.zeros(n_rows, dtype=np.bool_)
         self.severity = np.full(n_rows, None, dtype=object)
         self.values = np.full((n_rows, layout.n_targets), np.nan)
         self.forecast = np.full((n_rows, layout.n_targets, len(task.horizons), len(task.quantiles)), np.nan)
-        self.states = [np.zeros((n_rows, len(each.classes)), dtype=np.float32) for each in layout.states]
+        self.states = [np.zeros((n_rows, len(names)), dtype=np.float32) for names in layout.classes.values()]
         self.order = order
 
     def add(self, predictions: Predictions, alerts: Sequence[Alert]) -> None:
@@ -61,6 +61,7 @@ class ScoresTable:
         self.time_ms[rows] = batch.time_ms
         self.status[rows] = predictions.status
         self.anomaly[rows] = np.where(ok, predictions.anomaly, 0.0)
+        self.anomaly_head[rows] = np.where(ok, predictions.anomaly_head, 0.0)
         self.values[rows] = np.where(ok[:, None], batch.values[:, :targets], np.nan)
         self.forecast[rows] = predictions.forecast
         for state, probability in zip(self.states, predictions.states, strict=True):
@@ -98,12 +99,14 @@ class ScoresTable:
 
     def _state_columns(self) -> dict[str, object]:
         found: dict[str, object] = {"state": np.full(len(self.entity), None, dtype=object)}
-        for index, (task, probability) in enumerate(zip(self.layout.states, self.states, strict=True)):
+        for index, (task, probability) in enumerate(zip(self.layout.states, self.states, strict=False)):
             if index == 0:
                 likely = np.array(task.classes, dtype=object)[probability.argmax(axis=1)]
                 found["state"] = np.where(probability.any(axis=1), likely, None)
             for column, name in enumerate(task.classes):
                 found[f"state.{task.name}.{name}"] = probability[:, column]
+        for task, probability in zip(self.layout.events, self.states[len(self.layout.states) :], strict=True):
+            found[f"event.{task.name}"] = probability[:, 1]
         return found
 
     def _forecast_columns(self) -> dict[str, object]:

@@ -1,9 +1,12 @@
 """`bellwether backtest`: history through the very same streaming code, without Kafka."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import click
+
+from schemas.duration import parse_duration
 
 
 class Horizons(click.ParamType[tuple[int, ...]]):
@@ -24,6 +27,22 @@ class Horizons(click.ParamType[tuple[int, ...]]):
         return tuple(found)
 
 
+class Delays(click.ParamType[int | timedelta]):
+    """``2h``: event time; ``5``: the entity's next rows."""
+
+    name = "DURATION|ROWS"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | timedelta:
+        """Parse, or fail with what was expected."""
+        text = str(value).strip()
+        if text.isdecimal():
+            return int(text)
+        found = parse_duration(text)
+        if not isinstance(found, timedelta):
+            self.fail(f"got {value!r}; expected a duration such as 90s, 15m, 2h, 1d, or a number of rows", param, ctx)
+        return found
+
+
 @click.command()
 @click.argument("monitor", required=False)
 @click.option("--auto", is_flag=True, help="No MONITOR: every numeric column is a signal; forecast and anomaly.")
@@ -39,7 +58,18 @@ class Horizons(click.ParamType[tuple[int, ...]]):
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="JSON, or HTML by its suffix.")
 @click.option("--learn/--no-learn", default=True, show_default=True)
 @click.option("--labels", type=click.Choice(["none", "online"]), default="none", show_default=True)
-@click.option("--outcomes", type=click.Path(path_type=Path), help="CSV entity,task,label,revealed_at for event tasks.")
+@click.option(
+    "--label-delay",
+    type=Delays(),
+    default="0",
+    show_default=True,
+    help="How long after its row a label is revealed: 90s, 15m, 2h, 1d, or a number of the entity's rows.",
+)
+@click.option(
+    "--outcomes",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="CSV entity,task,label,revealed_at for event tasks.",
+)
 @click.option("--model", default="fresh", show_default=True, help="fresh, a version of the database, or a file.")
 @click.option("--horizons", type=Horizons(), help="Rows ahead, instead of the monitor's.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -56,6 +86,7 @@ def backtest(
     scores: Path | None,
     report: Path | None,
     labels: str,
+    label_delay: int | timedelta,
     outcomes: Path | None,
     model: str,
     horizons: tuple[int, ...] | None,
@@ -74,7 +105,9 @@ def backtest(
     from infra.backtest.run import backtest as run_backtest
     from infra.backtest.show import page, show
 
-    options = Options(monitor, files, learn, horizons, seed, model, standardise_rows, score_from, labels, outcomes)
+    options = Options(
+        monitor, files, learn, horizons, seed, model, standardise_rows, score_from, labels, label_delay, outcomes
+    )
     done = run_backtest(options)
     if scores is not None:
         done.table.write(scores)

@@ -167,8 +167,8 @@ def _targets(layout: Layout, rows: Rows) -> Targets:
     return Targets(
         future_NSH=rows.value_NS[:, : layout.n_targets, None].expand(-1, -1, horizons),
         faulty_N=(torch.arange(n) % 3 == 0).float(),
-        classes=tuple(torch.arange(n) % len(task.classes) for task in layout.states),
-        real_N=rows.real_N,
+        classes=tuple(torch.arange(n) % len(names) for names in layout.classes.values()),
+        known_N=rows.real_N,
     )
 
 

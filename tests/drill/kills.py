@@ -76,12 +76,14 @@ def _disturbed(drill: Drill, kills: int, chance: random.Random, sending: Sending
         for kill in range(kills):
             pid = program.member_pid("shard")
             time.sleep(chance.uniform(0.2, 3.0))
-            before, killed = sum(tallies(drill.disturbed_url, "health").values()), time.monotonic()
+            killed = time.monotonic()
             if kill % 2:
                 program.kill()
-                program = Program(program.arguments).start()
             else:
                 psutil.Process(pid).kill()
+            before = sum(tallies(drill.disturbed_url, "health").values())
+            if kill % 2:
+                program = Program(program.arguments).start()
             wait_for(lambda before=before: _more(drill, before), 120, "a commit after the kill")
             resumed.append(time.monotonic() - killed)
         sending.thread.join()

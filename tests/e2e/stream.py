@@ -15,6 +15,7 @@ from infra.summary import accounted
 from ingest.producer import create_topics, publish
 from schemas.monitor import Monitor
 from schemas.tables import AlertEventRow, AlertRow, PartitionRow
+from scorer.alerts import reading
 from tests.e2e.program import wait_for
 
 Record = tuple[bytes, bytes, int | None]
@@ -61,7 +62,7 @@ def wait_until_accounted(url: str, monitor: str, count: int, seconds: float) -> 
 
 def tallies(url: str, monitor: str) -> dict[str, int]:
     """What became of the records, over all partitions."""
-    with connect(url).connect() as connection:
+    with reading(url) as connection:
         rows = (
             connection.execute(select(PartitionRow.__table__).where(PartitionRow.monitor == monitor)).mappings().all()
         )
@@ -71,13 +72,13 @@ def tallies(url: str, monitor: str) -> dict[str, int]:
 
 def alert_set(url: str) -> set[tuple[Any, ...]]:
     """Every alert as it stands, but for when it was written."""
-    with connect(url).connect() as connection:
+    with reading(url) as connection:
         rows = connection.execute(select(AlertRow.__table__)).mappings().all()
     return {tuple(str(value) for name, value in sorted(row.items()) if name != "known_at") for row in rows}
 
 
 def event_set(url: str) -> list[tuple[Any, ...]]:
     """Every transition of every alert, but for when it was written, sorted: a doubled one shows."""
-    with connect(url).connect() as connection:
+    with reading(url) as connection:
         rows = connection.execute(select(AlertEventRow.__table__)).mappings().all()
     return sorted(tuple(str(value) for name, value in sorted(row.items()) if name != "recorded_at") for row in rows)

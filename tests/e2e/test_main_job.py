@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from infra.database import connect
 from schemas.tables import AlertRow, ModelRow
+from scorer.alerts import reading
 from tests.e2e.program import Program, monitor_file
 from tests.e2e.stream import Sending, icu_records, tallies, wait_until_accounted
 
@@ -28,7 +28,7 @@ def test_twenty_thousand_icu_observations_are_accounted_for_and_raise_alerts(
     finally:
         code = program.stop()
     counted = tallies(fresh_postgres, "health")
-    with connect(fresh_postgres).connect() as connection:
+    with reading(fresh_postgres) as connection:
         alerts = connection.execute(select(AlertRow.__table__)).mappings().all()
         versions = set(connection.execute(select(ModelRow.version)).scalars())
     assert (code, sum(counted.values())) == (0, COUNT), json.dumps(counted)

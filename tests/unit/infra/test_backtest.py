@@ -1,5 +1,6 @@
 """The backtest contract: a row for each row, in input order, and no output that knows the future."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,44 @@ def test_two_names_that_map_to_the_same_one_stay_apart() -> None:
     assert signal_map(["a b", "a_b"]) == {"a b": "a_b", "a_b": "a_b_2"}
 
 
-def test_what_is_not_built_is_refused_rather_than_ignored() -> None:
+def test_labels_that_nothing_learns_from_are_refused_rather_than_ignored() -> None:
     with pytest.raises(ConfigError, match="--labels"):
-        Options(None, (), labels="online")
+        Options(None, (), learn=False, labels="online")
+
+
+def test_labels_teach_the_head_and_never_before_they_are_revealed(tmp_path: Path) -> None:
+    frame = wide(5).assign(label=(np.arange(ROWS) % 40 < 4).astype(int))
+    frame.loc[frame["label"] == 1, "temp"] += 30
+    path = tmp_path / "a.csv"
+    frame.to_csv(path, index=False)
+    taught, untaught, late = (
+        backtest(Options(None, (path,), labels=labels, label_delay=delay))
+        for labels, delay in (("online", 2), ("none", 0), ("online", timedelta(days=9)))
+    )
+    assert taught.report["learning"]["labels"] == ROWS - 4
+    assert taught.report["tasks"]["anomaly"]["head"]["auroc"] > untaught.report["tasks"]["anomaly"]["head"]["auroc"]
+    assert late.report["learning"]["labels"] == 0
+    pd.testing.assert_frame_equal(late.table.frame(), untaught.table.frame(), check_exact=True)
+
+
+def test_outcomes_make_an_event_task_whose_probability_learns(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    sick = rng.random(400) < 0.4
+    rows = [
+        {"entity": f"p{p}", "time": 1_700_000_000_000 + (p * 4 + k) * 60_000, "x": rng.normal(8 if sick[p] else 0)}
+        for p in range(400)
+        for k in range(4)
+    ]
+    path, outcomes = tmp_path / "a.csv", tmp_path / "outcomes.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    told = {"entity": [f"p{p}" for p in range(400)], "task": "death", "label": sick.astype(int)}
+    told["revealed_at"] = [1_700_000_000_000 + (p * 4 + 6) * 60_000 for p in range(400)]
+    pd.DataFrame(told).to_csv(outcomes, index=False)
+    done = backtest(Options(None, (path,), outcomes=outcomes))
+    event = done.report["tasks"]["death"]
+    assert event["entities"] == 400
+    assert event["last"]["auroc"] > 0.7
+    assert done.table.frame()["event.death"].between(0, 1).all()
 
 
 def test_a_missing_file_is_named() -> None:

@@ -49,7 +49,7 @@ def test_rows_of_all_files_come_by_time_stable_by_position(layout: Layout, tmp_p
     assert FileSource([a, b], layout).order.tolist() == [1, 4, 2, 3, 0]
     np.testing.assert_array_equal(batch.values[:, 0], [62, NAN, 63, NAN, 61])
     np.testing.assert_array_equal(batch.values[:, 1], [NAN, 92, NAN, 91, NAN])
-    assert (batch.partitions, batch.next_offsets, batch.label) == ((INPUT,), (5,), None)
+    assert (batch.partitions, batch.next_offsets) == ((INPUT,), (5,))
 
 
 def test_every_row_is_answered_and_bad_cells_are_masked(layout: Layout, tmp_path: Path) -> None:
@@ -73,7 +73,6 @@ def test_every_row_is_answered_and_bad_cells_are_masked(layout: Layout, tmp_path
     assert batch.masked.tolist() == [False, False, True, True, False, False, False]
     np.testing.assert_array_equal(batch.values[:, 0], [60, NAN, NAN, 60, NAN, NAN, NAN])
     np.testing.assert_array_equal(batch.values[:, 1], [97, NAN, 97, NAN, NAN, NAN, NAN])
-    np.testing.assert_array_equal(batch.label, [0, 0, 1, 0, 0, 0, NAN])
     assert [(letter.offset, letter.reason, letter.signal) for letter in batch.dead_letters] == [
         (1, "wrong-clock", ""),
         (2, "implausible", "heart rate"),

@@ -22,7 +22,7 @@ def targets(rows, future=None, faulty=None, classes=None):
     return Targets(
         future_NSH=nothing if future is None else future,
         faulty_N=torch.zeros(n) if faulty is None else faulty,
-        real_N=rows.real_N,
+        known_N=rows.real_N,
         classes=(torch.full((n,), -1) if classes is None else classes,),
     )
 

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from schemas.label import Label
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from tests.laws.ward import WARD, batch
+from trainer.hindsight import Hindsight
+from trainer.lesson import hindsight_lesson
+
+EVENT = {"name": "death", "kind": "event", "weight": 0.2}
+
+
+def layout():
+    return Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], EVENT], "training": {"window": 4}}))
+
+
+def stays(entities: int, rows: int):
+    """A batch of `rows` rows of each entity, a second apart."""
+    entity = np.tile(np.arange(entities), rows)
+    values = np.random.default_rng(0).uniform(1.0, 90.0, (entities * rows, 7))
+    return batch(entity, values, np.repeat(np.arange(rows), entities) * 1000)
+
+
+@pytest.fixture
+def hindsight() -> Hindsight:
+    found = Hindsight(layout(), np.random.default_rng(0))
+    found.remember(stays(10, 6))
+    return found
+
+
+def outcome(entity: int, value: bool = True) -> Label:
+    return Label(f"{entity}", "death", None, value)
+
+
+def row_label(entity: int, second: int, value: bool) -> Label:
+    return Label(f"{entity}", "anomaly", second * 1000, value)
+
+
+def test_an_outcome_is_taught_of_all_rows_of_its_entity(hindsight):
+    hindsight.tell([outcome(entity, value=entity == 3) for entity in range(8)])
+    fresh, replayed = hindsight.next()
+    lesson = hindsight_lesson(fresh, replayed, layout())
+    told = lesson.targets.classes[1][lesson.rows.real_N]
+    assert (len(fresh), replayed, sorted(told.tolist())) == (8, [], [0] * 42 + [1] * 6)
+    assert lesson.targets.classes[0].eq(-1).all()
+    assert not lesson.targets.known_N.any()
+    assert lesson.targets.future_NSH.isnan().all()
+
+
+def test_row_labels_wait_for_a_window_and_say_nothing_of_other_rows(hindsight):
+    labels = [row_label(0, second, second == 4) for second in (1, 2, 3, 4)]
+    hindsight.tell(labels[:3])
+    assert not hindsight._fresh
+    hindsight.tell(labels[3:])
+    piece = hindsight._fresh[0]
+    np.testing.assert_array_equal(piece.faulty, [np.nan, 0.0, 0.0, 0.0, 1.0])
+    assert (piece.time_ms.tolist(), piece.offsets) == ([0, 1000, 2000, 3000, 4000], (0, 41))
+
+
+def test_nothing_is_taught_before_enough_is_known(hindsight):
+    hindsight.tell([outcome(entity) for entity in range(7)])
+    assert hindsight.next() is None
+
+
+def test_what_was_taught_is_replayed(hindsight):
+    hindsight.tell([outcome(entity) for entity in range(8)])
+    first, _ = hindsight.next()
+    hindsight.tell([outcome(entity) for entity in (8, 9, 0, 1, 2, 3, 4, 5)])
+    _, replayed = hindsight.next()
+    assert sorted(id(piece) for piece in replayed) == sorted(id(piece) for piece in first)
+
+
+def test_labels_of_unknown_entities_and_forgotten_rows_are_counted(hindsight):
+    hindsight.tell([outcome(99), row_label(0, -1, True)])
+    assert (hindsight.unmatched, hindsight.next()) == (2, None)
+
+
+def test_late_and_repeated_rows_are_not_remembered_twice(hindsight):
+    hindsight.remember(stays(10, 3))
+    hindsight.tell([outcome(entity) for entity in range(8)])
+    assert [len(piece.time_ms) for piece in hindsight.next()[0]] == [6] * 8
