@@ -60,6 +60,9 @@ class TrainingSettings(Frozen):
         default=100.0, gt=0, description="a gradient this many times the running norm is refused"
     )
     window: int = Field(default=16, ge=2, le=512, description="rows of one entity in a training window")
+    rows_ahead: int = Field(
+        default=24, ge=1, le=512, description="rows that a duration horizon is looked for in; longer ones teach nothing"
+    )
     windows_per_step: int = Field(default=32, ge=1, le=4096)
     gate_windows: int = Field(default=128, ge=2, description="windows a candidate is judged on, before it learns them")
     weighting: Literal["equal"] = "equal"

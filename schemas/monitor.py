@@ -17,6 +17,7 @@ from schemas.components import (
 )
 from schemas.duration import Duration
 from schemas.frozen import Frozen
+from schemas.horizon import Horizon, place_of
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,120}$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
@@ -90,7 +91,7 @@ class Target(Frozen):
 
 
 class Task(Frozen):
-    """One question. `horizons` count the entity's next rows; `quantiles` must contain 0.5.
+    """One question. `horizons` count the entity's next rows, or are durations; `quantiles` must contain 0.5.
 
     An event task asks whether something becomes true of the entity as a whole (death in hospital, default): what came
     true is told from outside, once, after the fact. Its probability is that of a yes, given all rows so far.
@@ -99,7 +100,7 @@ class Task(Frozen):
     name: Identifier
     kind: TaskKind
     weight: float = Field(default=1.0, ge=0.0)
-    horizons: tuple[Annotated[int, Field(ge=1, le=96)], ...] = (1,)
+    horizons: tuple[Horizon, ...] = (1,)
     quantiles: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.1, 0.5, 0.9)
     classes: tuple[Identifier, ...] = ()
     target: Target | None = None
@@ -108,8 +109,13 @@ class Task(Frozen):
     def _check(self) -> Self:
         if 0.5 not in self.quantiles or list(self.quantiles) != sorted(set(self.quantiles)):
             raise ValueError(f"expected ascending quantiles that contain 0.5, got {self.quantiles}")
-        if not self.horizons or self.horizons[0] != 1 or list(self.horizons) != sorted(set(self.horizons)):
-            raise ValueError(f"expected ascending horizons that start with 1, got {self.horizons}")
+        if (
+            not self.horizons
+            or self.horizons[0] != 1
+            or list(self.horizons) != sorted(set(self.horizons), key=place_of)
+        ):
+            seen = ", ".join(map(str, self.horizons))
+            raise ValueError(f"expected ascending horizons that start with 1, durations last, got ({seen})")
         if self.kind is TaskKind.STATE:
             if self.target is None:
                 raise ValueError("expected target {rule, cuts, within} for a state task, got none")

@@ -4,11 +4,13 @@ N rows, S signals that are forecast, H horizons, Q quantiles, G features, K task
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from schemas.horizon import rows_of
 from schemas.layout import Layout
 from trainer.statistics import N_FEATURES, Observed
 
@@ -49,7 +51,7 @@ class ForecastHead(nn.Module):
         self.skip_SGO = nn.Parameter(torch.zeros(layout.n_targets, N_FEATURES, columns))
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
-        start_HQ = _inverse_softplus(_laplace_steps(task.horizons, task.quantiles))
+        start_HQ = _inverse_softplus(_laplace_steps([rows_of(horizon) for horizon in task.horizons], task.quantiles))
         self.register_buffer("start_HQ", start_HQ, persistent=False)
         self.start_HQ: Tensor
 
@@ -93,7 +95,7 @@ class AnomalyHead(nn.Module):
         return logit_N
 
 
-def _laplace_steps(horizons: tuple[int, ...], quantiles: tuple[float, ...]) -> Tensor:
+def _laplace_steps(horizons: Sequence[int], quantiles: tuple[float, ...]) -> Tensor:
     """Distance of each quantile from its inner neighbour for a Laplace variable of mean size root h, [H, Q]."""
     place = [-math.copysign(1.0, 0.5 - p) * math.log(2.0 * min(p, 1.0 - p)) for p in quantiles]
     middle = quantiles.index(0.5)

@@ -10,6 +10,7 @@ V event tasks, W windows (in hindsight each piece is one).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from schemas.layout import Layout
 from schemas.monitor import Task
 from schemas.observation import Bool, Field, Float64, Int64, Partition
+from trainer.ahead import newest_within
 from trainer.hindsight import Piece
 from trainer.inject import inject
 from trainer.losses import Targets
@@ -139,7 +141,8 @@ def _targets(windows: Sequence[Window], faulty: Bool, real_N: Tensor, order: Int
     """Targets of the clean windows, which come first; on the copies only the fault is known."""
     n, length = len(real_N), layout.monitor.training.window
     values = to_model(np.stack([window.values for window in windows]), layout)[..., : layout.n_targets]
-    future = np.stack([values[:, h : h + length] for h in layout.forecast.horizons], axis=-1)
+    time_ms = np.stack([window.time_ms for window in windows])
+    future = np.stack([_ahead(values, time_ms, length, horizon) for horizon in layout.forecast.horizons], axis=-1)
     scores = np.stack([window.rules for window in windows])
     clean = order[: len(windows) * length]
     classes = [_classes(task, scores, layout).reshape(-1) for task in layout.states]
@@ -150,6 +153,13 @@ def _targets(windows: Sequence[Window], faulty: Bool, real_N: Tensor, order: Int
         known_N=real_N,
         classes=tuple(torch.from_numpy(_placed(each, clean, n, -1)) for each in [*classes, *untold]),
     )
+
+
+def _ahead(values: Float64, time_ms: Int64, length: int, horizon: int | timedelta) -> Float64:
+    """What came at a horizon of each of the first `length` rows, [W, L, S]: of [W, L + A, S] values."""
+    if isinstance(horizon, int):
+        return values[:, horizon : horizon + length]
+    return np.stack([newest_within(*pair, horizon)[:length] for pair in zip(values, time_ms, strict=True)])
 
 
 def _placed(values: Field, order: Int64, n: int, rest: float) -> Field:

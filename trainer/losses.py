@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from schemas.horizon import rows_of
 from schemas.layout import Layout
 from trainer.network import Outputs
 
@@ -80,7 +81,7 @@ def _forecast(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
     error_NSHQ = torch.where(known_NSH1, wanted_NSH1 - given_NSHQ, 0.0)
     quantile_Q = given_NSHQ.new_tensor(task.quantiles)
     pinball_NSH = torch.maximum(quantile_Q * error_NSHQ, (quantile_Q - 1.0) * error_NSHQ).mean(-1)
-    unit_H = 0.5 * given_NSHQ.new_tensor(task.horizons).sqrt()
+    unit_H = 0.5 * given_NSHQ.new_tensor([rows_of(horizon) for horizon in task.horizons]).sqrt()
     count_N = known_NSH1.float().sum((1, 2, 3))
     loss_N = (pinball_NSH / unit_H).sum((1, 2)) / count_N.clamp(min=1.0)
     return TaskLoss(task.name, loss_N, _shares(count_N))

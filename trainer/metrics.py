@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from schemas.horizon import name_of
 from schemas.layout import Layout
 from trainer.losses import Targets
 from trainer.network import Outputs
@@ -31,10 +32,10 @@ def _forecast(outputs: Outputs, targets: Targets, layout: Layout) -> dict[str, f
     error_NSH = ((targets.future_NSH - median_NSH) / scale_NS1).abs()
     naive_NSH = ((targets.future_NSH - last_NS1) / scale_NS1).abs()
     found = {}
-    for h, horizon in enumerate(task.horizons):
+    for h, horizon in enumerate(map(name_of, task.horizons)):
         naive = float(naive_NSH[..., h].nansum())
         if naive > 0:
-            found[f"{task.name}.mase_h{horizon}"] = float(error_NSH[..., h].nansum()) / naive
+            found[f"{task.name}.mase_{horizon}"] = float(error_NSH[..., h].nansum()) / naive
     return found
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from schemas.errors import ModelError
+from schemas.horizon import name_of
 from schemas.layout import Layout
 from trainer.network import Network
 
@@ -54,7 +55,7 @@ def architecture(layout: Layout) -> str:
         "signals": [(s.name, s.range, s.transform, m) for s, m in zip(layout.signals, layout.modality_of, strict=True)],
         "modalities": [(m.name, m.scope) for m in layout.monitor.modalities],
         "targets": layout.n_targets,
-        "forecast": (layout.forecast.horizons, layout.forecast.quantiles),
+        "forecast": (list(map(name_of, layout.forecast.horizons)), layout.forecast.quantiles),
         "states": list(layout.classes.items()),
         "model": (model.width, model.heads, model.cell),
     }

@@ -5,6 +5,7 @@ L rows of a window, A rows ahead of it (the longest horizon or outlook), S signa
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import torch
@@ -172,4 +173,6 @@ class WindowBuffer:
 
 def _span(layout: Layout) -> int:
     outlooks = tuple(task.target.within for task in layout.states if task.target)
-    return layout.monitor.training.window + max(layout.forecast.horizons + outlooks)
+    settings, horizons = layout.monitor.training, layout.forecast.horizons
+    ahead = [settings.rows_ahead if isinstance(horizon, timedelta) else horizon for horizon in horizons]
+    return settings.window + max([*ahead, *outlooks])

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from schemas.errors import InputError
+from schemas.horizon import Horizon
 from schemas.monitor import Modality, Monitor, Signal, Task, TaskKind, Topics
 
 
-def auto_monitor(signals: Sequence[str], horizons: tuple[int, ...] = (1,)) -> Monitor:
+def auto_monitor(signals: Sequence[str], horizons: tuple[Horizon, ...] = (1,)) -> Monitor:
     """One modality of all numeric columns, a forecast and an anomaly task."""
     if not signals:
         raise InputError("input: got no numeric column; expected at least one besides entity, time and label")

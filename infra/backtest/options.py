@@ -5,6 +5,7 @@ from pathlib import Path
 
 from infra.backtest.reveals import Delay
 from schemas.errors import ConfigError, InputError
+from schemas.horizon import Horizon
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Options:
     monitor: str | None
     files: tuple[Path, ...]
     learn: bool = True
-    horizons: tuple[int, ...] | None = None
+    horizons: tuple[Horizon, ...] | None = None
     seed: int = 0
     model: str = "fresh"
     standardise_rows: int | None = None

@@ -17,6 +17,7 @@ from infra.metrics.anomaly import auprc, auroc, vus_pr
 from infra.metrics.baselines import persistence, random_scores
 from infra.metrics.forecast import ForecastScores, last_known, outcomes, score_forecasts
 from ingest.outcomes import Outcome
+from schemas.horizon import name_of
 from schemas.observation import Float64, Status
 
 _DAY_MS = 86_400_000
@@ -55,7 +56,7 @@ def _forecast(
     task = table.layout.forecast
     entity_n = pd.factorize(table.entity[stream])[0].astype(np.int64)
     values_nS = table.values[stream]
-    came, last = outcomes(values_nS, entity_n, task.horizons), last_known(values_nS, entity_n)
+    came, last = outcomes(values_nS, entity_n, table.time_ms[stream], task.horizons), last_known(values_nS, entity_n)
     rows = standardise_rows or max(2, len(stream) // 4)
     scaler = np.nanstd(values_nS[:rows], axis=0) if len(stream) else np.ones(values_nS.shape[1])
     scaler = np.where(np.isfinite(scaler) & (scaler > 0), scaler, 1.0)
@@ -72,10 +73,10 @@ def _by_horizon(table: ScoresTable, scores: ForecastScores) -> dict[str, Any]:
     names = list(signal_map(table.layout.names[: table.layout.n_targets]).values())
     whole = scores.cumulated()
     found: dict[str, Any] = {}
-    for h, horizon in enumerate(table.layout.forecast.horizons):
-        for key, each in ((f"h{horizon}", scores), (f"to_h{horizon}", whole)):
+    for h, horizon in enumerate(map(name_of, table.layout.forecast.horizons)):
+        for key, each in ((horizon, scores), (f"to_{horizon}", whole)):
             found[key] = {metric: _mean(getattr(each, metric)[:, h]) for metric in _METRICS}
-        found[f"h{horizon}"]["mase_by_signal"] = dict(zip(names, _plain(scores.mase[:, h]), strict=True))
+        found[horizon]["mase_by_signal"] = dict(zip(names, _plain(scores.mase[:, h]), strict=True))
     return found
 
 

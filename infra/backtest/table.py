@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from schemas.alert import Alert, Change
+from schemas.horizon import name_of
 from schemas.layout import Layout
 from schemas.observation import Int64, Status
 from schemas.prediction import Predictions
@@ -113,8 +114,8 @@ class ScoresTable:
         task = self.layout.forecast
         names = signal_map(self.layout.names[: self.layout.n_targets])
         return {
-            f"forecast.{plain}.h{horizon}.q{quantile:g}": self.forecast[:, signal, h, q]
+            f"forecast.{plain}.{horizon}.q{quantile:g}": self.forecast[:, signal, h, q]
             for signal, plain in enumerate(names.values())
-            for h, horizon in enumerate(task.horizons)
+            for h, horizon in enumerate(map(name_of, task.horizons))
             for q, quantile in enumerate(task.quantiles)
         }

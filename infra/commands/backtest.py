@@ -7,24 +7,27 @@ from pathlib import Path
 import click
 
 from schemas.duration import parse_duration
+from schemas.horizon import Horizon, place_of
 
 
-class Horizons(click.ParamType[tuple[int, ...]]):
-    """``1,6``: rows ahead, ascending; 1 is always among them."""
+class Horizons(click.ParamType[tuple[int | timedelta, ...]]):
+    """``1,6,15m``: rows ahead and durations; 1 is always among them."""
 
-    name = "1,6"
+    name = "1,6,15m"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | timedelta, ...]:
         """Parse, or fail with what was expected."""
         if isinstance(value, tuple):
             return value
+        from pydantic import TypeAdapter, ValidationError
+
         try:
-            found = sorted({int(part) for part in str(value).split(",")})
-        except ValueError:
-            found = []
-        if not found or found[0] < 1 or found[-1] > 96:
-            self.fail(f"got {value!r}; expected row counts from 1 to 96, such as 1,6", param, ctx)
-        return tuple(found)
+            found = TypeAdapter(list[Horizon]).validate_python([part.strip() for part in str(value).split(",")])
+        except ValidationError:
+            self.fail(f"got {value!r}; expected row counts from 1 to 96 and durations, such as 1,6,15m", param, ctx)
+        return tuple(sorted({1, *found}, key=place_of))
 
 
 class Delays(click.ParamType[int | timedelta]):
@@ -71,7 +74,7 @@ class Delays(click.ParamType[int | timedelta]):
     help="CSV entity,task,label,revealed_at for event tasks.",
 )
 @click.option("--model", default="fresh", show_default=True, help="fresh, a version of the database, or a file.")
-@click.option("--horizons", type=Horizons(), help="Rows ahead, instead of the monitor's.")
+@click.option("--horizons", type=Horizons(), help="Rows ahead and durations, instead of the monitor's.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--standardise-rows", type=click.IntRange(min=2), help="Rows of the metrics' scaler. Default: the first quarter."
@@ -89,7 +92,7 @@ def backtest(
     label_delay: int | timedelta,
     outcomes: Path | None,
     model: str,
-    horizons: tuple[int, ...] | None,
+    horizons: tuple[int | timedelta, ...] | None,
     seed: int,
     standardise_rows: int | None,
     score_from: int,

@@ -5,10 +5,12 @@ N rows, S signals, H horizons, Q quantiles. NaN, in a forecast or in what came, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
 from schemas.observation import Float64, Int64
+from trainer.ahead import newest_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +79,26 @@ def score_forecasts(
     )
 
 
-def outcomes(values_NS: Float64, entity_N: Int64, horizons: Sequence[int]) -> Float64:
+def outcomes(values_NS: Float64, entity_N: Int64, time_ms_N: Int64, horizons: Sequence[int | timedelta]) -> Float64:
     """What came: the value at the entity's k-th next row, NaN past its end or where missing, [N, S, H].
+
+    For a duration: the newest value seen within it, NaN where there is none or the entity ends before.
+
 
     Args:
         values_NS: rows in time order within each entity; entities may be interleaved.
         entity_N: the entity of each row.
-        horizons: the k.
+        time_ms_N: event time of each row.
+        horizons: the k, or durations.
     """
     order = np.argsort(entity_N, kind="stable")
     sorted_NS, sorted_N = values_NS[order], entity_N[order]
     came_NSH = np.full((*values_NS.shape, len(horizons)), np.nan)
     for column, k in enumerate(horizons):
+        if isinstance(k, timedelta):
+            for rows in np.split(order, np.flatnonzero(np.diff(sorted_N)) + 1):
+                came_NSH[rows, :, column] = newest_within(values_NS[rows], time_ms_N[rows], k)
+            continue
         same = np.flatnonzero(sorted_N[k:] == sorted_N[:-k])
         came_NSH[order[same], :, column] = sorted_NS[same + k]
     return came_NSH

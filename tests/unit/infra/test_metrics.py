@@ -1,6 +1,7 @@
 """Measures against scikit-learn, against published figures, and by hand."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -114,7 +115,7 @@ def test_nab_scores_its_own_random_detector_as_published(shared_data: Path) -> N
 def test_forecasts_by_hand() -> None:
     values = np.array([[1.0], [2.0], [4.0], [np.nan], [8.0]])
     entity = np.zeros(5, dtype=np.int64)
-    last, came = last_known(values, entity), outcomes(values, entity, [1, 2])
+    last, came = last_known(values, entity), outcomes(values, entity, np.arange(len(entity)), [1, 2])
     forecast = np.stack([last + spread for spread in (-1.0, 0.0, 3.0)], axis=-1)[:, :, None, :].repeat(2, axis=2)
     scores = score_forecasts(forecast, came, last, [0.1, 0.5, 0.9])
     # h1: 1->2, 2->4, (4)->8; h2: 1->4, 4->8
@@ -136,7 +137,7 @@ def test_pinball_of_a_single_quantile() -> None:
 def test_cumulated_scores_are_means_over_the_horizons() -> None:
     random = np.random.default_rng(2)
     values, entity = random.normal(size=(100, 2)).cumsum(axis=0), np.zeros(100, dtype=np.int64)
-    last, came = last_known(values, entity), outcomes(values, entity, [1, 2, 3])
+    last, came = last_known(values, entity), outcomes(values, entity, np.arange(len(entity)), [1, 2, 3])
     scores = score_forecasts(persistence(last, 3, 1), came, last, [0.5])
     cumulated = scores.cumulated()
     assert (cumulated.mse[:, -1].tolist(), cumulated.mase.ravel().tolist()) == (
@@ -148,7 +149,7 @@ def test_cumulated_scores_are_means_over_the_horizons() -> None:
 def test_standardised_errors_are_in_units_of_the_scale() -> None:
     random = np.random.default_rng(3)
     values, entity = random.normal(size=(50, 1)), np.zeros(50, dtype=np.int64)
-    last, came = last_known(values, entity), outcomes(values, entity, [1])
+    last, came = last_known(values, entity), outcomes(values, entity, np.arange(len(entity)), [1])
     raw, unit = (score_forecasts(persistence(last, 1, 1), came, last, [0.5], s) for s in (None, np.array([4.0])))
     assert (unit.mse * 16.0, unit.mae * 4.0, unit.pinball * 4.0) == (
         pytest.approx(raw.mse),
@@ -159,7 +160,7 @@ def test_standardised_errors_are_in_units_of_the_scale() -> None:
 
 def test_outcomes_and_last_values_stay_within_their_entity() -> None:
     values, entity = np.array([[1.0], [10.0], [np.nan], [20.0], [3.0]]), np.array([0, 1, 0, 1, 0])
-    came, last = outcomes(values, entity, [1, 2, 9]), last_known(values, entity)
+    came, last = outcomes(values, entity, np.arange(len(entity)), [1, 2, 9]), last_known(values, entity)
     nan = np.nan
     expected = [[nan, 3.0, nan], [20.0, nan, nan], [3.0, nan, nan], [nan] * 3, [nan] * 3]
     assert (np.array_equal(came[:, 0], expected, equal_nan=True), last.ravel().tolist()) == (
@@ -190,3 +191,12 @@ def _softness(row: int, label: np.ndarray, width: int) -> float:
         return 1.0
     near = [max(first - row, row - last) for first, last in segments(label)]
     return min(1.0, sum(np.sqrt(1.0 - distance / width) for distance in near if 0 < distance <= width // 2))
+
+
+def test_a_duration_is_held_against_the_newest_value_within_it() -> None:
+    minute = np.array([0, 5, 6, 20, 21]) * 60_000
+    values = np.array([[1.0], [2.0], [np.nan], [4.0], [5.0]])
+    came = outcomes(values, np.zeros(5, dtype=np.int64), minute, [timedelta(minutes=6)])
+    np.testing.assert_array_equal(came[:, 0, 0], [2.0, np.nan, np.nan, np.nan, np.nan])
+    longer = outcomes(values, np.zeros(5, dtype=np.int64), minute, [timedelta(minutes=15)])
+    np.testing.assert_array_equal(longer[:, 0, 0], [2.0, 4.0, 5.0, np.nan, np.nan])

@@ -70,7 +70,7 @@ def test_database_url_is_read_as_platforms_spell_it(file: Path) -> None:
         (SMALL + "alerts: {cooldown: -1}\n", "FILE: alerts.cooldown: got -1; expected greater than or equal to 0"),
         (
             SMALL.replace("kind: forecast", "kind: forecast, horizons: [2, 3]"),
-            "FILE: tasks.0: got (2, 3); expected ascending horizons that start with 1",
+            "FILE: tasks.0: got (2, 3); expected ascending horizons that start with 1, durations last",
         ),
         (SMALL.replace("monitor: pumps\n", ""), "FILE: monitor: got None; expected a value: the key is required"),
         ("[]", "FILE: (whole file): got 'list'; expected keys and values"),
