@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from schemas.layout import Layout
 from trainer.cells import CELLS
+from trainer.population import N_INPUTS
 from trainer.rows import Rows
-from trainer.statistics import N_FEATURES, Observed
+from trainer.statistics import Observed
 
 _NEVER = 1e4
 """Stands for "never seen" among log ages, which are capped far below."""
@@ -49,21 +50,21 @@ class Encoder(nn.Module):
         self._spans = [(owners.index(modality), size) for modality, size in enumerate(sizes)]
         self._half = model.half_state
         m, p, d = len(sizes), max(sizes), model.width
-        fan_M11 = torch.tensor([float(size * N_FEATURES) for size in sizes]).rsqrt().view(-1, 1, 1)
-        self.input_MI2D = nn.Parameter(torch.empty(m, p * N_FEATURES, 2 * d).uniform_(-1.0, 1.0) * fan_M11)
+        fan_M11 = torch.tensor([float(size * N_INPUTS) for size in sizes]).rsqrt().view(-1, 1, 1)
+        self.input_MI2D = nn.Parameter(torch.empty(m, p * N_INPUTS, 2 * d).uniform_(-1.0, 1.0) * fan_M11)
         self.bias_M12D = nn.Parameter(torch.zeros(m, 1, 2 * d))
         self.modality_M1D = nn.Parameter(torch.randn(m, 1, d) * 0.3)
         self.decay_M1D = nn.Parameter(torch.full((m, 1, d), -4.0))
         self.cell = CELLS[model.cell](m, d)
         self.norm = nn.LayerNorm(d)
 
-    def forward(self, observed: Observed, rows: Rows, hidden_EMD: Tensor) -> Encoded:
+    def forward(self, features_GNS: Tensor, observed: Observed, rows: Rows, hidden_EMD: Tensor) -> Encoded:
         """Encode all rows; only the cell runs wave by wave."""
         present_MN = self._any(observed.present_NS)
         seen_MN = self._any((observed.count_NS > 0).float())
         pause_MN = self._pause(observed)
         width = hidden_EMD.shape[-1]
-        projected_MN2D = torch.baddbmm(self.bias_M12D, self._inputs(observed.features_GNS), self.input_MI2D)
+        projected_MN2D = torch.baddbmm(self.bias_M12D, self._inputs(features_GNS), self.input_MI2D)
         gates_MNP = self.cell.project(functional.gelu(projected_MN2D[..., :width]))
         keep_MND = torch.exp(-functional.softplus(self.decay_M1D) * (pause_MN * present_MN)[..., None])
         hidden_MED = hidden_EMD.transpose(0, 1).to(gates_MNP.dtype)

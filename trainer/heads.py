@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from schemas.horizon import rows_of
 from schemas.layout import Layout
-from trainer.statistics import N_FEATURES, Observed
+from trainer.population import N_INPUTS
+from trainer.statistics import Observed
 
 _RESIDUAL_CLIP = 1e4
 _LEAST_COLUMNS = 3
@@ -48,17 +49,17 @@ class ForecastHead(nn.Module):
         self._shape = (layout.n_targets, len(task.horizons), len(task.quantiles))
         self.linear = nn.Linear(width, math.prod(self._shape))
         columns = max(math.prod(self._shape[1:]), _LEAST_COLUMNS)
-        self.skip_SGO = nn.Parameter(torch.zeros(layout.n_targets, N_FEATURES, columns))
+        self.skip_SGO = nn.Parameter(torch.zeros(layout.n_targets, N_INPUTS, columns))
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         start_HQ = _inverse_softplus(_laplace_steps([rows_of(horizon) for horizon in task.horizons], task.quantiles))
         self.register_buffer("start_HQ", start_HQ, persistent=False)
         self.start_HQ: Tensor
 
-    def forward(self, hidden_ND: Tensor, observed: Observed) -> Tensor:
+    def forward(self, hidden_ND: Tensor, features_GNS: Tensor, observed: Observed) -> Tensor:
         """Quantiles, [N, S, H, Q] float64 model scale; NaN for a signal never seen."""
         n, (s, h, q) = len(hidden_ND), self._shape
-        skip_SNO = torch.bmm(observed.features_GNS[:, :, :s].permute(2, 1, 0), self.skip_SGO)
+        skip_SNO = torch.bmm(features_GNS[:, :, :s].permute(2, 1, 0), self.skip_SGO)
         skip_NSHQ = skip_SNO[..., : h * q].transpose(0, 1).reshape(n, s, h, q)
         raw_NSHQ = self.linear(hidden_ND).view(n, s, h, q) + skip_NSHQ
         delta_NSHQ = self._spread_out(raw_NSHQ).to(torch.float64)

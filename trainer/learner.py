@@ -103,6 +103,7 @@ class Learner:
         for windows, changed_hands in self._buffer.add(batch):
             if changed_hands:
                 self._queue = deque(window for window in self._queue if window.slot not in set(changed_hands))
+            self._meet(windows)
             self._queue.extend(windows)
             while len(self._queue) >= self._settings.windows_per_step:
                 reports.append(self._step(lesson_of(self._next(), self._layout, self._rng)))
@@ -133,6 +134,12 @@ class Learner:
             self._slots.copy_field(f"candidate.{part}", f"serving.{part}")
         self._gate.clear()
         return record
+
+    def _meet(self, windows: Sequence[Window]) -> None:
+        """Each accepted row stands among the first rows of one window alone."""
+        if windows:
+            values = [window.values[: self._settings.window] for window in windows]
+            self._network.population.learn(np.concatenate(values))
 
     def _next(self) -> list[Window]:
         """The oldest windows, at most so many of one entity; the others keep their place."""

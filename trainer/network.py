@@ -1,6 +1,7 @@
 """The multi-task, attention-based network in its one form: many waves train or replay, one wave is a streaming step.
 
-N rows, E entities, S signals (targets come first), M modalities, D width, K tasks, H horizons, Q quantiles, C classes.
+N rows, E entities, S signals (targets come first), M modalities, D width, K tasks, H horizons, Q quantiles, C classes,
+G features of a signal.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from schemas.layout import Layout
 from trainer.encoder import Encoder
 from trainer.fusion import Fusion, TaskAttention
 from trainer.heads import AnomalyHead, ForecastHead, PrivateLayers
+from trainer.population import Population
 from trainer.rows import Rows
 from trainer.statistics import Observed, Statistics
 
@@ -50,6 +52,7 @@ class Network(nn.Module):
         model, tasks = layout.monitor.model, 2 + len(layout.classes)
         self.layout, self._n_targets = layout, layout.n_targets
         self.statistics = Statistics(layout)
+        self.population = Population(layout)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(model.seed)
             self.encoder = Encoder(layout)
@@ -87,9 +90,10 @@ class Network(nn.Module):
             `hidden` comes back in the dtype it was given: in evaluation with `half_state` its values fit float16.
         """
         observed = observed or self.statistics.observe(state["statistics"], rows)
-        encoded = self.encoder(observed, rows, state["hidden"])
+        features_GNS = torch.cat([observed.features_GNS, self.population(observed)])
+        encoded = self.encoder(features_GNS, observed, rows, state["hidden"])
         hidden_KND = self.private(self.tasks(self.fusion(encoded)))
-        forecast_NSHQ = self.forecast(hidden_KND[0], observed)
+        forecast_NSHQ = self.forecast(hidden_KND[0], features_GNS, observed)
         scale_NS = observed.scale_NS[:, : self._n_targets]
         next_NS = forecast_NSHQ[:, :, 0, self.forecast.median].detach()
         expected_NS = rows.before(next_NS, state["expected"])

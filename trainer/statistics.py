@@ -27,13 +27,13 @@ _CHANGE_MEMORY = 256.0
 """Changes and gaps the typical one remembers: shorter, so that a new volatility regime becomes the unit soon."""
 _PRIOR_WEIGHT = 2.0
 """Changes that the prior scale counts as. Shrinkage is geometric: a prior 100 times off is 20 % off after 50."""
-_NARROW = 1e6
+NARROW = 1e6
 """A declared range narrower than this (in model scale) says something about the scale."""
 _RANGE_SHARE, _VALUE_SHARE, _SPREAD_SHARE = 0.02, 0.02, 2.5
 _DECLARED_FLOOR, _UNDECLARED_FLOOR = 1e-4, 1e-9
 _PAUSE_CAP = 8.0
 _SHORTEST_GAP_SECONDS = 1e-3
-N_FEATURES = 12
+N_FEATURES = 11
 
 
 class Statistic(IntEnum):
@@ -76,6 +76,7 @@ class Observed:
         age_NS: seconds since last seen; inf never.
         scale_NS: typical |change| where the value does change, shrunk, > 0.
         level_NS: running mean (0 before the first value).
+        low_NS, high_NS: lowest and highest value (infinite before the first).
         spread_NS: running standard deviation, shrunk, > 0.
         count_NS: values seen.
         pause_NS: float32 log1p of the time since the previous value, in typical gaps of the signal; 0 never.
@@ -89,6 +90,8 @@ class Observed:
     age_NS: Tensor
     scale_NS: Tensor
     level_NS: Tensor
+    low_NS: Tensor
+    high_NS: Tensor
     spread_NS: Tensor
     count_NS: Tensor
     pause_NS: Tensor
@@ -102,29 +105,25 @@ class Statistics(nn.Module):
     _declared_S: Tensor
     _per_magnitude_S: Tensor
     _floor_S: Tensor
-    _middle_S: Tensor
-    _per_half_S: Tensor
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         ranges = np.array([signal.range for signal in layout.signals], dtype=np.float64)
         bounds = np.stack([to_model(ranges[:, 0], layout), to_model(ranges[:, 1], layout)])
         width_S = bounds[1] - bounds[0]
-        declared_S = width_S < _NARROW
+        declared_S = width_S < NARROW
         self._n_signals = len(layout.signals)
         constants = {
             "_declared_S": np.where(declared_S, _RANGE_SHARE * width_S, 0.0),
             "_per_magnitude_S": np.where(declared_S, 0.0, _VALUE_SHARE),
             "_floor_S": np.where(declared_S, _DECLARED_FLOOR, _UNDECLARED_FLOOR).astype(np.float32),
-            "_middle_S": np.where(declared_S, bounds.mean(0), 0.0),
-            "_per_half_S": np.where(declared_S, 2.0 / width_S, 0.0),
         }
         for name, value in constants.items():
             self.register_buffer(name, torch.from_numpy(value), persistent=False)
 
     def initial(self, e: int) -> Tensor:
         """State of entities never seen, [E, F, S] float64."""
-        state_EFS = self._middle_S.new_zeros(e, len(Statistic), self._n_signals)
+        state_EFS = self._declared_S.new_zeros(e, len(Statistic), self._n_signals)
         state_EFS[:, _ENDS] = -torch.inf
         return state_EFS
 
@@ -157,6 +156,8 @@ class Statistics(nn.Module):
             age_NS=torch.where(known_NS, age_NS, torch.inf),
             scale_NS=scale_NS,
             level_NS=after_FNS[Statistic.MEAN],
+            low_NS=-after_FNS[Statistic.NEG_MIN],
+            high_NS=after_FNS[Statistic.MAX],
             spread_NS=spread_NS,
             count_NS=count_NS,
             pause_NS=pause_NS,
@@ -198,8 +199,7 @@ class Statistics(nn.Module):
         within_NS = ((last_NS - low_NS) / (high_NS - low_NS).clamp(min=1e-300)).float().clamp(0.0, 1.0)
         rough_NS = (spread_NS / scale_NS).float().log().clamp(-4.0, 4.0)
         count_NS = after_FNS[Statistic.COUNT].float().log1p().mul(0.2).clamp(max=2.0)
-        absolute_NS = ((last_NS - self._middle_S) * self._per_half_S).float().clamp(-1.5, 1.5)
-        rest = [change_NS, within_NS, rough_NS, count_NS, absolute_NS, present_NS, pause_NS]
+        rest = [change_NS, within_NS, rough_NS, count_NS, present_NS, pause_NS]
         return torch.cat([revert_3NS, drift_2NS, torch.stack(rest)])
 
 

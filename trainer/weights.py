@@ -13,7 +13,7 @@ from schemas.horizon import name_of
 from schemas.layout import Layout
 from trainer.network import Network
 
-FORMAT = "1"
+FORMAT = "2"
 """Changes whenever the same names and sizes come to mean something else."""
 
 

@@ -1,0 +1,82 @@
+"""Where an entity's values lie among everybody's: the one thing about a signal that its own past cannot say.
+
+A patient's lactate of 4 means the same on the first row as on the hundredth. Within the declared range it lies 8 % of
+the way up; among all patients it is two deviations high. Placing values so raised the AUROC of in-hospital death after
+48 hours from 0.73 to 0.80 (ICU 2012, streamed once, later half of the stays; means and ends are 0.01 of it).
+
+N rows, S signals, P placed statistics.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from schemas.layout import Layout
+from schemas.observation import Float64
+from trainer.rows import to_model
+from trainer.statistics import N_FEATURES, NARROW, Observed
+
+N_PLACED = 4
+"""Last value, running mean, lowest and highest."""
+N_INPUTS = N_FEATURES + N_PLACED
+"""What the network reads of each signal."""
+_LEAST = 100.0
+"""Values before the population counts for more than the declared range."""
+_MEMORY = 100_000.0
+_OUTLIER = 8.0
+"""Deviations that one value counts as at most: an absurd one must not squeeze all others together."""
+_FARTHEST = 4.0
+
+
+class Population(nn.Module):
+    """Running mean and deviation of each signal over all entities, model scale.
+
+    Part of the weights and moved by the learner alone: what serves is a version like any other, so that a row's output
+    does not depend on which entities one shard happens to own.
+    """
+
+    count_S: Tensor
+    mean_S: Tensor
+    variance_S: Tensor
+    _middle_S: Tensor
+    _per_half_S: Tensor
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self._layout = layout
+        ranges = np.array([signal.range for signal in layout.signals], dtype=np.float64)
+        low_S, high_S = to_model(ranges[:, 0], layout), to_model(ranges[:, 1], layout)
+        declared_S = high_S - low_S < NARROW
+        middle_S = np.where(declared_S, (low_S + high_S) / 2.0, 0.0)
+        per_half_S = np.where(declared_S, 2.0 / np.where(declared_S, high_S - low_S, 1.0), 0.0)
+        for name, value in {"_middle_S": middle_S, "_per_half_S": per_half_S}.items():
+            self.register_buffer(name, torch.from_numpy(value), persistent=False)
+        for name in ("count_S", "mean_S", "variance_S"):
+            self.register_buffer(name, torch.zeros(len(layout.signals), dtype=torch.float64))
+
+    def forward(self, observed: Observed) -> Tensor:
+        """Placed statistics in deviations, squashed, [P, N, S] float32; 0 for a signal never seen."""
+        known_S = self.count_S >= _LEAST
+        center_S = torch.where(known_S, self.mean_S, self._middle_S)
+        per_spread_S = torch.where(known_S, self.variance_S.clamp(min=1e-18).rsqrt(), self._per_half_S)
+        planes = torch.stack([observed.last_NS, observed.level_NS, observed.low_NS, observed.high_NS])
+        placed_PNS = ((planes - center_S) * per_spread_S).float().asinh().clamp(-_FARTHEST, _FARTHEST)
+        return torch.where(observed.count_NS > 0, placed_PNS, 0.0)
+
+    @torch.no_grad()
+    def learn(self, values: Float64) -> None:
+        """Move towards values in raw units, [N, S], NaN = missing."""
+        value_NS = torch.from_numpy(to_model(values, self._layout)).to(self.mean_S.device)
+        seen_NS = ~value_NS.isnan()
+        known_S = self.count_S >= _LEAST
+        reach_S = torch.where(known_S, _OUTLIER * self.variance_S.sqrt(), torch.inf)
+        value_NS = torch.clamp(value_NS.nan_to_num(0.0), self.mean_S - reach_S, self.mean_S + reach_S)
+        count_S = seen_NS.sum(0)
+        fresh_S = (value_NS * seen_NS).sum(0) / count_S.clamp(min=1)
+        square_S = ((value_NS - fresh_S).square() * seen_NS).sum(0) / count_S.clamp(min=1)
+        share_S = count_S / (self.count_S + count_S).clamp(min=1.0)
+        away_S = fresh_S - self.mean_S
+        spread_S = square_S + away_S.square() * (1.0 - share_S)
+        self.variance_S.add_(share_S * (spread_S - self.variance_S))
+        self.mean_S.add_(share_S * away_S)
+        self.count_S.add_(count_S).clamp_(max=_MEMORY)
