@@ -17,6 +17,7 @@ from schemas.monitor import Monitor
 from schemas.observation import Field
 from schemas.protocols import Ledger, ModelRecord, Registry
 from scorer.ledger import SqlLedger
+from scorer.reorder import Reorder
 from scorer.scorer import Scorer, state_template
 from scorer.serving import ServingModels
 from scorer.shard import Shard, SnapshotPolicy
@@ -48,7 +49,8 @@ def shard_parts(
     store = Store(template)
     serving = ServingModels(layout, registry, time.monotonic, look_seconds)
     scorer = Scorer(layout, store, serving.network_of)
-    shard = Shard(scorer, store, ledger, serving, snapshots, time.monotonic)
+    reorder = Reorder(layout.monitor.lateness, len(layout.signals))
+    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic)
     return ShardParts(shard, AlertPipeline(layout, store), store)
 
 

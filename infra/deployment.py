@@ -7,6 +7,7 @@ import structlog
 
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
+from schemas.errors import LedgerError, StackError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 
@@ -71,7 +72,7 @@ class Deployment:
         return [member.last for member in self.members]
 
     def heal(self) -> None:
-        """Start what is missing, replace members whose process died; an error that ended one is raised."""
+        """Start what is missing, replace members that died or whose services went away; any other error is raised."""
         import ray
 
         has_trainer = any(member.name == "trainer" for member in self.members)
@@ -83,10 +84,18 @@ class Deployment:
                 continue
             try:
                 ray.get(member.life)
-            except ray.exceptions.RayActorError:
-                _log.warning("member died, replacing it", member=member.name, index=member.index)
-                self.replaced += 1
-                self.members[place] = self._begin(member.name, member.index)
+            except ray.exceptions.RayActorError as error:
+                if error.actor_init_failed:
+                    raise StackError(f"{member.name}: {_last_line(error)}; expected an actor that starts") from error
+                why = "its process died"
+            except (StackError, LedgerError) as error:
+                why = _last_line(error)
+                ray.kill(member.actor)
+            else:
+                continue
+            _log.warning("member ended, replacing it", member=member.name, index=member.index, why=why)
+            self.replaced += 1
+            self.members[place] = self._begin(member.name, member.index)
 
     def stop(self) -> None:
         """Let every shard finish the batch in hand; a trainer may end anywhere, and whoever hangs is ended."""
@@ -114,3 +123,8 @@ class Deployment:
         arguments = (described, index) if name == "shard" else (described,)
         actor = shells[name].options(num_cpus=cpus, **_SHELL).remote(*arguments, verbose=self.verbose)
         return Member(name, index, actor, actor.serve.remote())
+
+
+def _last_line(error: Exception) -> str:
+    """What went wrong in the actor: Ray puts its traceback before it."""
+    return str(error).strip().rpartition("\n")[2]

@@ -72,6 +72,7 @@ class Batch:
         next_offsets: for each of them, the offset to go on from once this batch is committed.
         dead_letters: refused records and signals found while this batch was read.
         raw: the records' values as received (for dead letters found later); empty where there are none.
+        due: offset of the record that let each row pass, [N]; None where none waited: the row's own.
     """
 
     entity: list[str]
@@ -85,9 +86,15 @@ class Batch:
     next_offsets: tuple[int, ...]
     dead_letters: tuple[DeadLetter, ...] = ()
     raw: list[bytes] = field(default_factory=list)
+    due: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.entity)
+
+    @property
+    def due_offset(self) -> Int64:
+        """The offset that a row's scoring belongs to, [N]: rows behind it were judged when it was accounted for."""
+        return self.offset if self.due is None else self.due
 
 
 @dataclass(frozen=True, slots=True)

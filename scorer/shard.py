@@ -18,6 +18,7 @@ from schemas.observation import Batch, DeadLetter, GlobalRow, Partition, Status
 from schemas.prediction import Predictions
 from schemas.protocols import Advance, Ledger, Position, Tally
 from schemas.reasons import Reason
+from scorer.reorder import Reorder
 from scorer.scorer import Scorer
 from scorer.store import Store
 from scorer.timeline import Timeline, Timelines
@@ -54,6 +55,7 @@ class Shard:
         scorer: scores; `store` is the state it writes.
         ledger: the truth about offsets.
         serving: the version for live rows.
+        reorder: holds rows back until their time has come.
         monotonic: a clock in seconds, for snapshots only.
     """
 
@@ -63,6 +65,7 @@ class Shard:
         store: Store,
         ledger: Ledger,
         serving: Serving,
+        reorder: Reorder,
         snapshots: SnapshotPolicy,
         monotonic: Callable[[], float],
     ) -> None:
@@ -70,6 +73,7 @@ class Shard:
         self._store = store
         self._ledger = ledger
         self._serving = serving
+        self._reorder = reorder
         self._snapshots = snapshots
         self._monotonic = monotonic
         self._timelines = Timelines()
@@ -90,6 +94,7 @@ class Shard:
             self._timelines.of.pop(partition, None)
             self._snapshot_due.pop(partition, None)
             self._store.drop(partition)
+            self._reorder.drop(partition)
             self._ledger.release(partition)
 
     def note(self, rows: Sequence[GlobalRow]) -> None:
@@ -99,6 +104,7 @@ class Shard:
 
     def score(self, batch: Batch) -> Predictions:
         """Score a batch of owned partitions. Rows before the committed offset are silent."""
+        batch = self._reorder.let_pass(batch)
         versions = self._timelines.versions(batch, self._serving.version())
         return self._scorer.score(batch, self._timelines.silent(batch), versions)
 
@@ -150,12 +156,13 @@ class Shard:
     def _restore(self, partition: Partition, position: Position) -> int:
         for file, offset in position.snapshots:
             try:
-                self._store.restore(partition, Path(file))
+                self._reorder.restore(partition, self._store.restore(partition, Path(file)))
             except SnapshotError as error:
                 _log.warning("snapshot unfit, trying the one before", partition=str(partition), why=str(error))
             else:
                 return offset
         self._store.drop(partition)
+        self._reorder.drop(partition)
         return BEGINNING
 
     def _advances(self, predictions: Predictions) -> list[Advance]:
@@ -174,7 +181,8 @@ class Shard:
         if self._snapshots.directory is None or self._monotonic() < self._snapshot_due[partition]:
             return None
         self._snapshot_due[partition] = self._monotonic() + self._snapshots.every.total_seconds()
-        return str(self._store.snapshot(partition, self._snapshots.directory, offset)), offset
+        waiting = self._reorder.snapshot(partition)
+        return str(self._store.snapshot(partition, self._snapshots.directory, offset, waiting)), offset
 
     def _moved(self, advances: Sequence[Advance]) -> None:
         for advance in advances:
@@ -196,7 +204,7 @@ def _letter(batch: Batch, row: int, reason: Reason, detail: str) -> DeadLetter:
 
 def _tally(predictions: Predictions, index: int, partition: Partition, start: int) -> Tally:
     batch = predictions.batch
-    counted = (batch.partition == index) & (batch.offset >= start)
+    counted = (batch.partition == index) & (batch.due_offset >= start)
     status = predictions.status[counted]
     ok = status == Status.OK
     nothing_left = (status == Status.DUPLICATE) & predictions.refused[counted]

@@ -82,12 +82,13 @@ class Store:
         self.scatter(np.array(slots, dtype=np.int64), self._template)
         self._free.extend(reversed(slots))
 
-    def snapshot(self, partition: Partition, directory: Path, offset: int) -> Path:
-        """Write the partition's state as of `offset`; the file is whole or absent. Returns its path."""
+    def snapshot(self, partition: Partition, directory: Path, offset: int, extra: Mapping[str, Field]) -> Path:
+        """Write the partition's state as of `offset`, and `extra`; the file is whole or absent. Returns its path."""
         known = self._slots.get(partition, {})
         slots = np.fromiter(known.values(), dtype=np.int64, count=len(known))
         tensors = {name: np.ascontiguousarray(value) for name, value in self.gather(self._fields, slots).items()}
         tensors[_NAMES] = np.frombuffer(json.dumps(list(known)).encode() or b"[]", dtype=np.uint8)
+        tensors |= extra
         content = save_tensors(tensors, metadata={"offset": str(offset)})
         digest = hashlib.sha256(content).hexdigest()[:32]
         directory.mkdir(parents=True, exist_ok=True)
@@ -95,8 +96,11 @@ class Store:
         _write_whole(path, content)
         return path
 
-    def restore(self, partition: Partition, path: Path) -> None:
-        """Replace the partition's state by a snapshot; SnapshotError, and no state, when it is unfit."""
+    def restore(self, partition: Partition, path: Path) -> Fields:
+        """Replace the partition's state by a snapshot's; SnapshotError, and no state, when it is unfit.
+
+        Returns what was snapshot as `extra`.
+        """
         self.drop(partition)
         tensors = _read_whole(path)
         names = json.loads(tensors.pop(_NAMES).tobytes())
@@ -105,7 +109,8 @@ class Store:
             if seen is None or seen.shape[1:] != value.shape[1:] or seen.dtype != value.dtype:
                 raise SnapshotError(f"{path.name}: field {name} has another shape than this configuration expects")
         slots = self.slots(partition, names)
-        self.scatter(np.array(slots, dtype=np.int64), tensors)
+        self.scatter(np.array(slots, dtype=np.int64), {name: tensors.pop(name) for name in self._template})
+        return tensors
 
     def _take(self) -> int:
         if not self._free:

@@ -44,14 +44,14 @@ class Timelines:
 
     def silent(self, batch: Batch) -> Bool:
         """Rows whose alerts are already in the ledger, [N]."""
-        return batch.offset < self._starts(batch.partitions)[batch.partition]
+        return batch.due_offset < self._starts(batch.partitions)[batch.partition]
 
     def versions(self, batch: Batch, current: int) -> Int64:
         """The model version that each row is scored with, [N]."""
         versions = np.full(len(batch), current, dtype=np.int64)
         for index, partition in enumerate(batch.partitions):
             rows = batch.partition == index
-            versions[rows] = self.of[partition].served(batch.offset[rows], current)
+            versions[rows] = self.of[partition].served(batch.due_offset[rows], current)
         return versions
 
     def owned(self, batch: Batch) -> bool:

@@ -137,7 +137,9 @@ def _monitor(options: Options, outcomes: Sequence[Outcome]) -> Monitor:
         )
         monitor = monitor.model_copy(update={"tasks": tasks})
     model = monitor.model.model_copy(update={"seed": options.seed})
-    return _with_events(monitor.model_copy(update={"model": model}), outcomes, options.outcomes)
+    # Files are merged by event time before they are read: nothing comes late, and every row must be answered.
+    monitor = monitor.model_copy(update={"model": model, "lateness": timedelta(0)})
+    return _with_events(monitor, outcomes, options.outcomes)
 
 
 def _with_events(monitor: Monitor, outcomes: Sequence[Outcome], source: Path | None) -> Monitor:

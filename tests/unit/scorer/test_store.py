@@ -45,7 +45,7 @@ def test_a_snapshot_restores_one_partition_exactly(tmp_path) -> None:
     store, other = a_store(), a_store()
     put(store, HERE, ["a", "b"], 3.0)
     put(store, THERE, ["c"], 9.0)
-    other.restore(HERE, store.snapshot(HERE, tmp_path, 17))
+    other.restore(HERE, store.snapshot(HERE, tmp_path, 17, {}))
     state = other.gather(["level", "rows"], np.array(other.slots(HERE, ["a", "b"])))
     assert (other.entities, state["level"].tolist(), state["rows"].tolist()) == (2, [[3.0, 3.0], [3.0, 3.0]], [0, 1])
 
@@ -53,7 +53,7 @@ def test_a_snapshot_restores_one_partition_exactly(tmp_path) -> None:
 def test_an_empty_partition_has_a_snapshot_too(tmp_path) -> None:
     store = a_store()
     store.slots(HERE, [])
-    store.restore(HERE, store.snapshot(HERE, tmp_path, 0))
+    store.restore(HERE, store.snapshot(HERE, tmp_path, 0, {}))
     assert store.entities == 0
 
 
@@ -61,7 +61,7 @@ def test_an_empty_partition_has_a_snapshot_too(tmp_path) -> None:
 def test_a_spoilt_snapshot_is_refused_and_leaves_no_state(tmp_path, spoil: str) -> None:
     store = a_store()
     put(store, HERE, ["a"], 3.0)
-    path = store.snapshot(HERE, tmp_path, 5)
+    path = store.snapshot(HERE, tmp_path, 5, {})
     content = bytearray(path.read_bytes())
     if spoil == "remove":
         path.unlink()
@@ -78,4 +78,4 @@ def test_a_snapshot_of_another_configuration_is_refused(tmp_path) -> None:
     put(store, HERE, ["a"], 3.0)
     other = Store({"level": np.zeros((1, 3)), "rows": np.zeros((1,), dtype=np.int64)})
     with pytest.raises(SnapshotError, match="level"):
-        other.restore(HERE, store.snapshot(HERE, tmp_path, 5))
+        other.restore(HERE, store.snapshot(HERE, tmp_path, 5, {}))

@@ -1,0 +1,167 @@
+"""Event-time order: rows wait, per partition, until nothing older than them is expected any more.
+
+A partition's watermark is the newest event time it has shown, minus the monitor's `lateness`. A row passes when the
+watermark reaches it, and all rows that one record lets pass go in order of event time (Akidau et al., 2015, section
+2.3). What passes when depends on the records alone, never on how they were grouped into batches; the rows that wait
+are state, and in the snapshot.
+
+W waiting rows, n rows that came, S signals.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+
+from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition
+
+_NEVER = np.iinfo(np.int64).min // 2
+_PREFIX = "waiting."
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of one partition, in columns."""
+
+    entity: list[str]
+    raw: list[bytes]
+    time_ms: Int64
+    values: Float64
+    offset: Int64
+    masked: Bool
+
+    def pick(self, rows: Int64) -> "_Rows":
+        chosen = rows.tolist()
+        return _Rows(
+            [self.entity[row] for row in chosen],
+            [self.raw[row] for row in chosen],
+            self.time_ms[rows],
+            self.values[rows],
+            self.offset[rows],
+            self.masked[rows],
+        )
+
+
+class Reorder:
+    """Holds rows back. Without lateness only what an earlier, more patient configuration left waiting is reordered.
+
+    Args:
+        lateness: how much older than the newest one a row may be.
+        n_signals: columns of `values`.
+    """
+
+    def __init__(self, lateness: timedelta, n_signals: int) -> None:
+        self._lateness_ms = round(lateness / timedelta(milliseconds=1))
+        self._n_signals = n_signals
+        self._waiting: dict[Partition, _Rows] = {}
+        self._newest_ms: dict[Partition, int] = {}
+
+    def waiting(self, partition: Partition) -> int:
+        """How many rows wait."""
+        return len(self._waiting[partition].entity) if partition in self._waiting else 0
+
+    def let_pass(self, batch: Batch) -> Batch:
+        """Take a batch's rows in; give back, in order, those that may pass now."""
+        if not self._lateness_ms and not self._waiting:
+            return batch
+        passed = [self._advance(partition, _rows_of(batch, place)) for place, partition in enumerate(batch.partitions)]
+        count = [len(due) for _, due in passed]
+        rows = _joined([rows for rows, _ in passed], self._n_signals)
+        return replace(
+            batch,
+            entity=rows.entity,
+            raw=rows.raw if batch.raw else [],
+            time_ms=rows.time_ms,
+            values=rows.values,
+            offset=rows.offset,
+            masked=rows.masked,
+            partition=np.repeat(np.arange(len(count)), count),
+            status=np.zeros(len(rows.entity), dtype=batch.status.dtype),
+            due=np.concatenate([due for _, due in passed]) if passed else np.empty(0, dtype=np.int64),
+        )
+
+    def snapshot(self, partition: Partition) -> dict[str, Field]:
+        """The partition's waiting rows and newest time as arrays."""
+        rows = self._waiting.get(partition)
+        if rows is None:
+            return {}
+        names = json.dumps(rows.entity).encode()
+        return {
+            f"{_PREFIX}entity": np.frombuffer(names, dtype=np.uint8),
+            f"{_PREFIX}raw": np.frombuffer(b"".join(rows.raw), dtype=np.uint8),
+            f"{_PREFIX}raw_bytes": np.array([len(value) for value in rows.raw], dtype=np.int64),
+            f"{_PREFIX}time_ms": rows.time_ms,
+            f"{_PREFIX}values": rows.values,
+            f"{_PREFIX}offset": rows.offset,
+            f"{_PREFIX}masked": rows.masked,
+            f"{_PREFIX}newest_ms": np.array([self._newest_ms[partition]], dtype=np.int64),
+        }
+
+    def restore(self, partition: Partition, fields: dict[str, Field]) -> None:
+        """What `snapshot` gave; nothing where it gave nothing."""
+        self.drop(partition)
+        if f"{_PREFIX}newest_ms" not in fields:
+            return
+        held = {name.removeprefix(_PREFIX): value for name, value in fields.items() if name.startswith(_PREFIX)}
+        ends = np.cumsum(held["raw_bytes"]).tolist()
+        raw = held["raw"].tobytes()
+        self._newest_ms[partition] = int(held["newest_ms"][0])
+        self._waiting[partition] = _Rows(
+            entity=json.loads(held["entity"].tobytes()),
+            raw=[raw[start:end] for start, end in zip([0, *ends], ends, strict=False)],
+            time_ms=held["time_ms"],
+            values=held["values"],
+            offset=held["offset"],
+            masked=held["masked"],
+        )
+
+    def drop(self, partition: Partition) -> None:
+        """Forget a partition."""
+        self._waiting.pop(partition, None)
+        self._newest_ms.pop(partition, None)
+
+    def _advance(self, partition: Partition, came: _Rows) -> tuple[_Rows, Int64]:
+        """Rows that pass, in order, and for each the offset of the record that let it pass."""
+        before = self._waiting.get(partition)
+        held = 0 if before is None else len(before.entity)
+        rows = came if before is None else _joined([before, came], self._n_signals)
+        newest_n = np.maximum.accumulate(came.time_ms)
+        newest_n = np.maximum(newest_n, self._newest_ms.get(partition, _NEVER))
+        by = np.searchsorted(newest_n, rows.time_ms + self._lateness_ms, side="left")
+        by[held:] = np.maximum(by[held:], np.arange(len(came.entity)))
+        passing = np.flatnonzero(by < len(came.entity))
+        order = passing[np.lexsort((rows.offset[passing], rows.time_ms[passing], by[passing]))]
+        self._waiting[partition] = rows.pick(np.flatnonzero(by >= len(came.entity)))
+        if len(newest_n):
+            self._newest_ms[partition] = int(newest_n[-1])
+        self._newest_ms.setdefault(partition, _NEVER)
+        return rows.pick(order), came.offset[by[order]]
+
+
+def _rows_of(batch: Batch, place: int) -> _Rows:
+    rows = np.flatnonzero(batch.partition == place)
+    raw = batch.raw or [b""] * len(batch)
+    whole = _Rows(batch.entity, raw, batch.time_ms, batch.values, batch.offset, batch.masked)
+    return whole.pick(rows)
+
+
+def _joined(parts: Sequence[_Rows], n_signals: int) -> _Rows:
+    nothing = _Rows(
+        [],
+        [],
+        np.empty(0, dtype=np.int64),
+        np.empty((0, n_signals)),
+        np.empty(0, dtype=np.int64),
+        np.empty(0, dtype=np.bool_),
+    )
+    parts = [nothing, *parts]
+    return _Rows(
+        entity=[name for part in parts for name in part.entity],
+        raw=[value for part in parts for value in part.raw],
+        time_ms=np.concatenate([part.time_ms for part in parts]),
+        values=np.concatenate([part.values for part in parts]),
+        offset=np.concatenate([part.offset for part in parts]),
+        masked=np.concatenate([part.masked for part in parts]),
+    )

@@ -1,0 +1,107 @@
+"""Whatever moment a shard ends at, the next owner goes on as if nothing had happened."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from infra.assembly import first_version, shard_parts
+from infra.database import connect, migrate
+from infra.memory import MemoryRegistry
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from schemas.observation import Batch
+from schemas.tables import AlertEventRow, PartitionRow
+from scorer.ledger import SqlLedger
+from scorer.run import run
+from scorer.shard import SnapshotPolicy
+from tests.laws.ward import TOPIC, WARD, batch
+
+ROWS, BATCH = 1200, 37
+ALERTS = {"threshold": 1.5, "critical": 2.5, "warm_up": 10, "cooldown": 5, "resolve_after": 3}
+
+
+def monitor(lateness: str) -> Layout:
+    rules = [{"name": "jump", "kind": "move", "signal": "hr", "severities": {"warning": 2.5, "critical": 4}}]
+    return Layout(Monitor.model_validate(WARD | {"rules": rules, "alerts": ALERTS, "lateness": lateness}))
+
+
+def ward(seed: int) -> Batch:
+    """Four entities, a row a second, up to eight seconds late; some jumps."""
+    rng = np.random.default_rng(seed)
+    second = np.argsort(np.arange(ROWS) + rng.uniform(0, 8, ROWS), kind="stable")
+    values = np.array([80.0, 120.0, 97.0, 16.0, 5.0, 30.0, 60.0]) + rng.normal(size=(ROWS, 7))
+    values[rng.random(ROWS) < 0.02, :2] += 40.0
+    return batch(rng.integers(0, 4, ROWS), values, 1_700_000_000_000 + second * 1000)
+
+
+class Records:
+    """A source that starts where its owner says and ends after so many batches."""
+
+    def __init__(self, whole: Batch, batches: int) -> None:
+        self._whole, self._batches = whole, batches
+
+    def batches(self, owner):
+        start = max(owner.adopt([TOPIC])[TOPIC], 0)
+        for number in range(self._batches):
+            rows = np.arange(start + number * BATCH, min(start + (number + 1) * BATCH, ROWS))
+            if not len(rows):
+                return
+            columns = {n: getattr(self._whole, n)[rows] for n in ("time_ms", "values", "partition", "offset", "status")}
+            entity = [self._whole.entity[row] for row in rows.tolist()]
+            next_offsets = (int(rows[-1]) + 1,)
+            masked = self._whole.masked[rows]
+            yield replace(self._whole, **columns, entity=entity, masked=masked, next_offsets=next_offsets)
+
+    def globals(self):
+        return ()
+
+    def dead_letter(self, letters):
+        pass
+
+
+def lives(layout: Layout, whole: Batch, directory, lengths: list[int]):
+    """What the database holds after a shard lived, and ended, so many batches at a time."""
+    engine = connect(f"sqlite:///{directory / 'ledger.db'}")
+    migrate(engine)
+    registry = MemoryRegistry()
+    first_version(layout, registry)
+    for number, length in enumerate(lengths):
+        clock = lambda: datetime(2026, 1, 1, tzinfo=UTC)  # noqa: E731
+        ledger = SqlLedger(engine, "ward", "c", f"owner-{number}", clock, timedelta(seconds=9), lambda _: "t")
+        policy = SnapshotPolicy(directory / "snapshots", timedelta(0) if number % 2 else timedelta(days=1))
+        parts = shard_parts(layout, ledger, registry, policy)
+        for _ in run(Records(whole, length), parts.shard, parts.pipeline):
+            pass
+    with engine.connect() as connection:
+        events = connection.execute(select(AlertEventRow.__table__)).mappings().all()
+        tallies = connection.execute(select(PartitionRow.__table__)).mappings().one()
+    engine.dispose()
+    told = Counter(tuple(value for name, value in row.items() if name != "recorded_at") for row in events)
+    return told, {name: tallies[name] for name in ("offset", "accepted", "partly", "dead_lettered", "duplicate")}
+
+
+@pytest.mark.parametrize("lateness", ["0s", "5s"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shard_that_ends_anywhere_leaves_the_same_alerts_and_the_same_account(tmp_path, lateness, seed):
+    layout, whole = monitor(lateness), ward(seed)
+    lengths = np.random.default_rng(seed).integers(1, 7, 12).tolist()
+    for name in ("calm", "disturbed"):
+        (tmp_path / name).mkdir()
+    calm, calm_tally = lives(layout, whole, tmp_path / "calm", [ROWS])
+    disturbed, disturbed_tally = lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS])
+    assert len(calm) > 20
+    assert disturbed == calm
+    assert disturbed_tally == calm_tally
+
+
+def test_with_lateness_fewer_rows_are_late(tmp_path):
+    found = []
+    for lateness in ("0s", "5s"):
+        (tmp_path / lateness).mkdir()
+        _, tally = lives(monitor(lateness), ward(9), tmp_path / lateness, [ROWS])
+        found.append(tally["dead_lettered"])
+    assert found[1] < found[0] / 2

@@ -1,0 +1,90 @@
+"""What waits, what passes and in which order depends on the records alone."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from schemas.observation import Batch
+from scorer.reorder import Reorder
+from tests.laws.ward import TOPIC, batch
+
+LATENESS = timedelta(minutes=5)
+MINUTE_MS = 60_000
+
+
+def shuffled(rows: int, seed: int, jitter: float = 5.0) -> Batch:
+    """A row a minute, each up to `jitter` minutes late."""
+    rng = np.random.default_rng(seed)
+    minute = np.argsort(np.arange(rows) + rng.uniform(0, jitter, rows), kind="stable")
+    entity = rng.integers(0, 3, rows)
+    found = batch(entity, rng.normal(size=(rows, 7)), minute * MINUTE_MS)
+    return replace(found, raw=[b"%d" % row for row in range(rows)])
+
+
+def parts(whole: Batch, cuts) -> list[Batch]:
+    found = []
+    for rows in np.split(np.arange(len(whole)), cuts):
+        chosen = rows.tolist()
+        columns = {name: getattr(whole, name)[rows] for name in ("time_ms", "values", "partition", "offset", "status")}
+        columns |= {"masked": whole.masked[rows], "next_offsets": (int(rows[-1]) + 1,)}
+        lists = {name: [getattr(whole, name)[row] for row in chosen] for name in ("entity", "raw")}
+        found.append(replace(whole, **columns, **lists))
+    return found
+
+
+def passed(reorder: Reorder, batches: list[Batch]) -> list[tuple]:
+    found = []
+    for each in map(reorder.let_pass, batches):
+        columns = (each.entity, each.raw, each.time_ms.tolist(), each.offset.tolist(), each.due_offset.tolist())
+        found += list(zip(*columns, strict=True))
+    return found
+
+
+def test_rows_that_are_late_within_the_bound_come_in_order_of_event_time():
+    times = [row[2] for row in passed(Reorder(LATENESS, 7), [shuffled(200, 1)])]
+    assert times == sorted(times)
+    assert 190 <= len(times) < 200
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_how_records_were_grouped_changes_nothing(seed):
+    whole = shuffled(300, seed, jitter=9.0)
+    cuts = np.sort(np.random.default_rng(seed).choice(np.arange(1, 300), 40, replace=False))
+    assert passed(Reorder(LATENESS, 7), [whole]) == passed(Reorder(LATENESS, 7), parts(whole, cuts))
+
+
+def test_a_row_older_than_the_bound_passes_at_once_and_is_left_to_admission():
+    rows = batch(np.zeros(3, dtype=np.int64), np.zeros((3, 7)), np.array([0, 60, 10]) * MINUTE_MS)
+    found = Reorder(LATENESS, 7).let_pass(rows)
+    assert (found.offset.tolist(), found.due_offset.tolist()) == ([0, 2], [1, 2])
+
+
+def test_without_lateness_a_batch_passes_untouched():
+    rows = shuffled(20, 2)
+    assert Reorder(timedelta(0), 7).let_pass(rows) is rows
+
+
+def test_a_snapshot_holds_what_waits():
+    before, after = parts(shuffled(200, 3), [77])
+    reorder, restored = Reorder(LATENESS, 7), Reorder(LATENESS, 7)
+    reorder.let_pass(before)
+    assert reorder.waiting(TOPIC) > 0
+    restored.restore(TOPIC, reorder.snapshot(TOPIC))
+    assert passed(restored, [after]) == passed(reorder, [after])
+
+
+def test_what_waits_is_not_lost_when_lateness_is_taken_out_of_the_configuration():
+    before, after = parts(shuffled(200, 4), [77])
+    patient, hasty = Reorder(LATENESS, 7), Reorder(timedelta(0), 7)
+    waiting = patient.let_pass(before)
+    hasty.restore(TOPIC, patient.snapshot(TOPIC))
+    assert len(waiting) + len(hasty.let_pass(after)) == 200
+
+
+def test_a_dropped_partition_leaves_nothing():
+    reorder = Reorder(LATENESS, 7)
+    reorder.let_pass(shuffled(50, 5))
+    reorder.drop(TOPIC)
+    assert (reorder.waiting(TOPIC), reorder.snapshot(TOPIC)) == (0, {})
