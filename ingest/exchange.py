@@ -39,18 +39,41 @@ class Seek:
     generation: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A poll in the queue, how many records it holds and how many bytes they are."""
+
+    polled: Polled
+    records: int
+    size: int
+
+    @classmethod
+    def of(cls, polled: Polled) -> "_Waiting":
+        values = [record.value for records in polled.values() for record in records]
+        return cls(polled, len(values), sum(map(len, filter(None, values))))
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may wait, and how much the reader takes at once (of small polls; one poll is never split)."""
+
+    waiting_records: int
+    waiting_bytes: int
+    taken_records: int
+
+
 class Exchange:
-    """Thread-safe, bounded to `depth` polls.
+    """Thread-safe and bounded. The reader takes all that waits in one go: the busier it is, the larger its batches.
 
     Changes of ownership overtake records: a reader sees `Lost` before any record polled later, and the lost
     partitions' queued records vanish at once.
     """
 
-    def __init__(self, depth: int) -> None:
-        self._depth = depth
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
         self._lock = threading.Lock()
         self._filled, self._drained = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._queue: deque[Polled] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._changes: deque[Gained | Lost] = deque()
         self._seeks: deque[Seek] = deque()
         self._generation: dict[Partition, int] = {}
@@ -73,7 +96,8 @@ class Exchange:
             for partition in partitions:
                 self._generation.pop(partition, None)
                 self._open.discard(partition)
-            self._queue = deque(kept for polled in self._queue if (kept := self._still_open(polled)))
+            still = (self._still_open(waiting.polled) for waiting in self._queue)
+            self._queue = deque(_Waiting.of(polled) for polled in still if polled)
             self._changes.append(lost)
             self._filled.notify_all()
             self._drained.notify_all()
@@ -93,7 +117,7 @@ class Exchange:
         """Queue records, but those of partitions lost since they were polled."""
         with self._lock:
             if kept := self._still_open(polled):
-                self._queue.append(kept)
+                self._queue.append(_Waiting.of(kept))
                 self._filled.notify_all()
 
     def _still_open(self, polled: Polled) -> Polled:
@@ -102,7 +126,12 @@ class Exchange:
     def has_room(self, timeout_seconds: float) -> bool:
         """Wait for room at most that long."""
         with self._lock:
-            return self._drained.wait_for(lambda: len(self._queue) < self._depth, timeout_seconds)
+            return self._drained.wait_for(self._has_room, timeout_seconds)
+
+    def _has_room(self) -> bool:
+        bounds = self._bounds
+        records, size = sum(each.records for each in self._queue), sum(each.size for each in self._queue)
+        return records < bounds.waiting_records and size < bounds.waiting_bytes
 
     def fail(self, error: Exception) -> None:
         """Let the reader raise this."""
@@ -125,7 +154,15 @@ class Exchange:
             if not self._queue:
                 return None
             self._drained.notify_all()
-            return self._queue.popleft()
+            return self._take()
+
+    def _take(self) -> Polled:
+        first = self._queue.popleft()
+        taken, count = first.polled, first.records
+        while self._queue and (count := count + self._queue[0].records) <= self._bounds.taken_records:
+            for partition, records in self._queue.popleft().polled.items():
+                taken[partition] = [*taken.get(partition, ()), *records]
+        return taken
 
     def seek(self, offsets: Mapping[Partition, int], generation: int) -> None:
         """Ask for partitions to be read from these offsets (-2 = the beginning)."""

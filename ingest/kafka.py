@@ -6,13 +6,16 @@ from ingest.clock import Clock
 from ingest.context import ContextTopic
 from ingest.deadletters import DeadLetterWriter
 from ingest.decode import Decoder
-from ingest.exchange import Exchange, Gained, Lost
+from ingest.exchange import Bounds, Exchange, Gained, Lost
 from ingest.global_rows import GlobalDecoder
 from ingest.poller import Poller
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
 from schemas.protocols import Owner
+
+_WAITING_BYTES = 64 * 2**20
+"""Records polled ahead hold at most about this much memory: a few thousand of the largest would be gigabytes."""
 
 
 class KafkaSource:
@@ -44,7 +47,8 @@ class KafkaSource:
         self._decoder = Decoder(layout, clock)
         self._writer = DeadLetterWriter(settings.bootstrap_servers, topics.dlq)
         self._context = ContextTopic(settings, topics.globals, GlobalDecoder(layout, clock)) if topics.globals else None
-        self._exchange = Exchange(settings.queue_batches)
+        most = settings.max_poll_records
+        self._exchange = Exchange(Bounds(settings.queue_batches * most, _WAITING_BYTES, most))
         group = group_id(monitor), group_instance_id
         self._poller = Poller(settings, topics.observations, assign, group, self._exchange, self._context)
         self._idle_seconds = idle_ms / 1_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.exchange import Exchange, Gained, Lost, Polled
+from ingest.exchange import Bounds, Exchange, Gained, Lost, Polled
 from ingest.record import PlainRecord
 from schemas.errors import StackError
 from schemas.observation import Partition
@@ -14,8 +14,12 @@ def records(*partitions: Partition, offset: int = 0) -> Polled:
     return {partition: [PlainRecord(b"k", b"v", offset)] for partition in partitions}
 
 
-def opened(*partitions: Partition, depth: int = 2) -> Exchange:
-    exchange = Exchange(depth)
+def bounds(waiting: int = 2, taken: int = 1, size: int = 1000) -> Bounds:
+    return Bounds(waiting_records=waiting, waiting_bytes=size, taken_records=taken)
+
+
+def opened(*partitions: Partition, limits: Bounds | None = None) -> Exchange:
+    exchange = Exchange(limits or bounds())
     exchange.gain(partitions)
     gained = exchange.take(0)
     assert isinstance(gained, Gained)
@@ -50,7 +54,7 @@ def test_a_loss_drops_queued_records_and_overtakes_the_rest() -> None:
 
 
 def test_a_seek_of_an_older_generation_is_void() -> None:
-    exchange = Exchange(2)
+    exchange = Exchange(bounds())
     exchange.gain([A])
     exchange.lose([A])
     exchange.gain([A])
@@ -62,8 +66,8 @@ def test_a_seek_of_an_older_generation_is_void() -> None:
     assert [exchange.next_seek() for _ in range(3)] == [{}, {A: 7}, None]
 
 
-def test_there_is_room_until_the_depth_is_reached() -> None:
-    exchange = opened(A, depth=2)
+def test_there_is_room_until_enough_records_wait() -> None:
+    exchange = opened(A)
     room = []
     for _ in range(2):
         room.append(exchange.has_room(0))
@@ -81,3 +85,23 @@ def test_the_pollers_error_reaches_the_reader() -> None:
 
     with pytest.raises(StackError, match="broker gone"):
         exchange.take(0)
+
+
+def test_all_that_waits_is_taken_at_once_in_order_but_no_more_than_a_batch() -> None:
+    exchange = opened(A, B, limits=bounds(waiting=100, taken=3))
+    for offset in range(4):
+        exchange.put(records(A, offset=offset))
+    exchange.put(records(A, B, offset=4))
+    taken = [exchange.take(0) for _ in range(2)]
+
+    assert [[record.offset for record in each[A]] for each in taken] == [[0, 1, 2], [3, 4]]
+    assert [list(each) for each in taken] == [[A], [A, B]]
+
+
+def test_large_records_fill_it_sooner() -> None:
+    exchange = opened(A, limits=bounds(waiting=100, size=10))
+    exchange.put({A: [PlainRecord(b"k", b"v" * 9, 0)]})
+    room = [exchange.has_room(0)]
+    exchange.put({A: [PlainRecord(b"k", b"v", 1)]})
+
+    assert [*room, exchange.has_room(0)] == [True, False]
