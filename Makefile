@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: .venv help demo test check bench bench-json drill clean
+.PHONY: .venv help demo test check bench bench-json bench-quality drill clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/'
@@ -47,6 +47,9 @@ bench: $(READY) ## throughput, latency and memory on this machine
 
 bench-json: $(READY) ## the same, one JSON object as the last line: make -s bench-json | tail -n 1
 	@$(BIN)/python -m tests.bench --json
+
+bench-quality: $(READY) ## detection, alerts and forecasts on open data, beside baselines
+	@$(BIN)/python -m tests.bench.quality
 
 drill: $(READY) ## break things on purpose and count what was lost
 	@$(BIN)/python -m tests.drill

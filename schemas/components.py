@@ -26,11 +26,16 @@ class Severity(StrEnum):
 class AlertSettings(Frozen):
     """When a score becomes an alert.
 
-    `threshold` and the severities are in -log10 of the calibrated tail probability: 3 = one row in a thousand.
+    `threshold` and `critical` are evidence: about -log10 p of the row's strangest signal. The threshold steers itself,
+    per entity: an alert raises it by `steering`, and each row lowers it so much that `budget` alerts cancel out, down
+    to `relaxation` below where it began. An entity that keeps alarming is soon judged by its own worst rows.
     """
 
-    threshold: float = Field(default=3.0, gt=0, le=12)
-    critical: float = Field(default=4.5, gt=0, le=15)
+    threshold: float = Field(default=2.0, gt=0, le=12)
+    critical: float = Field(default=4.0, gt=0, le=15)
+    budget: float = Field(default=0.5, gt=0, le=1000, description="alerts expected per 1,000 rows of an entity")
+    steering: float = Field(default=0.1, ge=0, le=10, description="by how much an alert raises the entity's threshold")
+    relaxation: float = Field(default=0.3, ge=0, le=12, description="how far a quiet entity's threshold may fall")
     persistence: int = Field(default=1, ge=1, le=1000, description="consecutive rows above before an alert opens")
     cooldown: int = Field(default=100, ge=0, description="rows of an entity's silence after an alert of one kind")
     escalation: float = Field(

@@ -25,9 +25,9 @@ class Predictions:
         slot: the entity's slot in the state store, [N].
         silent: rows replayed after a restart: their alerts are already in the ledger, [N].
         rows_seen: how many rows the entity had shown before this one, [N].
-        score: fused evidence, -log10 of a tail probability before calibration, [N].
-        surprise: -log10 of the calibrated tail probability, rounded: alert decisions use this, [N].
-        anomaly: calibrated probability that the row is abnormal, [0, 1], [N].
+        score: dense evidence: half of it lingers over the rows after, [N].
+        surprise: evidence of the row itself, about -log10 p, rounded: alert decisions use this, [N].
+        anomaly: score / (score + 2), in [0, 1), [N]; ranks as `score` does.
         evidence: per-signal -log10 tail probability, [N, S_t].
         anomaly_head: the network's own opinion, [0, 1], [N].
         expected: what was forecast for this row when the row before it was scored, raw units, NaN = nothing, [N, S_t].

@@ -37,7 +37,8 @@ class ForecastScores:
         steps = np.arange(1, self.rows.shape[1] + 1)
         means = [np.cumsum(each, axis=1) / steps for each in (self.mse, self.mae, self.pinball, self.coverage)]
         mse, mae, pinball, coverage = means
-        mase = np.cumsum(self.mae, axis=1) / np.cumsum(self.mae / self.mase, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mase = np.cumsum(self.mae, axis=1) / np.cumsum(self.mae / self.mase, axis=1)
         return ForecastScores(mse, mae, mase, pinball, coverage, np.cumsum(self.rows, axis=1))
 
 

@@ -27,7 +27,10 @@ def kinds_of(layout: Layout) -> list[Kind]:
 
 @dataclass(slots=True)
 class Memory:
-    """What one entity remembers of one kind. Rows are counted per entity; ranks are `Severity.rank`, 0 = none."""
+    """What one entity remembers of one kind. Rows are counted per entity; ranks are `Severity.rank`, 0 = none.
+
+    `raised` is how far its threshold stood above the start when `raised_row`, its last alert, came.
+    """
 
     open_rank: int
     above: int
@@ -37,6 +40,8 @@ class Memory:
     peak: float
     started_ms: int
     peak_ms: int
+    raised: float
+    raised_row: int
 
     @property
     def is_open(self) -> bool:
@@ -53,6 +58,8 @@ MEMORY_FIELDS: dict[str, type[np.generic]] = {
     "peak": np.float32,
     "started_ms": np.int64,
     "peak_ms": np.int64,
+    "raised": np.float32,
+    "raised_row": np.int64,
 }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from schemas.alert import Change
 from scorer.stages.finding import Decision, Finding, Memory
+from scorer.stages.steering import Steering
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,7 @@ class Firing:
 
     cooldown: int
     escalation: float
+    steering: Steering
 
     def __call__(self, finding: Finding, memory: Memory) -> Decision | None:
         """Judge one finding."""
@@ -32,4 +34,6 @@ class Firing:
         memory.below = 0
         memory.peak, memory.peak_ms = finding.strength, finding.time_ms
         memory.quiet_until = finding.row_number + self.cooldown
+        if not finding.is_rule:
+            self.steering.fired(finding, memory)
         return Decision(change, reason, memory.open_rank)

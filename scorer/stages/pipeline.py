@@ -4,6 +4,7 @@ Shapes: N rows, K kinds of alert (the anomaly score first, then one a rule).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Memory, Stag
 from scorer.stages.firing import Firing
 from scorer.stages.persistence import Persistence
 from scorer.stages.report import alert_of
+from scorer.stages.steering import Steering
 from scorer.stages.threshold import Threshold
 from scorer.stages.warm_up import WarmUp
 from scorer.store import Store
@@ -30,7 +32,7 @@ def stages_of(settings: AlertSettings) -> list[Stage]:
         WarmUp(settings.warm_up),
         Persistence(settings.persistence),
         Cooldown(settings.escalation),
-        Firing(settings.cooldown, settings.escalation),
+        Firing(settings.cooldown, settings.escalation, Steering(settings)),
     ]
 
 
@@ -40,18 +42,17 @@ class AlertPipeline:
     def __init__(self, layout: Layout, store: Store, stages: Sequence[Stage] | None = None) -> None:
         self._layout = layout
         self._store = store
-        self._settings = layout.monitor.alerts
         self._kinds = kinds_of(layout)
-        self._stages = list(stages or stages_of(self._settings))
-        levels = [
+        self._steering = Steering(layout.monitor.alerts)
+        self._stages = list(stages or stages_of(layout.monitor.alerts))
+        self._levels = [
             sorted((value, level.rank) for level, value in rule.severities.items()) for rule in layout.monitor.rules
         ]
-        self._levels = [[(self._settings.threshold, 2), (self._settings.critical, 3)], *levels]
 
     def decide(self, predictions: Predictions) -> list[Alert]:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
         strength_NK = self._strength(predictions)
-        rank_NK = self._rank(strength_NK)
+        rank_NK = self._rank(predictions, strength_NK)
         alerts = []
         for kind_index, kind in enumerate(self._kinds):
             for row in self._worth_judging(predictions, rank_NK[:, kind_index], kind_index):
@@ -73,9 +74,14 @@ class AlertPipeline:
     def _strength(self, predictions: Predictions) -> Float64:
         return np.column_stack([predictions.surprise, predictions.rules])
 
-    def _rank(self, strength_NK: Float64) -> NDArray[np.int8]:
+    def _rank(self, predictions: Predictions, strength_NK: Float64) -> NDArray[np.int8]:
+        """Severities reached; of the learned score an upper bound, for alerts within the batch raise thresholds."""
         rank = np.zeros(strength_NK.shape, dtype=np.int8)
-        for column, levels in enumerate(self._levels):
+        raised, raised_row = (
+            np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
+        )
+        rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, strength_NK[:, 0])
+        for column, levels in enumerate(self._levels, start=1):
             for value, level in levels:
                 reached = strength_NK[:, column] >= value
                 rank[reached, column] = np.maximum(rank[reached, column], level)
@@ -90,6 +96,8 @@ class AlertPipeline:
     def _judge(self, slot: int, kind: int, finding: Finding) -> tuple[Memory, Decision]:
         cells = [self._store.field(f"alert.{name}") for name in MEMORY_FIELDS]
         memory = Memory(*(cell[slot, kind].item() for cell in cells))
+        if not finding.is_rule:
+            finding = replace(finding, rank=self._steering.rank(memory, finding.row_number, finding.strength))
         decision = Decision(None, "no stage decided")
         for stage in self._stages:
             verdict = stage(finding, memory)

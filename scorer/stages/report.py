@@ -73,7 +73,7 @@ def _reason(layout: Layout, predictions: Predictions, row: int, column: int) -> 
 
 def _summary(kind: Kind, score: float, reasons: tuple[SignalReason, ...], decision: Decision) -> str:
     parts = [_phrase(reason) for reason in reasons if reason.observed is not None]
-    head = f"{kind.task} 1 in 10^{score:.1f}" if kind.rule is None else f"{kind.task} {score:g}"
+    head = f"{kind.task} {score:.1f}" if kind.rule is None else f"{kind.task} {score:g}"
     return f"{head} ({decision.reason}): {', '.join(parts)}"[:1000]
 
 

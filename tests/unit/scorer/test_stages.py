@@ -6,18 +6,19 @@ from schemas.alert import Change
 from schemas.components import AlertSettings
 from scorer.stages.finding import Finding, Memory
 from scorer.stages.pipeline import stages_of
+from scorer.stages.steering import Steering
 
 O, E, R = Change.OPENED, Change.ESCALATED, Change.RESOLVED  # noqa: E741
 
 
 def changes(strengths: list[float], *, is_rule: bool = False, first_row: int = 100, **settings) -> list[Change | None]:
-    """What each row changes; ranks: 3 above 4.5, 2 above 3."""
-    stages = stages_of(AlertSettings(**{"resolve_after": 2, "cooldown": 10, "warm_up": 50, **settings}))
-    memory = Memory(0, 0, 0, 0, 0, 0.0, 0, 0)
+    """What each row changes: warning from 3, critical from 4.5, thresholds at rest unless `steering` says so."""
+    defaults = {"threshold": 3.0, "critical": 4.5, "steering": 0.0, "resolve_after": 2, "cooldown": 10, "warm_up": 50}
+    alerts = AlertSettings(**(defaults | settings))
+    stages, steering, memory = stages_of(alerts), Steering(alerts), Memory(0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0)
     found = []
     for number, strength in enumerate(strengths, start=first_row):
-        rank = 3 if strength >= 4.5 else 2 if strength >= 3 else 0
-        finding = Finding(number, number * 1000, rank, strength, is_rule)
+        finding = Finding(number, number * 1000, steering.rank(memory, number, strength), strength, is_rule)
         decision = next(d for stage in stages if (d := stage(finding, memory)) is not None)
         found.append(decision.change)
     return found
@@ -62,3 +63,31 @@ def test_a_rule_needs_no_warm_up() -> None:
 @pytest.mark.parametrize("quiet", [[1.0] * 4, [2.99] * 4])
 def test_nothing_above_raises_nothing(quiet: list[float]) -> None:
     assert changes(quiet) == [None] * 4
+
+
+STEERED = {"cooldown": 0, "resolve_after": 1, "steering": 0.5}
+
+
+def test_every_alert_asks_more_of_the_next() -> None:
+    assert changes([3.2, 1, 3.2, 3.6, 1, 3.6], **STEERED) == [O, R, None, O, R, None]
+
+
+def test_rows_without_alerts_give_back_what_the_budget_allows() -> None:
+    assert changes([3.2, *[1] * 10, 3.2], budget=100, **STEERED) == [O, R, *[None] * 9, O]
+
+
+def test_a_quiet_entity_is_listened_to_more_closely_but_not_without_end() -> None:
+    quiet = [1.0] * 5_000
+    closer = [changes([*quiet, strength], budget=1, relaxation=0.3, **STEERED)[-1] for strength in (2.75, 2.65)]
+    assert closer == [O, None]
+
+
+def test_rules_do_not_move_the_threshold() -> None:
+    assert changes([3.2, 1, 3.2], is_rule=True, **STEERED) == [O, R, O]
+
+
+def test_the_threshold_does_not_depend_on_which_rows_were_looked_at() -> None:
+    steering = Steering(AlertSettings())
+    memory = Memory(0, 0, 0, 0, 0, 0.0, 0, 0, 0.5, 10)
+    often = [steering.rank(memory, row, 2.4) for row in range(11, 5_000)][-1]
+    assert (often, memory.raised, memory.raised_row) == (steering.rank(memory, 4_999, 2.4), 0.5, 10)

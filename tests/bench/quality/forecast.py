@@ -1,0 +1,29 @@
+"""ETTh1 and ETTh2 online: MSE over 1..H, standardised by the first four months, the fifth month not judged."""
+
+from pathlib import Path
+
+from infra.backtest.options import Options
+from infra.backtest.run import backtest
+from tests.bench.quality.table import Figures
+from tests.converters import ett
+
+_HORIZONS = (1, 24, 48)
+_SCALER_ROWS, _FIRST = 2880, 3600
+
+
+def measure(shared: Path, folder: Path, *, quick: bool) -> Figures:
+    """`forecast.<set>.mse_to_h<H>` of bellwether and of persistence. Quick: ETTh2 alone."""
+    figures: Figures = {}
+    for file in ett.convert(shared, folder)[1 if quick else 0 :]:
+        options = Options(None, (file,), horizons=_HORIZONS, standardise_rows=_SCALER_ROWS, score_from=_FIRST)
+        report = backtest(options).report
+        ours, naive = (
+            report[part][name]["standardised"] for part, name in (("tasks", "forecast"), ("baselines", "persistence"))
+        )
+        for horizon in _HORIZONS:
+            for metric in ("mse", "mae"):
+                figures[f"forecast.{file.stem}.{metric}_to_h{horizon}"] = {
+                    "bellwether": ours[f"to_h{horizon}"][metric],
+                    "persistence": naive[f"to_h{horizon}"][metric],
+                }
+    return figures
