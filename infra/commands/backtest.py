@@ -47,7 +47,7 @@ class Delays(click.ParamType[int | timedelta]):
 
 
 @click.command()
-@click.argument("monitor", required=False)
+@click.argument("words", nargs=-1, metavar="[MONITOR] [FILE]...")
 @click.option("--auto", is_flag=True, help="No MONITOR: every numeric column is a signal; forecast and anomaly.")
 @click.option(
     "--input",
@@ -55,7 +55,7 @@ class Delays(click.ParamType[int | timedelta]):
     multiple=True,
     required=True,
     type=click.Path(path_type=Path),
-    help="CSV (.gz) or Parquet; repeat for several.",
+    help="CSV (.gz) or Parquet, or folders of them; several may follow.",
 )
 @click.option("--scores", type=click.Path(path_type=Path, dir_okay=False), help="Parquet: one row per input row.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="JSON, or HTML by its suffix.")
@@ -74,7 +74,9 @@ class Delays(click.ParamType[int | timedelta]):
     help="CSV entity,task,label,revealed_at for event tasks.",
 )
 @click.option("--model", default="fresh", show_default=True, help="fresh, a version of the database, or a file.")
-@click.option("--horizons", type=Horizons(), help="Rows ahead and durations, instead of the monitor's.")
+@click.option(
+    "--horizons", type=Horizons(), metavar="1,6,15m", help="Rows ahead and durations, instead of the monitor's."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--standardise-rows", type=click.IntRange(min=2), help="Rows of the metrics' scaler. Default: the first quarter."
@@ -84,7 +86,7 @@ class Delays(click.ParamType[int | timedelta]):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
 def backtest(
-    monitor: str | None,
+    words: tuple[str, ...],
     files: tuple[Path, ...],
     scores: Path | None,
     report: Path | None,
@@ -101,9 +103,9 @@ def backtest(
     learn: bool,
     as_json: bool,
 ) -> None:
-    """Stream FILES through MONITOR (or --auto): score before learning, write scores, metrics and baselines."""
-    if auto == (monitor is not None):
-        raise click.UsageError("expected either MONITOR or --auto")
+    """Stream files through MONITOR (or --auto): score before learning, write scores, metrics and baselines."""
+    monitor, more = _split(words, auto=auto)
+    files += more
     from infra.backtest.options import Options
     from infra.backtest.run import backtest as run_backtest
     from infra.backtest.show import page, show
@@ -121,3 +123,14 @@ def backtest(
         click.echo(json.dumps(done.report))
     else:
         show(done.report)
+
+
+def _split(words: tuple[str, ...], *, auto: bool) -> tuple[str | None, tuple[Path, ...]]:
+    """The monitor, and the files that followed the first one: ``--input a.csv b.csv`` leaves b.csv among the words."""
+    if auto:
+        if words and not Path(words[0]).exists():
+            raise click.UsageError(f"expected either MONITOR or --auto, got --auto and {words[0]!r}")
+        return None, tuple(map(Path, words))
+    if not words:
+        raise click.UsageError("expected either MONITOR or --auto")
+    return words[0], tuple(map(Path, words[1:]))

@@ -1,5 +1,6 @@
 """The backtest contract: a row for each row, in input order, and no output that knows the future."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -114,3 +115,11 @@ def test_a_missing_file_is_named() -> None:
 def test_a_monitor_and_auto_exclude_each_other() -> None:
     result = CliRunner().invoke(command, ["health", "--auto", "--input", "x.csv"])
     assert (result.exit_code, "either MONITOR or --auto" in result.output) == (2, True)
+
+
+def test_several_files_may_follow_one_input_flag(tmp_path: Path) -> None:
+    for name, seed in (("a", 7), ("b", 8)):
+        wide(seed)[:60].to_csv(tmp_path / f"{name}.csv", index=False)
+    files = [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
+    result = CliRunner().invoke(command, ["--auto", "--no-learn", "--json", "--input", *files])
+    assert (result.exit_code, json.loads(result.output.splitlines()[-1])["rows"]["all"]) == (0, 120)
