@@ -40,6 +40,17 @@ def convert(shared: Path, folder: Path, stays: int = 4000, seed: int = 0, days: 
     return file
 
 
+def outcomes(shared: Path, folder: Path, file: Path, after_hours: int = 24) -> Path:
+    """Write `entity,task,label,revealed_at` for the stays in `file`: death in hospital, told a day after the last row."""
+    last_ms = pd.read_parquet(file, columns=["entity", "time"]).groupby("entity").time.max()
+    died = deaths(shared).reindex(last_ms.index)
+    told = {"entity": last_ms.index, "task": "death", "label": died.to_numpy()}
+    told["revealed_at"] = last_ms.to_numpy() + after_hours * 3_600_000
+    path = folder / "outcomes.csv"
+    pd.DataFrame(told).to_csv(path, index=False)
+    return path
+
+
 def deaths(shared: Path) -> pd.Series:
     """In-hospital death of each stay, 0/1, by entity."""
     outcomes = pd.read_csv(shared / "icu2012a" / "outcomes.csv")
