@@ -1,4 +1,4 @@
-"""ICU stays through the shipped health monitor: vital signs one step ahead, alarms, and death foreseen from the stream."""
+"""ICU stays through the shipped health monitor: vital signs one step ahead, alarms, and deaths foreseen."""
 
 from pathlib import Path
 
