@@ -41,7 +41,7 @@ def convert(shared: Path, folder: Path, stays: int = 4000, seed: int = 0, days: 
 
 
 def outcomes(shared: Path, folder: Path, file: Path, after_hours: int = 24) -> Path:
-    """Write `entity,task,label,revealed_at` for the stays in `file`: death in hospital, told hours after the last row."""
+    """Write `entity,task,label,revealed_at` for the stays in `file`: death in hospital, told hours after."""
     last_ms = pd.read_parquet(file, columns=["entity", "time"]).groupby("entity").time.max()
     died = deaths(shared).reindex(last_ms.index)
     told = {"entity": last_ms.index, "task": "death", "label": died.to_numpy()}
