@@ -52,20 +52,18 @@ class Watched:
 def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as_json: bool, verbose: bool) -> Watched:
     """Start Ray and the monitors, show them until the time is over or a signal comes, stop them."""
     console = Console(stderr=as_json)
-    start_ray(monitors[0].ray.address, LOCAL_CPUS)
     deployments = [Deployment(monitor, learn=learn, verbose=verbose) for monitor in monitors]
     deadline = None if seconds is None else time.monotonic() + seconds
-    try:
-        with interruptible() as stopping:
+    with interruptible() as stopping, _ray(monitors[0].ray.address, stopping):
+        try:
             for deployment in deployments:
                 deployment.prepare()
                 deployment.start()
             done = _line_by_line if as_json else _nothing
             ended = follow(deployments, console, lambda: _over(stopping, deadline), done)
-    finally:
-        for deployment in deployments:
-            deployment.stop()
-        stop_ray()
+        finally:
+            for deployment in deployments:
+                deployment.stop()
     if as_json:
         click.echo(json.dumps(ended.totals()))
     return ended
@@ -96,9 +94,23 @@ def follow(
 
 
 @contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set instead of tearing the program down in the middle of something."""
-    stopping = threading.Event()
+def _ray(address: str, stopping: threading.Event) -> Iterator[None]:
+    """Ray, which takes SIGTERM for itself when it starts: it is taken back."""
+    start_ray(address, LOCAL_CPUS)
+    try:
+        with interruptible(stopping):
+            yield
+    finally:
+        stop_ray()
+
+
+@contextmanager
+def interruptible(stopping: threading.Event | None = None) -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set instead of tearing the program down in the middle of something.
+
+    Begin it before anything is started: a Ctrl-C that reaches Ray while it starts is lost.
+    """
+    stopping = stopping or threading.Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stopping

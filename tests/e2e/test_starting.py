@@ -1,7 +1,10 @@
-"""A broker that is not there yet, and one that dies for a while: the program waits, says so, and catches up."""
+"""A program that is still starting: an absent broker is waited for, a crashed one outlived, and Ctrl-C ends it."""
 
+import os
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from infra.stack.kafka import KafkaBroker
@@ -32,3 +35,31 @@ def test_the_program_waits_for_a_broker_and_outlives_its_crash(fresh_postgres: s
             program.kill()
         broker.stop()
     assert code == 0
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("seconds", [1.5, 3.0, 4.0, 5.0])
+def test_ctrl_c_ends_a_program_that_is_still_starting(topic: str, tmp_path: Path, seconds: float) -> None:
+    url = f"sqlite:///{tmp_path / 'bellwether.db'}"
+    path, _ = monitor_file(tmp_path / "starting", f"127.0.0.1:{free_port()}", url, topic)
+    program = Program(["run", str(path), "--no-learn", "--json"]).start()
+    assert program.process is not None
+    try:
+        time.sleep(seconds)
+        assert program.stop() in {0, 130}
+        wait_for(lambda: not _group(program.process.pid), 10, "no process left behind")
+    finally:
+        for pid in _group(program.process.pid):
+            psutil.Process(pid).kill()
+
+
+def _group(leader: int) -> list[int]:
+    """Processes of the program's session."""
+    return [each.pid for each in psutil.process_iter() if _session(each.pid) == leader]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
