@@ -10,7 +10,7 @@ from tests.e2e.stream import icu_records
 
 COUNT = 20_000
 KILLS = 10
-RATE = 300.0
+RATE = 200.0
 """Observations a second: slow enough that all kills happen in the middle of the stream."""
 
 
