@@ -18,11 +18,12 @@ from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Float64, Int64, Partition, Status
 
-_MOST_ROWS = 256
-"""Rows remembered of an entity: all of nearly every ICU stay."""
+_REMEMBERED, _REMEMBERED_IN_ALL = 2048, 400_000
+"""Rows remembered of an entity, and of all: a label that comes later finds nothing."""
+_LONGEST = 256
+"""Rows of a piece about an entity as a whole: all of nearly every ICU stay."""
 _CONTEXT = 48
 """Rows before the first labelled one, from which the network finds its bearings."""
-_MOST_ENTITIES = 20_000
 _FRESH, _REPLAYED = 8, 24
 _RESERVOIR = 1024
 _Row = tuple[int, int, NDArray[np.float32]]
@@ -55,7 +56,7 @@ class _Account:
     """What is remembered of one entity. `untaught`: row labels (by event time) that are in no piece yet."""
 
     partition: Partition
-    rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_MOST_ROWS))
+    rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     untaught: dict[int, bool] = field(default_factory=dict)
 
 
@@ -73,7 +74,7 @@ class Hindsight:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._fresh: deque[Piece] = deque()
         self._reservoir: list[Piece] = []
-        self._taught = 0
+        self._taught = self._rows = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
 
@@ -84,7 +85,10 @@ class Hindsight:
             account = self._account(batch.entity[row], batch.partitions[int(batch.partition[row])])
             time_ms = int(batch.time_ms[row])
             if not account.rows or time_ms > account.rows[-1][0]:
+                self._rows += len(account.rows) < _REMEMBERED
                 account.rows.append((time_ms, int(batch.offset[row]), values[row]))
+        while self._rows > _REMEMBERED_IN_ALL:
+            self._rows -= len(self._accounts.popitem(last=False)[1].rows)
 
     def tell(self, labels: Sequence[Label]) -> None:
         """Take labels in that were revealed since the last call."""
@@ -100,7 +104,9 @@ class Hindsight:
                 if len(account.untaught) >= self._layout.monitor.training.window:
                     self._fresh.append(self._labelled(account))
         for entity, events in told.items():
-            self._fresh.append(_piece(self._accounts[entity], list(self._accounts[entity].rows), {}, events))
+            self._fresh.append(
+                _piece(self._accounts[entity], list(self._accounts[entity].rows)[-_LONGEST:], {}, events)
+            )
 
     def next(self) -> tuple[list[Piece], list[Piece]] | None:
         """Fresh pieces and replayed ones for a step; None until enough fresh ones wait."""
@@ -117,8 +123,6 @@ class Hindsight:
         account = self._accounts.get(entity)
         if account is None:
             account = self._accounts[entity] = _Account(partition)
-            if len(self._accounts) > _MOST_ENTITIES:
-                self._accounts.popitem(last=False)
         else:
             self._accounts.move_to_end(entity)
         return account

@@ -58,8 +58,7 @@ def _forecast(
     values_nS = table.values[stream]
     came, last = outcomes(values_nS, entity_n, table.time_ms[stream], task.horizons), last_known(values_nS, entity_n)
     rows = standardise_rows or max(2, len(stream) // 4)
-    scaler = np.nanstd(values_nS[:rows], axis=0) if len(stream) else np.ones(values_nS.shape[1])
-    scaler = np.where(np.isfinite(scaler) & (scaler > 0), scaler, 1.0)
+    scaler = _deviation(values_nS[:rows])
     said = {"scaler": {"rows": rows, "sd": _plain(scaler)}, "first_scored_row": first, "delay": "targets as they come"}
     found = []
     for forecast in (table.forecast[stream], persistence(last, len(task.horizons), len(task.quantiles))):
@@ -67,6 +66,15 @@ def _forecast(
         raw, scaled = score_forecasts(*judged), score_forecasts(*judged, scaler)
         found.append({"raw": _by_horizon(table, raw), "standardised": _by_horizon(table, scaled)})
     return found[0] | said, found[1]
+
+
+def _deviation(values_nS: Float64) -> Float64:
+    """Standard deviation of each signal, [S]; 1 where it has none."""
+    known_nS = np.isfinite(values_nS)
+    count_S = np.maximum(known_nS.sum(axis=0), 1)
+    mean_S = np.where(known_nS, values_nS, 0.0).sum(axis=0) / count_S
+    square_S = np.where(known_nS, np.square(values_nS - mean_S), 0.0).sum(axis=0) / count_S
+    return np.where(square_S > 0, np.sqrt(square_S), 1.0)
 
 
 def _by_horizon(table: ScoresTable, scores: ForecastScores) -> dict[str, Any]:

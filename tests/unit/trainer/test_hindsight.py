@@ -80,3 +80,18 @@ def test_late_and_repeated_rows_are_not_remembered_twice(hindsight):
     hindsight.remember(stays(10, 3))
     hindsight.tell([outcome(entity) for entity in range(8)])
     assert [len(piece.time_ms) for piece in hindsight.next()[0]] == [6] * 8
+
+
+def test_a_label_finds_its_row_though_many_came_after_it():
+    hindsight = Hindsight(layout(), np.random.default_rng(0))
+    hindsight.remember(stays(1, 1500))
+    hindsight.tell([row_label(0, second, False) for second in range(4)])
+    assert (hindsight.unmatched, hindsight._fresh[0].time_ms.tolist()) == (0, [0, 1000, 2000, 3000])
+
+
+def test_what_is_remembered_in_all_is_bounded(monkeypatch):
+    monkeypatch.setattr("trainer.hindsight._REMEMBERED_IN_ALL", 40)
+    hindsight = Hindsight(layout(), np.random.default_rng(0))
+    hindsight.remember(stays(10, 6))
+    hindsight.tell([outcome(entity) for entity in range(10)])
+    assert (sum(len(account.rows) for account in hindsight._accounts.values()), hindsight.unmatched) == (36, 4)
