@@ -28,6 +28,7 @@ class Predictions:
         score: dense evidence: half of it lingers over the rows after, [N].
         surprise: evidence of the row itself, about -log10 p, rounded: alert decisions use this, [N].
         anomaly: score / (score + 2), in [0, 1), [N]; ranks as `score` does.
+        probability: that a row of the entity brings less evidence than this one, calibrated online, [0, 1], [N].
         evidence: per-signal -log10 tail probability, [N, S_t].
         anomaly_head: the network's own opinion, [0, 1], [N].
         expected: what was forecast for this row when the row before it was scored, raw units, NaN = nothing, [N, S_t].
@@ -46,6 +47,7 @@ class Predictions:
     score: Float64
     surprise: Float64
     anomaly: Float64
+    probability: Float64
     evidence: Float32
     anomaly_head: Float32
     expected: Float64

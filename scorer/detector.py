@@ -52,12 +52,14 @@ class Detection:
         score: dense evidence: half of it lingers, so that a fault's later rows count too, [N].
         surprise: evidence of the row itself, about -log10 p: what alerts are made of, [N].
         anomaly: score / (score + 2), in [0, 1); float64 keeps its resolution at any score, [N].
+        probability: that a row of this entity brings less evidence, by its own online tail, in [0, 1], [N].
         evidence: per-signal -log10 p, float32 [N, S].
     """
 
     score: Float64
     surprise: Float64
     anomaly: Float64
+    probability: Float64
     evidence: Float32
 
 
@@ -83,6 +85,7 @@ class Detector:
             **profile.initial((e, s)),
             **(others.initial(e, 2, s) if self._together else {}),
             **{f"tail.{name}": value for name, value in Tail.initial((e, s, _TAILS), (e, s, 1)).fields().items()},
+            **{f"calibration.{name}": value for name, value in Tail.initial((e,)).fields().items()},
         }
 
     def scan(self, served: Served, state: dict[str, Field]) -> tuple[Detection, dict[str, Field]]:
@@ -94,13 +97,15 @@ class Detector:
         series = self._series(served, state["rows"])
         deviation_NDS = self._deviations(series, waves, state)
         log_NST = _statistics(deviation_NDS, series, waves, state, together=self._together)
-        tail = Tail(**{name: state[f"tail.{name}"] for name in Tail.__dataclass_fields__})
-        surprise_NST = _judge(tail, log_NST, series.present_NS[..., None], waves)
+        surprise_NST = _judge(_tail(state, "tail."), log_NST, series.present_NS[..., None], waves)
         evidence_NS = np.sqrt(total(np.square(surprise_NST)) * np.float32(1.0 / _TAILS)) * series.present_NS
         surprise_N = _across_signals(evidence_NS, series.present_NS)
         score_N = _lingering(surprise_N, series, waves, state["linger"]).astype(np.float64)
         anomaly_N = score_N / (score_N + _HALF)
-        return Detection(score_N, surprise_N.astype(np.float64), anomaly_N, evidence_NS), state
+        # The evidence is a logarithm already: it goes to the tail as it is.
+        rarity_N = _judge(_tail(state, "calibration."), surprise_N, series.any_N, waves) * series.any_N
+        probability_N = 1.0 - 10.0 ** -rarity_N.astype(np.float64)
+        return Detection(score_N, surprise_N.astype(np.float64), anomaly_N, probability_N, evidence_NS), state
 
     def _series(self, served: Served, rows_E: Float32) -> "_Series":
         s, observed = self._n_signals, served.observed
@@ -197,11 +202,15 @@ def _statistics(
     return np.log(log_NST, out=log_NST)
 
 
-def _judge(tail: Tail, log_NST: Float32, present_NS1: Bool, waves: tuple[int, ...]) -> Float32:
-    surprise_NST = np.empty_like(log_NST)
+def _tail(state: dict[str, Field], prefix: str) -> Tail:
+    return Tail(**{name: state[prefix + name] for name in Tail.__dataclass_fields__})
+
+
+def _judge(tail: Tail, log_NX: Float32, present_NX: Bool, waves: tuple[int, ...]) -> Float32:
+    surprise_NX = np.empty_like(log_NX)
     for rows, size in slices(waves):
-        surprise_NST[rows] = judge(tail[size], log_NST[rows], present_NS1[rows])
-    return surprise_NST
+        surprise_NX[rows] = judge(tail[size], log_NX[rows], present_NX[rows])
+    return surprise_NX
 
 
 def _across_signals(evidence_NS: Float32, present_NS: Bool) -> Float32:

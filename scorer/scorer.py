@@ -35,6 +35,7 @@ class _Columns:
     score: Field
     surprise: Field
     anomaly: Field
+    probability: Field
     evidence: Field
     anomaly_head: Field
     expected: Field
@@ -91,6 +92,7 @@ class Scorer:
             score=columns.score,
             surprise=_rounded(columns.surprise),
             anomaly=columns.anomaly,
+            probability=columns.probability,
             evidence=columns.evidence,
             anomaly_head=columns.anomaly_head,
             expected=columns.expected,
@@ -127,6 +129,7 @@ class Scorer:
         columns.score[rows] = detection.score[order]
         columns.surprise[rows] = detection.surprise[order]
         columns.anomaly[rows] = detection.anomaly[order]
+        columns.probability[rows] = detection.probability[order]
         columns.evidence[rows] = detection.evidence[order]
         columns.anomaly_head[rows] = served.anomaly_head[order]
         columns.expected[rows] = served.expected[order]
@@ -150,6 +153,7 @@ class Scorer:
             score=np.zeros(n),
             surprise=np.zeros(n),
             anomaly=np.zeros(n),
+            probability=np.zeros(n),
             evidence=np.zeros((n, layout.n_targets), dtype=np.float32),
             anomaly_head=np.zeros(n, dtype=np.float32),
             expected=np.full((n, layout.n_targets), np.nan),

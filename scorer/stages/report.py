@@ -36,7 +36,7 @@ def alert_of(
         event_time=_utc(int(batch.time_ms[row])),
         peak_time=_utc(memory.peak_ms),
         score=score,
-        probability=float(predictions.anomaly[row]),
+        probability=float(predictions.probability[row]),
         reasons=reasons,
         model_version=version,
         rung="rules" if kind.rule is not None or version == 0 else "model",

@@ -48,10 +48,12 @@ class Stream:
         return Detection(*(getattr(detection, name)[order] for name in Detection.__slots__))
 
     def chunks(self, entity: np.ndarray, values: np.ndarray, time_ms: np.ndarray, cuts: list[int]) -> np.ndarray:
-        """All outputs side by side, [N, 3 + S]."""
+        """All outputs side by side, [N, 4 + S]."""
         parts = zip(np.split(entity, cuts), np.split(values, cuts), np.split(time_ms, cuts), strict=True)
         found = [self.scan(*part) for part in parts]
-        return np.concatenate([np.column_stack([d.score, d.surprise, d.anomaly, d.evidence]) for d in found])
+        return np.concatenate(
+            [np.column_stack([d.score, d.surprise, d.anomaly, d.probability, d.evidence]) for d in found]
+        )
 
     @staticmethod
     def _write(whole: dict[str, Field], slots: np.ndarray, values: dict[str, Field]) -> None:
@@ -172,3 +174,13 @@ def test_the_first_rows_of_an_entity_raise_no_alarm() -> None:
 @pytest.mark.parametrize(("n_signals", "most"), [(1, 512), (6, 2_900), (36, 28_000)])
 def test_state_costs_at_most(n_signals: int, most: int) -> None:
     assert sum(value.nbytes for value in Detector(layout(n_signals)).initial(1).values()) <= most
+
+
+@pytest.mark.parametrize("n_signals", [1, 3])
+def test_probabilities_are_calibrated_online_to_within_a_factor_of_two(n_signals: int) -> None:
+    rng = np.random.default_rng(3)
+    entity, time_ms = np.tile(np.arange(8), 3000), np.repeat(np.arange(3000), 8) * MINUTE_MS
+    values = rng.normal(100.0, 5.0, (24_000, n_signals))
+    probability = Stream(layout(n_signals), 8).scan(entity, values, time_ms).probability[8000:]
+    ratio = [float((probability >= level).mean()) / (1.0 - level) for level in (0.5, 0.9, 0.99)]
+    assert all(0.5 < each < 2.0 for each in ratio), ratio
