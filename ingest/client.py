@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import RetriableError
+from kafka.errors import KafkaError, RetriableError
 
 from schemas.components import KafkaSettings
 from schemas.observation import Partition
@@ -107,6 +107,20 @@ def producer(bootstrap: str, max_request_bytes: int = 1_048_576) -> Any:
 def admin(bootstrap: str) -> Any:
     """A client for topics."""
     return KafkaAdminClient(bootstrap_servers=_servers(bootstrap), bootstrap_timeout_ms=_PATIENCE_MS)
+
+
+def members(bootstrap: str, group_id: str) -> int | None:
+    """How many members the brokers count in a group; None when they cannot be asked."""
+    try:
+        asking = admin(bootstrap)
+        try:
+            described = asking.describe_groups([group_id])[group_id]
+        finally:
+            asking.close()
+    except KafkaError as error:
+        log.warning("group cannot be described", group=group_id, error=type(error).__name__)
+        return None
+    return len(described["members"])
 
 
 def theirs(partition: Partition) -> Any:

@@ -27,6 +27,8 @@ _FULL_POLL_MS = 20
 _ROOM_SECONDS = 0.05
 _RETRY_SECONDS = 0.3
 _LEAVE_MS = 2_000
+_ASK_SECONDS = 20.0
+"""Without a record for so long, the brokers are asked whether this member is still one."""
 
 
 class Poller:
@@ -57,6 +59,7 @@ class Poller:
         self._hints: deque[Mapping[Partition, int]] = deque(maxlen=1)
         self._read: set[Partition] = set()
         self._held = False
+        self._ask_at = float("inf")
         self._consumer: Any = None
         self.gaps = 0
         self.ends: dict[Partition, int] = {}
@@ -88,12 +91,16 @@ class Poller:
             self._disconnect()
 
     def _connect(self) -> None:
+        if self._context:
+            self._context.catch_up(self._stopping)
+        self._join()
+
+    def _join(self) -> None:
         group = (None, None) if self._assign else self._group
         self._consumer = client.patient_consumer(self._settings, group, self._stopping)
         if self._consumer is None:
             return
-        if self._context:
-            self._context.catch_up(self._stopping)
+        self._ask_at = time.monotonic() + _ASK_SECONDS
         if self._assign:
             self._consumer.assign([client.theirs(partition) for partition in self._assign])
             _hold(self._consumer, self._assign)
@@ -115,6 +122,31 @@ class Poller:
             self._poll(_FULL_POLL_MS)
         if self._context:
             self._context.poll()
+        if self._forsaken():
+            self._join_again()
+
+    def _forsaken(self) -> bool:
+        """Does the group not count this member, or give it nothing where there is something left to give?
+
+        kafka-python was seen to go on polling for ever, without an error, after it had lost its place in a group.
+        """
+        if self._assign or time.monotonic() < self._ask_at:
+            return False
+        self._ask_at = time.monotonic() + _ASK_SECONDS
+        counted = client.members(self._settings.bootstrap_servers, self._group[0] or "")
+        if counted is None:
+            return False
+        partitions = len(self._consumer.partitions_for_topic(self._topic) or ())
+        return counted == 0 or (not self._consumer.assignment() and counted < partitions)
+
+    def _join_again(self) -> None:
+        log.warning("the group has forgotten this member, joining again", topic=self._topic, group=self._group[0])
+        self._exchange.lose(sorted(self._read | set(client.ours(self._consumer.assignment()))))
+        self._read.clear()
+        self.ends.clear()
+        self._held = False
+        self._consumer.close(autocommit=False, timeout_ms=_LEAVE_MS)
+        self._join()
 
     def _begin(self) -> None:
         while (offsets := self._exchange.next_seek()) is not None:
@@ -152,6 +184,7 @@ class Poller:
             self._stopping.wait(_RETRY_SECONDS)
             return
         if polled:
+            self._ask_at = time.monotonic() + _ASK_SECONDS
             self._exchange.put({Partition(tp.topic, tp.partition): found for tp, found in polled.items()})
         self._note_ends()
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from ingest import client
+from ingest import client, poller
 from ingest.kafka import KafkaSource
 from ingest.producer import Message, create_topics, publish
 from schemas.components import KafkaSettings
@@ -292,3 +292,33 @@ def test_all_records_of_a_key_lie_on_one_partition_in_order(kafka: str, topic: s
 
     assert len(seen) == 40
     assert all(before[1] < after[1] for rows in seen.values() for before, after in pairwise(rows))
+
+
+def test_a_member_that_the_group_forgot_joins_again_and_goes_on_where_the_ledger_stands(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_topics(kafka, {topic: 2})
+    publish(messages(10), kafka, topic)
+    member = Member(KafkaSource(layout(kafka, topic), now), Ledger())
+    monkeypatch.setattr(poller, "_ASK_SECONDS", 0.5)
+    monkeypatch.setattr(client, "members", lambda *_: 0 if len(member.adopted) == 2 else 1)
+
+    member.read(until=lambda: member.ledger.total() == 10 and len(member.adopted) == 4)
+    publish(messages(10), kafka, topic)
+    member.read(until=lambda: member.ledger.total() == 20)
+    member.source.close()
+
+    assert set(member.released) == member.owned == {Partition(topic, 0), Partition(topic, 1)}
+    assert all(offsets == list(range(len(offsets))) for offsets in member.ledger.read.values())
+
+
+def test_the_brokers_count_the_members_of_a_group(kafka: str, topic: str) -> None:
+    create_topics(kafka, {topic: 1})
+    publish(messages(1), kafka, topic)
+    member = Member(KafkaSource(layout(kafka, topic), now), Ledger())
+    before = client.members(kafka, topic)
+    member.read(until=lambda: member.ledger.total() == 1)
+    joined = client.members(kafka, topic)
+    member.source.close()
+
+    assert (before, joined, client.members("127.0.0.1:1", topic)) == (0, 1, None)
