@@ -46,7 +46,11 @@ class Program:
     def start(self) -> "Program":
         """Start it."""
         self.process = subprocess.Popen(
-            [BELLWETHER, *self.arguments], stdout=subprocess.PIPE, text=True, start_new_session=True
+            [BELLWETHER, *self.arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=_heed_ctrl_c,
         )
         threading.Thread(target=self._read, daemon=True).start()
         return self
@@ -89,6 +93,11 @@ class Program:
                 self.lines.append(json.loads(line))
             except ValueError:
                 continue
+
+
+def _heed_ctrl_c() -> None:
+    """Tests that run in a script's background inherit an ignored SIGINT; a user's terminal has none."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
