@@ -50,7 +50,7 @@ class Program:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=_heed_ctrl_c,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - one call that takes no lock
         )
         threading.Thread(target=self._read, daemon=True).start()
         return self
