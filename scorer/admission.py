@@ -143,7 +143,7 @@ class Admission:
         state["admission.rows"][whose] += 1
 
     def _hash(self, time_ms: Int64, values: Float64) -> UInt64:
-        bits = np.where(np.isnan(values), 0.0, values).view(np.uint64)
+        bits = np.where(np.isnan(values), np.nan, values + 0.0).view(np.uint64)  # one NaN, and no negative zero
         with np.errstate(over="ignore"):
             mixed = ((bits ^ (bits >> np.uint64(29))) * self._odd).sum(axis=1, dtype=np.uint64)
             hashed: UInt64 = mixed ^ (time_ms.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)

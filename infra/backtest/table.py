@@ -4,7 +4,6 @@ Shapes: N input rows, S_t target signals, H horizons, Q quantiles.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,11 +22,12 @@ _PLAIN = re.compile(r"[^A-Za-z0-9_]")
 def signal_map(names: Sequence[str]) -> dict[str, str]:
     """Signal -> its name in columns: other characters become ``_``; a clash gets a number."""
     mapped: dict[str, str] = {}
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
     for name in names:
         plain = _PLAIN.sub("_", name)
-        taken[plain] += 1
-        mapped[name] = plain if taken[plain] == 1 else f"{plain}_{taken[plain]}"
+        free = next(each for each in (plain, *(f"{plain}_{n}" for n in range(2, len(names) + 2))) if each not in taken)
+        mapped[name] = free
+        taken.add(free)
     return mapped
 
 

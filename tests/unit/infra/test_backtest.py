@@ -65,6 +65,7 @@ def test_the_report_stands_beside_its_baselines(tmp_path: Path) -> None:
 
 def test_two_names_that_map_to_the_same_one_stay_apart() -> None:
     assert signal_map(["a b", "a_b"]) == {"a b": "a_b", "a_b": "a_b_2"}
+    assert len(set(signal_map(["a-b", "a_b", "a.b", "a_b_2"]).values())) == 4
 
 
 def test_labels_that_nothing_learns_from_are_refused_rather_than_ignored() -> None:

@@ -68,3 +68,7 @@ def test_the_first_of_two_values_wins_where_configured() -> None:
 def test_entities_do_not_disturb_each_other() -> None:
     statuses, _ = judge([9, 1, 8, 2], [[1.0], [1.0], [1.0], [1.0]], entities=[0, 1, 0, 1])
     assert statuses == [OK, OK, LATE, OK]
+
+
+def test_a_zero_is_a_value_and_completes_the_row() -> None:
+    assert judge([1, 1], [[81.0, NAN], [81.0, 0.0]])[0] == [OK, OK]
