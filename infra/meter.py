@@ -1,6 +1,5 @@
 """What a running service has done so far: counts for the progress view, plain numbers only."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,21 +12,17 @@ from scorer.run import Scored
 class Meter:
     """Counts of one shard."""
 
-    monotonic: Callable[[], float]
     events: int = 0
     alerts: int = 0
     dead_letters: int = 0
     duplicates: int = 0
-    batches: int = 0
     version: int = 0
-    first_alert: float | None = None
 
     def add(self, scored: Scored) -> None:
         """Count one committed batch; silent rows were counted before."""
         predictions = scored.predictions
         live = ~predictions.silent
         status = predictions.status[live]
-        self.batches += 1
         refused = predictions.batch.dead_letters
         self.events += int(live.sum()) + len({(each.partition, each.offset) for each in refused if not each.signal})
         self.duplicates += int((status == Status.DUPLICATE).sum())
@@ -35,8 +30,6 @@ class Meter:
         self.alerts += len(scored.alerts)
         if len(predictions.version):
             self.version = int(np.max(predictions.version))
-        if scored.alerts and self.first_alert is None:
-            self.first_alert = self.monotonic()
 
     def snapshot(self) -> dict[str, float]:
         """The counts as plain numbers."""

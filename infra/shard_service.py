@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 
 from infra.assembly import ledger_of, registry_of, shard_parts, snapshot_policy, utc_now
 from infra.database import connect
@@ -27,7 +26,7 @@ class ShardService:
         self._source = KafkaSource(layout, utc_now, group_instance_id=member)
         ledger = ledger_of(monitor, engine, monitor.monitor, member)
         self._parts = shard_parts(layout, ledger, registry_of(monitor, engine), snapshot_policy(monitor))
-        self._meter = Meter(time.monotonic)
+        self._meter = Meter()
         self._stop = threading.Event()
 
     def serve(self) -> None:

@@ -13,7 +13,7 @@ from schemas.horizon import Horizon, place_of
 class Horizons(click.ParamType[tuple[int | timedelta, ...]]):
     """``1,6,15m``: rows ahead and durations; 1 is always among them."""
 
-    name = "1,6,15m"
+    name = "horizons"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None

@@ -32,9 +32,7 @@ class Steering:
             row_N: the row judged, counted per entity.
             strength_N: its score.
         """
-        settings = self.settings
-        fallen_N = settings.steering * settings.budget / 1000.0 * (row_N - raised_row_N)
-        now_N = np.maximum(raised_N.astype(np.float64) - fallen_N, -settings.relaxation)
+        settings, now_N = self.settings, self._standing(raised_N.astype(np.float64), row_N - raised_row_N)
         rank_N = np.where(strength_N >= settings.threshold + now_N, Severity.WARNING.rank, 0)
         critical_N = strength_N >= settings.critical + np.maximum(now_N, 0.0)
         return np.where(critical_N, Severity.CRITICAL.rank, rank_N).astype(np.int8)
@@ -46,7 +44,10 @@ class Steering:
 
     def fired(self, finding: Finding, memory: Memory) -> None:
         """An alert of a learned score: the next one must be stronger."""
-        settings = self.settings
-        fallen = settings.steering * settings.budget / 1000.0 * (finding.row_number - memory.raised_row)
-        now = max(memory.raised - fallen, -settings.relaxation)
-        memory.raised, memory.raised_row = min(now + settings.steering, _HIGHEST), finding.row_number
+        now = float(self._standing(np.float64(memory.raised), finding.row_number - memory.raised_row))
+        memory.raised, memory.raised_row = min(now + self.settings.steering, _HIGHEST), finding.row_number
+
+    def _standing(self, raised_N: Float64 | np.float64, rows_since_N: Int64 | int) -> Float64 | np.float64:
+        """How far the threshold stands above its start so many rows after an alert raised it."""
+        fallen_N = self.settings.steering * self.settings.budget / 1000.0 * rows_since_N
+        return np.maximum(raised_N - fallen_N, -self.settings.relaxation)

@@ -242,8 +242,11 @@ def test_a_committed_hint_is_seen_by_kafkas_tools(kafka: str, topic: str) -> Non
     member.read(until=lambda: member.ledger.total() == 10)
     member.source.commit_hint({partition: 10})
     wait_until(lambda: admin.committed(client.theirs(partition)) == 10)
+    committed = admin.committed(client.theirs(partition))
     admin.close()
     member.source.close()
+
+    assert committed == 10
 
 
 def test_an_absent_broker_is_waited_for(topic: str) -> None:
