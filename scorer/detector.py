@@ -54,6 +54,7 @@ class Detection:
         anomaly: score / (score + 2), in [0, 1); float64 keeps its resolution at any score, [N].
         probability: that a row of this entity brings less evidence, by its own online tail, in [0, 1], [N].
         evidence: per-signal -log10 p, float32 [N, S].
+        rhythm: how much the hour is expected to change each signal until the entity's next row, model scale, [N, S].
     """
 
     score: Float64
@@ -61,6 +62,7 @@ class Detection:
     anomaly: Float64
     probability: Float64
     evidence: Float32
+    rhythm: Float32
 
 
 class Detector:
@@ -95,7 +97,7 @@ class Detector:
         """
         waves = served.rows.waves
         series = self._series(served, state["rows"])
-        deviation_NDS = self._deviations(series, waves, state)
+        deviation_NDS, rhythm_NS = self._deviations(series, waves, state)
         log_NST = _statistics(deviation_NDS, series, waves, state, together=self._together)
         surprise_NST = _judge(_tail(state, "tail."), log_NST, series.present_NS[..., None], waves)
         evidence_NS = np.sqrt(total(np.square(surprise_NST)) * np.float32(1.0 / _TAILS)) * series.present_NS
@@ -105,7 +107,8 @@ class Detector:
         # The evidence is a logarithm already: it goes to the tail as it is.
         rarity_N = _judge(_tail(state, "calibration."), surprise_N, series.any_N, waves) * series.any_N
         probability_N = 1.0 - 10.0 ** -rarity_N.astype(np.float64)
-        return Detection(score_N, surprise_N.astype(np.float64), anomaly_N, probability_N, evidence_NS), state
+        surprise = surprise_N.astype(np.float64)
+        return Detection(score_N, surprise, anomaly_N, probability_N, evidence_NS, rhythm_NS), state
 
     def _series(self, served: Served, rows_E: Float32) -> "_Series":
         s, observed = self._n_signals, served.observed
@@ -113,6 +116,7 @@ class Detector:
         present_NS = np.isfinite(change_NS)
         change_NS[~present_NS] = 0.0
         any_N: Bool = np.logical_or.reduce(present_NS, axis=1)
+        time_N = served.rows.time_N.numpy()
         return _Series(
             change_NS=change_NS,
             present_NS=present_NS,
@@ -121,19 +125,27 @@ class Detector:
             any_N=any_N,
             real=tuple(int(real_N.sum()) for real_N in served.rows.real_N.split(list(served.rows.waves))),
             rows_N=affine(rows_E, np.ones(len(any_N), dtype=np.float32), any_N.astype(np.float32), served.rows.waves),
-            hour_N=profile.hour_of_week(served.rows.time_N.numpy()),
+            hour_N=profile.hour_of_week(time_N),
+            next_hour_N=profile.hour_of_week(time_N + observed.gap_NS[:, :s].numpy().min(axis=1)),
         )
 
-    def _deviations(self, series: "_Series", waves: tuple[int, ...], state: dict[str, Field]) -> Float32:
-        """What is judged, in typical changes of the signal, [N, D, S]: of one signal only what its rhythm leaves."""
+    def _deviations(
+        self, series: "_Series", waves: tuple[int, ...], state: dict[str, Field]
+    ) -> tuple[Float32, Float32]:
+        """What is judged, in typical changes of the signal, [N, D, S]: of one signal only what its rhythm leaves.
+
+        And how the rhythm goes on, model scale, [N, S].
+        """
         average_NSA = _averages(series, waves, state["average"])
         unit_NS = average_NSA[..., _UNIT] + np.float32(_TINY)
         slow_NS = average_NSA[..., _SLOW] / unit_NS
         error_rate_NS1 = series.rates((profile.ERROR_SPAN,))
-        left_NS = profile.without_rhythm(slow_NS, series.hour_N, error_rate_NS1, waves, state) * series.present_NS
+        hours = series.hour_N, series.next_hour_N
+        left_NS, ahead_NS = profile.without_rhythm(slow_NS, *hours, error_rate_NS1, waves, state)
+        left_NS *= series.present_NS
         if not self._together:
-            return left_NS[:, None]
-        return np.stack([average_NSA[..., _SHORT] / unit_NS, left_NS], axis=1)
+            return left_NS[:, None], ahead_NS * unit_NS
+        return np.stack([average_NSA[..., _SHORT] / unit_NS, left_NS], axis=1), ahead_NS * unit_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +160,7 @@ class _Series:
         any_N: the row carries any.
         real: entities of each wave that are no padding.
         rows_N: the entity's rows that did, this one included.
-        hour_N: hour of the week.
+        hour_N, next_hour_N: hour of the week, and of the entity's next row by its typical gap.
     """
 
     change_NS: Float32
@@ -159,6 +171,7 @@ class _Series:
     real: tuple[int, ...]
     rows_N: Float32
     hour_N: Int64
+    next_hour_N: Int64
 
     def rates(self, spans: tuple[float, ...]) -> Float32:
         """Rates of averages over `spans` rows: early ones are plain means, absent values leave them. [N, S, len]."""

@@ -41,19 +41,27 @@ def hour_of_week(time_N: Field) -> Int64:
 
 
 def without_rhythm(
-    value_NS: Float32, hour_N: Int64, error_rate_NS1: Float32, waves: tuple[int, ...], state: dict[str, Field]
-) -> Float32:
-    """What the profile leaves of each value, [N, S]; the profile learns it afterwards.
+    value_NS: Float32,
+    hour_N: Int64,
+    next_hour_N: Int64,
+    error_rate_NS1: Float32,
+    waves: tuple[int, ...],
+    state: dict[str, Field],
+) -> tuple[Float32, Float32]:
+    """What the profile leaves of each value, and how it goes on until the entity's next row, [N, S] both.
+
+    The profile learns a value after it was judged, and before it says how it goes on.
 
     Args:
         value_NS: deviations from the slow mean, in typical changes of the signal.
         hour_N: hour of the week.
+        next_hour_N: that of the entity's next row, by its typical gap.
         error_rate_NS1: how fast errors are learned; 0 where the signal is absent.
         waves: sizes of the waves.
         state: `profile` and `error`, changed in place.
     """
     value_NS = np.clip(value_NS, np.float32(-_LARGEST), np.float32(_LARGEST))
-    left_NS = np.empty_like(value_NS)
+    left_NS, ahead_NS = np.empty_like(value_NS), np.empty_like(value_NS)
     for rows, size in slices(waves):
         value, rate = value_NS[rows], error_rate_NS1[rows]
         profile, error = state["profile"][:size], state["error"][:size]
@@ -63,7 +71,8 @@ def without_rhythm(
         error += rate * (np.square(missed) - error)
         learned = np.where(np.isnan(own), value, own + np.float32(_RATE) * (value - own))
         profile[np.arange(size), :, hour_N[rows]] = np.where(rate[..., 0] > 0, learned, own)
-    return left_NS
+        ahead_NS[rows] = _read(profile, next_hour_N[rows])[0] - _read(profile, hour_N[rows])[0]
+    return left_NS, ahead_NS
 
 
 def _mixed(missed_ES3: Float32, error_ES3: Float32) -> Float32:

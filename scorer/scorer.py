@@ -1,4 +1,4 @@
-"""The scorer: admit -> statistics and network -> detector -> rules, for one batch, with per-entity state.
+"""The scorer: admit -> statistics and network -> detector -> fast head -> rules, for one batch, with per-entity state.
 
 Shapes: N rows of the batch, n admitted rows, E entities, S signals, S_t target signals, H horizons, Q quantiles.
 """
@@ -13,13 +13,14 @@ from schemas.observation import Batch, Bool, Field, Float64, GlobalRow, Int64, S
 from schemas.prediction import Predictions
 from scorer.admission import Admission, Admitted
 from scorer.detector import Detector
+from scorer.fast import FastHead
 from scorer.globals import GlobalTable
 from scorer.served import Server
 from scorer.stages.finding import initial_memory, kinds_of
 from scorer.store import Store
 from scorer.waves import waves_of
 from trainer.network import Network
-from trainer.rows import pack
+from trainer.rows import pack, to_raw
 from trainer.rules import Rules
 
 NetworkOf = Callable[[int], Network | None]
@@ -61,11 +62,12 @@ class Scorer:
         self._admission = Admission(len(layout.signals), layout.monitor.conflicts)
         self._server = Server(layout)
         self._detector = Detector(layout)
+        self._fast = FastHead(layout)
         self._rules = Rules(layout)
         self._fields = {
             part: [name for name in template if name.startswith(part)]
             for template in [state_template(layout)]
-            for part in ("admission.", "network.", "detector.")
+            for part in ("admission.", "network.", "detector.", "fast.")
         }
 
     def note(self, rows: Sequence[GlobalRow]) -> None:
@@ -124,16 +126,18 @@ class Scorer:
         slots = entities[entity_order]
         served = self._server.serve(self._network_of(version), packed, self._gather("network.", slots))
         detection, detector_state = self._detector.scan(served, self._gather("detector.", slots))
+        forecast, fast_state = self._fast.scan(served, detection.rhythm, self._gather("fast.", slots))
         self._scatter("network.", slots[: len(entities)], served.state)
         self._scatter("detector.", slots[: len(entities)], detector_state)
+        self._scatter("fast.", slots[: len(entities)], fast_state)
         columns.score[rows] = detection.score[order]
         columns.surprise[rows] = detection.surprise[order]
         columns.anomaly[rows] = detection.anomaly[order]
         columns.probability[rows] = detection.probability[order]
         columns.evidence[rows] = detection.evidence[order]
         columns.anomaly_head[rows] = served.anomaly_head[order]
-        columns.expected[rows] = served.expected[order]
-        columns.forecast[rows] = served.forecast[order]
+        columns.expected[rows] = self._raw(forecast.expected[order])
+        columns.forecast[rows] = self._raw(forecast.quantiles[order])
         for column, state_probability in zip(columns.states, served.states, strict=True):
             column[rows] = state_probability[order]
         columns.rules[rows] = self._rules.score(served.known)[order]
@@ -144,6 +148,9 @@ class Scorer:
 
     def _scatter(self, part: str, slots: Int64, state: dict[str, Field]) -> None:
         self._store.scatter(slots, {f"{part}{name}": value[: len(slots)] for name, value in state.items()})
+
+    def _raw(self, model_scale: Float64) -> Float64:
+        return to_raw(model_scale, self._layout, self._layout.n_targets)
 
     def _blank(self, n: int) -> _Columns:
         layout = self._layout
@@ -175,5 +182,6 @@ def state_template(layout: Layout) -> dict[str, Field]:
         **Admission(len(layout.signals), layout.monitor.conflicts).initial(),
         **{f"network.{name}": value for name, value in network.items()},
         **{f"detector.{name}": value for name, value in Detector(layout).initial(1).items()},
+        **{f"fast.{name}": value for name, value in FastHead(layout).initial(1).items()},
         **initial_memory(len(kinds_of(layout))),
     }

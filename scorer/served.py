@@ -1,4 +1,4 @@
-"""One pass of the network over packed rows, in numpy and raw units; without a network, persistence and statistics.
+"""One pass of the network over packed rows, in numpy; without a network, persistence and statistics.
 
 N packed rows, E packed entities, S signals, S_t targets, H horizons, Q quantiles, C classes.
 """
@@ -25,9 +25,9 @@ class Served:
         rows: the rows.
         observed: their statistics (model scale).
         anomaly_head: the network's opinion in [0, 1]; 0 without a network, [N].
-        expected: what had been forecast for the row, raw units, NaN none, [N, S_t].
+        expected: what had been forecast for the row, model scale, NaN none, [N, S_t].
         residual: standardised forecast error of the row, NaN none, [N, S_t].
-        forecast: raw units, NaN for a signal never seen, [N, S_t, H, Q].
+        forecast: model scale, NaN for a signal never seen, [N, S_t, H, Q].
         states: class probabilities per state and event task; 0 without a network, [N, C].
         known: what rules may look at.
         state: the network's state after each entity's last row.
@@ -66,9 +66,9 @@ class Server:
             rows=rows,
             observed=outputs.observed,
             anomaly_head=torch.sigmoid(outputs.anomaly_N).numpy(),
-            expected=self._raw(outputs.expected_NS),
+            expected=outputs.expected_NS.numpy(),
             residual=outputs.residual_NS.numpy(),
-            forecast=self._raw(outputs.forecast_NSHQ),
+            forecast=outputs.forecast_NSHQ.numpy(),
             known=self._known(rows, outputs.observed),
             states=tuple(torch.softmax(logits, -1).numpy() for logits in outputs.states),
             state={name: value.numpy() for name, value in after.items()},
@@ -90,9 +90,9 @@ class Server:
             rows=rows,
             observed=observed,
             anomaly_head=np.zeros(n, dtype=np.float32),
-            expected=self._raw(expected_NS),
+            expected=expected_NS.numpy(),
             residual=np.full((n, targets), np.nan),
-            forecast=self._raw(flat),
+            forecast=flat.numpy(),
             known=self._known(rows, observed),
             states=tuple(np.zeros((n, len(names)), dtype=np.float32) for names in layout.classes.values()),
             state={name: value.numpy() for name, value in after.items()},
@@ -107,5 +107,3 @@ class Server:
             scale=observed.scale_NS.numpy(),
         )
 
-    def _raw(self, model_scale: torch.Tensor) -> Float64:
-        return to_raw(model_scale.numpy(), self._layout, self._layout.n_targets)

@@ -76,6 +76,8 @@ class Observed:
         age_NS: seconds since last seen; inf never.
         scale_NS: typical |change| where the value does change, shrunk, > 0.
         level_NS: running mean (0 before the first value).
+        fast_NS, slow_NS: averages over about 4 and 16 values (0 before the first).
+        gap_NS: seconds between the signal's values, typically, > 0.
         low_NS, high_NS: lowest and highest value (infinite before the first).
         spread_NS: running standard deviation, shrunk, > 0.
         count_NS: values seen.
@@ -90,6 +92,9 @@ class Observed:
     age_NS: Tensor
     scale_NS: Tensor
     level_NS: Tensor
+    fast_NS: Tensor
+    slow_NS: Tensor
+    gap_NS: Tensor
     low_NS: Tensor
     high_NS: Tensor
     spread_NS: Tensor
@@ -156,6 +161,9 @@ class Statistics(nn.Module):
             age_NS=torch.where(known_NS, age_NS, torch.inf),
             scale_NS=scale_NS,
             level_NS=after_FNS[Statistic.MEAN],
+            fast_NS=after_FNS[Statistic.FAST],
+            slow_NS=after_FNS[Statistic.SLOW],
+            gap_NS=gap_NS,
             low_NS=-after_FNS[Statistic.NEG_MIN],
             high_NS=after_FNS[Statistic.MAX],
             spread_NS=spread_NS,
