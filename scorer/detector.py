@@ -1,6 +1,6 @@
 """Detection without labels: what neither its past nor the other signals explain, through online tails, plainly fused.
 
-Per signal two deviations: from a short average, and from the slow mean after the profile by hour of the week. Of one
+Per signal two deviations: from a short average, and from the slow mean after the profile by hour of the day. Of one
 signal the second is judged, as it is and averaged over 8, 24 and 64 rows. Of several both are judged given the other
 signals, as they are and averaged over 8 rows. Each statistic's tail turns it into about -log10 p; a signal's evidence
 is the quadratic mean of its four; the entity's is sqrt(sum of squares / sqrt(signals observed)), between the mean, in
@@ -125,8 +125,8 @@ class Detector:
             any_N=any_N,
             real=tuple(int(real_N.sum()) for real_N in served.rows.real_N.split(list(served.rows.waves))),
             rows_N=affine(rows_E, np.ones(len(any_N), dtype=np.float32), any_N.astype(np.float32), served.rows.waves),
-            hour_N=profile.hour_of_week(time_N),
-            next_hour_N=profile.hour_of_week(time_N + observed.gap_NS[:, :s].numpy().min(axis=1)),
+            bins_2N=profile.bins_of(time_N),
+            next_bins_2N=profile.bins_of(time_N + observed.gap_NS[:, :s].numpy().min(axis=1)),
         )
 
     def _deviations(
@@ -140,8 +140,8 @@ class Detector:
         unit_NS = average_NSA[..., _UNIT] + np.float32(_TINY)
         slow_NS = average_NSA[..., _SLOW] / unit_NS
         error_rate_NS1 = series.rates((profile.ERROR_SPAN,))
-        hours = series.hour_N, series.next_hour_N
-        left_NS, ahead_NS = profile.without_rhythm(slow_NS, *hours, error_rate_NS1, waves, state)
+        bins = series.bins_2N, series.next_bins_2N
+        left_NS, ahead_NS = profile.without_rhythm(slow_NS, *bins, error_rate_NS1, waves, state)
         left_NS *= series.present_NS
         if not self._together:
             return left_NS[:, None], ahead_NS * unit_NS
@@ -160,7 +160,7 @@ class _Series:
         any_N: the row carries any.
         real: entities of each wave that are no padding.
         rows_N: the entity's rows that did, this one included.
-        hour_N, next_hour_N: hour of the week, and of the entity's next row by its typical gap.
+        bins_2N, next_bins_2N: of the profiles' hours, now and at the entity's next row by its typical gap.
     """
 
     change_NS: Float32
@@ -170,8 +170,8 @@ class _Series:
     any_N: Bool
     real: tuple[int, ...]
     rows_N: Float32
-    hour_N: Int64
-    next_hour_N: Int64
+    bins_2N: Int64
+    next_bins_2N: Int64
 
     def rates(self, spans: tuple[float, ...]) -> Float32:
         """Rates of averages over `spans` rows: early ones are plain means, absent values leave them. [N, S, len]."""
