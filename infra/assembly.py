@@ -61,8 +61,8 @@ def snapshot_policy(monitor: Monitor) -> SnapshotPolicy:
 
 
 def registry_of(monitor: Monitor, engine: Engine | None = None) -> SqlRegistry:
-    """The monitor's registry in its database."""
-    engine = engine or connect(monitor.database.url)
+    """The monitor's registry in its database, which must exist where no engine is given."""
+    engine = engine or connect(monitor.database.url, must_exist=True)
     return SqlRegistry(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from schemas.database import masked, parse_url
 from schemas.errors import StackError
+from scorer.alerts import require_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -33,17 +34,19 @@ _POSTGRES_OPTIONS = " ".join(
 )
 
 
-def connect(url: str) -> Engine:
-    """Open the database and prove that it answers.
+def connect(url: str, *, must_exist: bool = False) -> Engine:
+    """Open the database and prove that it answers. An SQLite file is made where there is none, unless it must exist.
 
     Every transaction on SQLite takes the write lock when it begins, unless its connection has the execution option
     ``reading=True``: a transaction that reads first and writes later could not wait for the lock.
 
     Raises:
         ConfigError: the URL is neither SQLite's nor PostgreSQL's.
-        StackError: the database cannot be opened or reached.
+        StackError: the database cannot be opened or reached, or must exist and does not.
     """
     parsed = parse_url(url)
+    if must_exist:
+        require_file(parsed)
     try:
         engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
         with engine.connect().execution_options(reading=True) as connection:

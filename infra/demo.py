@@ -17,11 +17,12 @@ from sqlalchemy import Engine
 from infra.database import connect
 from infra.deployment import LOCAL_CPUS, Deployment
 from infra.feeds.feed import Feed, feed_of
+from infra.interrupt import interruptible
 from infra.settings import load_monitor
 from infra.stack.kafka import KafkaBroker
 from infra.stack.ray import start_ray, stop_ray
 from infra.summary import accounted, first_alert_after, print_summary
-from infra.watch import Watched, follow, interruptible
+from infra.watch import Watched, follow
 from ingest.producer import create_topics, publish
 from schemas.errors import InputError
 from schemas.monitor import Monitor
@@ -63,16 +64,22 @@ class FeedRun:
 
 
 def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_json: bool, verbose: bool) -> None:
-    """Run the demo in `directory`, which it empties first if an earlier demo made it."""
+    """Run the demo in `directory`, which it empties first if an earlier demo made it.
+
+    Raises:
+        ConfigError: there is no such monitor, or the environment overrides it wrongly. Nothing was started then.
+        InputError: the folder has other contents, or a monitor no demo input.
+    """
+    monitors = [_kept_in(directory.resolve(), load_monitor(name)) for name in dict.fromkeys(names)]
     console = Console(stderr=as_json)
     begun = datetime.now(UTC)
     _prepare(directory)
     with interruptible() as stopping, ThreadPoolExecutor(2) as pool:
         broker = KafkaBroker(directory / "kafka", say=console.print)
         try:
-            console.print(f"starting Kafka, Ray and {len(names)} monitors in {directory}")
+            console.print(f"starting Kafka, Ray and {len(monitors)} monitors in {directory}")
             starting = pool.submit(start_ray, "", LOCAL_CPUS)
-            preparing = pool.submit(_feed_runs, names, directory)
+            preparing = pool.submit(_feed_runs, monitors)
             bootstrap = broker.start()
             runs = preparing.result()
             starting.result()
@@ -130,21 +137,17 @@ def _over(runs: Sequence[FeedRun], engine: Engine, stopping: threading.Event, de
     return all(run.done and accounted(engine, run.monitor.monitor) >= run.sent for run in runs)
 
 
-def _feed_runs(names: Sequence[str], directory: Path) -> list[FeedRun]:
+def _feed_runs(monitors: Sequence[Monitor]) -> list[FeedRun]:
     """Load what is streamed and prepare the database while the broker starts."""
-    runs = [_feed_run(name, directory) for name in names]
+    runs = [FeedRun(feed_of(each.monitor, each.topics), each, _RATES[each.monitor]) for each in monitors]
     for run in runs:
         Deployment(run.monitor).prepare()
     return runs
 
 
-def _feed_run(name: str, directory: Path) -> FeedRun:
-    monitor = load_monitor(name)
-    database = monitor.database.model_copy(
-        update={"url": f"sqlite:///{directory.resolve() / 'bellwether.db'}", "directory": str(directory.resolve())}
-    )
-    monitor = monitor.model_copy(update={"database": database})
-    return FeedRun(feed_of(name, monitor.topics), monitor, _RATES.get(name, 1000.0))
+def _kept_in(directory: Path, monitor: Monitor) -> Monitor:
+    database = {"url": f"sqlite:///{directory / 'bellwether.db'}", "directory": str(directory)}
+    return monitor.model_copy(update={"database": monitor.database.model_copy(update=database)})
 
 
 def _at(monitor: Monitor, bootstrap: str) -> Monitor:

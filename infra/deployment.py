@@ -1,5 +1,8 @@
 """A monitor's actors on Ray: started, watched, replaced when they die, stopped in order."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +10,7 @@ import structlog
 
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
+from ingest.topics import await_topics
 from schemas.errors import LedgerError, StackError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
@@ -46,6 +50,7 @@ class Deployment:
     verbose: bool = False
     members: list[Member] = field(default_factory=list)
     replaced: int = 0
+    _topics: Future[bool] | None = None
 
     def prepare(self) -> None:
         """Bring the schema up and publish a first version where there is none."""
@@ -54,14 +59,27 @@ class Deployment:
         first_version(Layout(self.monitor), registry_of(self.monitor, engine))
         engine.dispose()
 
+    def await_topics(self, stopping: threading.Event, say: Callable[[str], None]) -> None:
+        """Look for the topics in a thread; `heal` starts the shards once they stand.
+
+        Args:
+            stopping: ends the thread.
+            say: told in words what is waited for and what was made.
+        """
+        looking, servers = ThreadPoolExecutor(1), self.monitor.kafka.bootstrap_servers
+        self._topics = looking.submit(await_topics, servers, self.monitor.topics, stopping, say)
+        looking.shutdown(wait=False)
+
     def start(self) -> None:
-        """Start the shards. The trainer follows once they score: it must not slow them at the start."""
+        """Start the shards now: their topics stand. The trainer follows by `heal`."""
         self.members = [self._begin("shard", index) for index in range(self.monitor.ray.shards)]
 
     def status(self) -> list[dict[str, Any]]:
         """What each member says of itself; a silent one repeats its last words."""
         import ray
 
+        if not self.members:
+            return []
         asked = [(member, member.actor.status.remote()) for member in self.members]
         ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=_ASK_SECONDS)
         for member, answer in asked:
@@ -75,9 +93,7 @@ class Deployment:
         """Start what is missing, replace members that died or whose services went away; any other error is raised."""
         import ray
 
-        has_trainer = any(member.name == "trainer" for member in self.members)
-        if self.learn and not has_trainer and all(member.last.get("events") for member in self.members):
-            self.members.append(self._begin("trainer", 0))
+        self._start_missing()
         for place, member in enumerate(self.members):
             ended, _ = ray.wait([member.life], timeout=0)
             if not ended:
@@ -111,6 +127,14 @@ class Deployment:
                 _log.warning("member did not stop in time", member=member.name)
             ray.kill(member.actor)
         self.members = []
+
+    def _start_missing(self) -> None:
+        """The shards, once their topics stand; the trainer, once they score: it must not slow them at the start."""
+        if not self.members:
+            if self._topics is not None and self._topics.done() and self._topics.result():
+                self.start()
+        elif self.learn and all(member.name == "shard" and member.last.get("events") for member in self.members):
+            self.members.append(self._begin("trainer", 0))
 
     def _begin(self, name: str, index: int) -> Member:
         from infra.actors import ShardActor, TrainerActor

@@ -1,28 +1,24 @@
 """One YAML or TOML file, checked, into a Monitor; the environment may override addresses and counts."""
 
-import difflib
 import os
 import re
 import tomllib
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
+from infra.wording import WHOLE, Literal, nearest, problems
 from schemas.errors import ConfigError
 from schemas.monitor import Monitor
 
 PREFIX = "BELLWETHER_"
 SECTIONS = ("kafka", "database", "ray")
 """What the environment may override: ``BELLWETHER_KAFKA__BOOTSTRAP_SERVERS``. What is watched stays in the file."""
-_WORDS = re.compile(r"^(?:(?P<where>[^:]+): )?expected (?P<expected>.+?)(?:, got (?P<seen>.+))?$", re.DOTALL)
-"""How the checks in `schemas.monitor` speak: [where: ]expected ...[, got ...]."""
 
 
 def load_monitor(name_or_path: str | Path, environment: Mapping[str, str] = os.environ) -> Monitor:
@@ -61,9 +57,10 @@ def _find(name_or_path: str) -> Traversable:
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml", ".toml"}:
         expected = f"a shipped monitor ({', '.join(shipped())}) or the path of a .yaml or .toml file"
-        raise ConfigError("command line", "monitor", name_or_path, expected + _nearest(name_or_path, shipped()))
+        raise ConfigError("command line", "monitor", name_or_path, expected + nearest(name_or_path, shipped()))
     if not path.is_file():
-        raise ConfigError("command line", "monitor", name_or_path, "an existing file")
+        expected = "a file, not a folder" if path.is_dir() else "an existing file"
+        raise ConfigError("command line", "monitor", name_or_path, expected)
     return path
 
 
@@ -79,23 +76,28 @@ class _Loader(yaml.SafeLoader):
 
 
 def _parse(file: Traversable) -> dict[str, Any]:
+    language = "TOML" if file.name.endswith(".toml") else "YAML"
     try:
         text = file.read_text(encoding="utf-8")
-        settings = tomllib.loads(text) if file.name.endswith(".toml") else yaml.load(text, _Loader)  # noqa: S506
+        settings = tomllib.loads(text) if language == "TOML" else yaml.load(text, _Loader)  # noqa: S506
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(str(file), "(whole file)", _unreadable(error), "YAML or TOML, each key once") from error
+        raise ConfigError(str(file), WHOLE, Literal(_unreadable(error)), f"{language}, each key once") from error
     if not isinstance(settings, dict):
-        raise ConfigError(str(file), "(whole file)", type(settings).__name__, "keys and values")
+        seen = "nothing" if settings is None else "a list" if isinstance(settings, list) else "a single value"
+        raise ConfigError(str(file), WHOLE, Literal(seen), "keys and values")
     kafka = settings.get("kafka")
     if isinstance(kafka, dict):
         settings["kafka"] = {str(key).replace(".", "_"): value for key, value in kafka.items()}
     return settings
 
 
-def _unreadable(error: Exception) -> "_Literal":
+def _unreadable(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return _Literal(f"{error.problem} at line {error.problem_mark.line + 1}")
-    return _Literal(error)
+        problem = re.sub(r"^expected (.+), but (?:found|got) (.+)$", r"\2 instead of \1", str(error.problem))
+        return f"{problem.removeprefix('found ')} at line {error.problem_mark.line + 1}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a byte that is not UTF-8 at position {error.start}"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _override(settings: dict[str, Any], environment: Mapping[str, str], source: str) -> dict[str, str]:
@@ -124,59 +126,10 @@ def _as_sqlalchemy(url: str) -> str:
 
 def _translate(error: ValidationError, source: str, overridden: Mapping[str, str]) -> ConfigError:
     """The first problem as the error; every other one on a line of its own below it."""
-    first, *others = [_problem(details) for details in error.errors(include_url=False)]
-    key, value, expected = first
-    for other_key, other_value, other_expected in others:
-        expected += f"\n  also: {ConfigError(source, other_key, other_value, other_expected)}"
-    if key in overridden:
-        return ConfigError("environment", overridden[key], value, expected)
-    return ConfigError(source, key, value, expected)
-
-
-def _problem(details: ErrorDetails) -> tuple[str, object, str]:
-    location = details["loc"]
-    key = ".".join(str(part) for part in location) or "(whole file)"
-    value = details["input"]
-    if details["type"] == "extra_forbidden":
-        known = _keys_at(location[:-1])
-        return key, value, f"no such key{_nearest(str(location[-1]), known) or ': one of ' + ', '.join(known)}"
-    if details["type"] == "missing":
-        return key, None, "a value: the key is required"
-    message = details["msg"].removeprefix("Value error, ")
-    found = _WORDS.match(message)
-    if found is not None:  # a check over several keys: pydantic hands over the whole table, the message the value
-        where, expected, seen = found.groups()
-        return f"{key} ({where})" if where else key, _Literal(seen or "this"), expected
-    return key, value, message.removeprefix("Input should be ")
-
-
-class _Literal(str):
-    """Text that is shown as it stands."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """Keys of the configuration model at a location."""
-    model: type[BaseModel] | None = Monitor
-    for part in location:
-        if isinstance(part, str) and model is not None and part in model.model_fields:
-            model = next(_models(model.model_fields[part].annotation), None)
-    return sorted(model.model_fields) if model is not None else []
-
-
-def _models(annotation: object) -> Iterator[type[BaseModel]]:
-    """Configuration models named in a type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) in {tuple, Union, types.UnionType}:
-        for argument in get_args(annotation):
-            yield from _models(argument)
+    first, *others = problems(error, Monitor)
+    expected = first.expected
+    for other in others:
+        expected += f"\n  also: {ConfigError(source, other.key, other.value, other.expected)}"
+    if first.key in overridden:
+        return ConfigError("environment", overridden[first.key], first.value, expected)
+    return ConfigError(source, first.key, first.value, expected)

@@ -1,5 +1,7 @@
 """What a finished demo leaves a person with: the newest alerts, where they are stored, how to ask for more."""
 
+import shlex
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -8,8 +10,9 @@ from rich.markup import escape
 from sqlalchemy import Engine, func, select
 
 from infra.database import connect
+from infra.typed import typed
 from schemas.tables import AlertRow, PartitionRow
-from scorer.alerts import alerts
+from scorer.alerts import Wanted, read_alerts
 
 _NEWEST = 8
 
@@ -33,11 +36,11 @@ def first_alert_after(url: str, begun: datetime) -> float | None:
 
 def print_summary(console: Console, url: str, directory: Path) -> None:
     """Print the newest alerts with their reasons, and the lines to try."""
-    newest = alerts(limit=_NEWEST, url=url)
+    newest = read_alerts(Wanted(), _NEWEST, url)
     console.print(f"\n[bold]The newest {len(newest)} alerts[/bold]")
-    for row in newest.itertuples():
-        when = f"{row.event_time:%Y-%m-%d %H:%M}"
-        console.print(f"  {when}  [bold]{row.severity}[/bold]  {row.monitor} {row.entity}: {escape(str(row.summary))}")
+    for row in newest:
+        when, what = f"{row['event_time']:%Y-%m-%d %H:%M}", escape(f"{row['entity']}: {row['summary']}")
+        console.print(f"  {when}  [bold]{row['severity']}[/bold]  {row['monitor']} {what}", soft_wrap=True)
     database = url.removeprefix("sqlite:///")
     console.print(f"\nThey are in [bold]{database}[/bold]. Try:")
     for line in _lines(url, database):
@@ -47,9 +50,10 @@ def print_summary(console: Console, url: str, directory: Path) -> None:
 
 def _lines(url: str, database: str) -> list[str]:
     query = "SELECT event_time, severity, entity, summary FROM alerts ORDER BY event_time DESC LIMIT 5"
+    script = f"from scorer.alerts import alerts; print(alerts(url='{url}', limit=5))"
     return [
-        f".venv/bin/bellwether alerts list --database {url} --severity critical",
-        f".venv/bin/bellwether models list --database {url} --monitor health",
-        f".venv/bin/python -c \"from scorer.alerts import alerts; print(alerts(url='{url}', limit=5))\"",
-        f'sqlite3 {database} "{query}"',
+        typed("alerts", "list", "--database", url, "--severity", "critical"),
+        typed("models", "list", "--database", url),
+        f'{shlex.quote(sys.executable)} -c "{script}"',
+        f'sqlite3 {shlex.quote(database)} "{query}"',
     ]

@@ -1,18 +1,19 @@
 """Runs monitors on Ray in the foreground: start, show, heal, stop. `run` and `demo` share it."""
 
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
 from rich.console import Console
 
 from infra.deployment import LOCAL_CPUS, Deployment
+from infra.interrupt import interruptible
 from infra.progress import Progress, Seen
 from infra.stack.ray import start_ray, stop_ray
 from schemas.monitor import Monitor
@@ -57,11 +58,13 @@ def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as
     with interruptible() as stopping, _ray(monitors[0].ray.address, stopping):
         try:
             for deployment in deployments:
+                deployment.await_topics(stopping, partial(console.print, markup=False, soft_wrap=True))
+            for deployment in deployments:
                 deployment.prepare()
-                deployment.start()
             done = _line_by_line if as_json else _nothing
             ended = follow(deployments, console, lambda: _over(stopping, deadline), done)
         finally:
+            stopping.set()
             for deployment in deployments:
                 deployment.stop()
     if as_json:
@@ -102,21 +105,6 @@ def _ray(address: str, stopping: threading.Event) -> Iterator[None]:
             yield
     finally:
         stop_ray()
-
-
-@contextmanager
-def interruptible(stopping: threading.Event | None = None) -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set instead of tearing the program down in the middle of something.
-
-    Begin it before anything is started: a Ctrl-C that reaches Ray while it starts is lost.
-    """
-    stopping = stopping or threading.Event()
-    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _over(stopping: threading.Event, deadline: float | None) -> bool:

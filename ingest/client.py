@@ -12,6 +12,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import KafkaError, RetriableError
 
 from schemas.components import KafkaSettings
+from schemas.errors import StackError
 from schemas.observation import Partition
 
 log = structlog.get_logger(__name__)
@@ -121,6 +122,11 @@ def members(bootstrap: str, group_id: str) -> int | None:
         log.warning("group cannot be described", group=group_id, error=type(error).__name__)
         return None
     return len(described["members"])
+
+
+def failure(bootstrap: str, what: str, error: KafkaError, expected: str) -> StackError:
+    """What the brokers refused, in one sentence: which brokers, what was asked of them, what came, what should have."""
+    return StackError(f"kafka at {bootstrap}: {what}: got {type(error).__name__}; expected {expected}")
 
 
 def theirs(partition: Partition) -> Any:

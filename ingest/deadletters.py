@@ -7,7 +7,6 @@ from uuid import NAMESPACE_URL, uuid5
 from kafka.errors import KafkaError
 
 from ingest import client
-from schemas.errors import StackError
 from schemas.observation import DeadLetter
 
 LONGEST = 65_536
@@ -44,10 +43,8 @@ class DeadLetterWriter:
             for future in sent:
                 future.get(timeout=_FLUSH_SECONDS)
         except KafkaError as error:
-            raise StackError(
-                f"dead-letter topic {self._topic}: {len(letters)} letters refused: {type(error).__name__}: "
-                "expected an existing topic on a reachable broker"
-            ) from error
+            what = f"{len(letters)} letters to dead-letter topic {self._topic}"
+            raise client.failure(self._bootstrap, what, error, "an existing topic on a broker that answers") from error
 
     def _send(self, letter: DeadLetter) -> Any:
         value = None if letter.value is None else letter.value[:LONGEST]

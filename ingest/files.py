@@ -4,13 +4,15 @@ Shapes: N rows, S signals.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from ingest.events import Events, read_events
 from ingest.judge import LONGEST_ENTITY
+from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.observation import Batch, Bool, DeadLetter, Float64, GlobalRow, Int64, Partition, Status
 from schemas.protocols import Owner
@@ -32,13 +34,22 @@ class FileSource:
         files: .csv, .csv.gz, .parquet, or folders of them.
         layout: the monitor's columns; a file column of any scope counts for its row.
         batch_rows: rows in a batch; batches are cut by number alone, never by what rows hold.
+        labelled: read the column `label` too.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, or no column of any of them is a signal of the monitor.
     """
 
-    def __init__(self, files: Sequence[Path], layout: Layout, batch_rows: int = 2_000) -> None:
-        self.events = read_events(files, layout.monitor.entity, layout.monitor.time, set(layout.names))
+    def __init__(
+        self, files: Sequence[Path], layout: Layout, batch_rows: int = 2_000, *, labelled: bool = False
+    ) -> None:
+        monitor = layout.monitor
+        self.events = read_events(files, monitor.entity, monitor.time, set(layout.names), labelled=labelled)
+        if not self.events.columns:
+            got, expected = _some(self.events.others), _some(layout.names)
+            raise InputError(
+                f"{_some(map(str, files))}: got columns {got}; expected a signal of {monitor.monitor}: {expected}"
+            )
         self._layout, self._batch_rows = layout, batch_rows
         self._values, self._faults = _checked(self.events, layout)
         entity = np.array([0 < len(name) <= LONGEST_ENTITY and "\x00" not in name for name in self.events.entity], bool)
@@ -105,6 +116,12 @@ class FileSource:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first ten."""
+    first = list(islice(names, 11))
+    return ", ".join([*first[:10], "..."] if len(first) > 10 else first) or "none"
 
 
 def _checked(events: Events, layout: Layout) -> tuple[Float64, Bool]:

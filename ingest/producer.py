@@ -10,7 +10,6 @@ from typing import Any
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from ingest import client
-from schemas.errors import StackError
 
 Message = tuple[bytes | None, bytes, int | None]
 """Key, value, timestamp in epoch milliseconds (None: now)."""
@@ -61,7 +60,8 @@ def publish(
         finally:
             producer.close()
     except KafkaError as error:
-        raise StackError(f"topic {topic}: {type(error).__name__}: expected an existing topic and room") from error
+        expected = "an existing topic with room, on a broker that answers"
+        raise client.failure(bootstrap, f"topic {topic}", error, expected) from error
 
 
 class _Publishing:
@@ -124,7 +124,8 @@ def create_topics(
         finally:
             admin.close()
     except KafkaError as error:
-        raise StackError(f"creating topics {sorted(topics)}: {type(error).__name__}: {error}") from error
+        what = f"making topics {', '.join(sorted(topics))}"
+        raise client.failure(bootstrap, what, error, "a broker that answers and lets topics be made") from error
 
 
 def _create(admin: Any, name: str, partitions: int, settings: Mapping[str, str]) -> bool:

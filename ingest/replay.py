@@ -52,7 +52,7 @@ def read_dead_letters(bootstrap: str, topic: str, limit: int | None = None) -> l
             if limit is not None and len(found) >= limit:
                 break
     except KafkaError as error:
-        raise StackError(f"dead-letter topic {topic}: {type(error).__name__}: expected a reachable broker") from error
+        raise client.failure(bootstrap, f"dead-letter topic {topic}", error, "a broker that answers") from error
     return list(found.values())
 
 
@@ -100,7 +100,9 @@ def _send(bootstrap: str, letters: list[DeadLetter]) -> None:
         finally:
             producer.close()
     except KafkaError as error:
-        raise StackError(f"replaying {len(letters)} records: {type(error).__name__}: expected their topics") from error
+        topics = ", ".join(sorted({letter.partition.topic for letter in letters}))
+        what = f"{len(letters)} records back to {topics}"
+        raise client.failure(bootstrap, what, error, "existing topics on a broker that answers") from error
 
 
 def _resend(producer: Any, letter: DeadLetter) -> Any:
@@ -120,7 +122,7 @@ def _records(bootstrap: str, topic: str) -> Iterator[Any]:
     try:
         where = [client.theirs(Partition(topic, n)) for n in sorted(consumer.partitions_for_topic(topic) or ())]
         if not where:
-            raise StackError(f"dead-letter topic {topic}: expected an existing topic, got none")
+            raise StackError(f"kafka at {bootstrap}: dead-letter topic {topic}: got none; expected what `run` makes")
         consumer.assign(where)
         consumer.seek_to_beginning(*where)
         ends = consumer.end_offsets(where)

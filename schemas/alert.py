@@ -26,13 +26,37 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What a rule took for one of its signals.
+
+    Attributes:
+        value: raw units; None: never seen, or too long ago to count.
+        age_seconds: how long before the alert's row it was measured, 0: in that row; None where there is no value.
+        points: what it added to the rule's sum; None for rules that do not add up points, and where there is no value.
+    """
+
+    value: float | None
+    age_seconds: float | None
+    points: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SignalReason:
-    """One signal's part in an alert: raw units; `expected` None where nothing had been forecast."""
+    """One signal's part in an alert, in raw units.
+
+    Attributes:
+        signal: its name.
+        observed: what the alert's own row carried; None: nothing.
+        expected: what had been forecast for it; None: nothing.
+        evidence: of the learned score, about -log10 p.
+        taken: what the rule took for it, perhaps from an earlier row; None for an alert of the learned score.
+    """
 
     signal: str
     observed: float | None
     expected: float | None
     evidence: float
+    taken: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,25 @@ from pydantic import Field
 from schemas.duration import Duration
 from schemas.frozen import Frozen
 
+Weighting = Literal[
+    "equal",
+    "uncertainty",
+    "dwa",
+    "rlw",
+    "gradnorm",
+    "famo",
+    "stch",
+    "geometric",
+    "upgrad",
+    "mgda",
+    "pcgrad",
+    "cagrad",
+    "nash-mtl",
+    "aligned",
+    "imtl-g",
+]
+"""Ways of weighting tasks, see trainer/weighting."""
+
 
 class Severity(StrEnum):
     """How bad. Ordered: info < warning < critical."""
@@ -50,7 +69,9 @@ class ModelSettings(Frozen):
 
     width: int = Field(default=32, ge=8, le=512, multiple_of=8, description="token width d")
     heads: int = Field(default=2, ge=1, le=16, description="attention heads")
-    cell: Literal["gru"] = "gru"
+    cell: Literal["gru", "mingru", "ssm", "retention", "convolution", "transformer"] = "gru"
+    sharing: Literal["hard", "hard-all", "cross-stitch", "mmoe", "ple", "adatt", "mtan", "twins"] = "hard"
+    experts: int = Field(default=4, ge=2, le=64, description="experts that serve all tasks, of mmoe and ple")
     half_state: bool = True
     seed: int = 0
 
@@ -58,7 +79,9 @@ class ModelSettings(Frozen):
 class TrainingSettings(Frozen):
     """Learning online."""
 
-    learning_rate: float = Field(default=2e-3, gt=0)
+    optimiser: Literal["adamw", "adam", "nadam", "radam", "adamax", "rmsprop", "sgd"] = "adamw"
+    learning_rate: float | None = Field(default=None, gt=0, description="none: the optimiser's own, see trainer")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd, Nesterov's")
     weight_decay: float = Field(default=1e-4, ge=0)
     gradient_norm: float = Field(default=1.0, gt=0, description="clip")
     refuse_above: float = Field(
@@ -70,7 +93,14 @@ class TrainingSettings(Frozen):
     )
     windows_per_step: int = Field(default=32, ge=1, le=4096)
     gate_windows: int = Field(default=128, ge=2, description="windows a candidate is judged on, before it learns them")
-    weighting: Literal["equal"] = "equal"
+    weighting: Weighting = "equal"
+    weighting_rate: float = Field(default=0.025, gt=0, le=1, description="learning rate of learned task weights")
+    gradients_every: int = Field(
+        default=8, ge=1, description="steps from one look at the tasks' gradients to the next, where weights need it"
+    )
+    similarity_every: int = Field(
+        default=32, ge=0, description="the same where only the tasks' similarity does; 0: never"
+    )
     inject_rate: float = Field(default=0.3, ge=0, le=1, description="share of windows that carry an injected fault")
     steps_per_event: float = Field(default=0.0, ge=0, description="0: as fast as it can")
 

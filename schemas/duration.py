@@ -1,10 +1,10 @@
-"""Durations in configuration and on the command line: ``90s``, ``15m``, ``2h``, ``1d`` or ISO 8601."""
+"""Durations in configuration, on the command line and in messages: ``90s``, ``15m``, ``2h``, ``1d`` or ISO 8601."""
 
 import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
@@ -17,4 +17,22 @@ def parse_duration(value: object) -> object:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+def short_form(seconds: float) -> str:
+    """The short form of a duration, in the largest unit that fits, rounded to a tenth of it: ``90`` is ``1.5m``."""
+    unit = next((unit for unit, size in reversed(_UNITS.items()) if seconds >= size), "s")
+    return f"{round(seconds / _UNITS[unit], 1):g}{unit}"
+
+
+def _judge(value: object, parse: ValidatorFunctionWrapHandler) -> timedelta:
+    """One message for whatever is no duration, in the words of the other settings."""
+    try:
+        found: timedelta = parse(parse_duration(value))
+    except ValidationError:
+        found = timedelta(-1)
+    if found < timedelta(0):
+        raise ValueError("expected a duration such as 90s, 15m, 2h or 1d")
+    return found
+
+
+Duration = Annotated[timedelta, WrapValidator(_judge)]
+"""Never negative; a bare number counts seconds."""

@@ -18,6 +18,7 @@ from schemas.components import (
 from schemas.duration import Duration
 from schemas.frozen import Frozen
 from schemas.horizon import Horizon, place_of
+from schemas.loss import LOSSES, Loss
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,120}$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
@@ -99,6 +100,7 @@ class Task(Frozen):
 
     name: Identifier
     kind: TaskKind
+    loss: Loss | None = None
     weight: float = Field(default=1.0, ge=0.0)
     horizons: tuple[Horizon, ...] = (1,)
     quantiles: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.1, 0.5, 0.9)
@@ -107,6 +109,7 @@ class Task(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self.criterion.check(self.kind)
         if 0.5 not in self.quantiles or list(self.quantiles) != sorted(set(self.quantiles)):
             raise ValueError(f"expected ascending quantiles that contain 0.5, got {self.quantiles}")
         if (
@@ -126,6 +129,11 @@ class Task(Frozen):
         if self.kind is TaskKind.EVENT and (self.target or self.classes):
             raise ValueError("expected neither target nor classes for an event task: its outcome is told from outside")
         return self
+
+    @property
+    def criterion(self) -> Loss:
+        """The loss as configured, or its kind's default."""
+        return self.loss or Loss(name=LOSSES[self.kind][0])
 
 
 class RuleKind(StrEnum):

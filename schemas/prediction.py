@@ -1,6 +1,6 @@
 """What the scorer says of a batch.
 
-Shapes: N rows, S_t target signals, R rules, K state and event tasks of C classes, H horizons, Q quantiles.
+Shapes: N rows, S signals, S_t target signals, R rules, K state and event tasks of C classes, H horizons, Q quantiles.
 Score: high = anomalous.
 """
 
@@ -35,6 +35,8 @@ class Predictions:
         forecast: quantiles standing on this row, raw units, [N, S_t, H, Q].
         states: for each state task, then each event task, the class probabilities, [N, C].
         rules: score of each rule, NaN = its signals are missing, [N, R].
+        last: last known value of each signal, this row included, raw units, NaN = never seen, [N, S].
+        age: seconds since it was seen, inf = never, [N, S].
         version: model version that made each row, 0 = the network could not run, [N].
     """
 
@@ -54,4 +56,6 @@ class Predictions:
     forecast: Float64
     states: tuple[Float32, ...]
     rules: Float64
+    last: Float64
+    age: Float64
     version: NDArray[np.int64]

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.alert import Alert, Change, Phase
+from schemas.alert import Alert, Change, Phase, SignalReason
 from schemas.components import Severity
 from schemas.protocols import Tally
 from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table
@@ -130,7 +130,7 @@ def alert_row(name: str, alert: Alert, now: datetime) -> Row:
         "score": alert.score,
         "probability": alert.probability,
         "summary": alert.summary[:1000],
-        "reasons": [_reason(r.signal, r.observed, r.expected, r.evidence) for r in alert.reasons],
+        "reasons": [_reason(reason) for reason in alert.reasons],
         "model_version": alert.model_version,
         "rung": alert.rung,
         "topic": alert.partition.topic,
@@ -160,10 +160,13 @@ def tally_values(tally: Tally) -> dict[str, int]:
     return {name: getattr(tally, name) for name in TALLIES}
 
 
-def _reason(signal: str, *numbers: float | None) -> Row:
-    """JSON has no NaN and no infinity: PostgreSQL refuses them."""
-    finite = [number if number is not None and math.isfinite(number) else None for number in numbers]
-    return {"signal": signal, **dict(zip(("observed", "expected", "evidence"), finite, strict=True))}
+def _reason(reason: SignalReason) -> Row:
+    """JSON has no NaN and no infinity: PostgreSQL refuses them. What a rule took stands beside, where there is one."""
+    numbers = {"observed": reason.observed, "expected": reason.expected, "evidence": reason.evidence}
+    if (taken := reason.taken) is not None:
+        numbers |= {"used": taken.value, "age_seconds": taken.age_seconds, "points": taken.points}
+    finite = {name: None if value is None or not math.isfinite(value) else value for name, value in numbers.items()}
+    return {"signal": reason.signal, **finite}
 
 
 def _rank(column: ColumnElement[str]) -> ColumnElement[int]:

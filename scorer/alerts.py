@@ -1,23 +1,24 @@
-"""Alerts for people and notebooks: the database's rows as pandas DataFrames.
+"""Alerts for people, notebooks and the command: the database's rows as pandas DataFrames, or as plain records.
 
     from scorer.alerts import alerts
     alerts(since="2026-01-31T08:00Z", severity="warning")
 
 Every function takes `url`, the database's; left out, it is the environment's DATABASE_URL, else the embedded one.
-Times are timezone-aware UTC.
+Times are timezone-aware UTC. pandas takes as long to import as everything else here: only what returns a frame does.
 """
 
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
-from sqlalchemy import Connection, Select, create_engine, func, select
+from sqlalchemy import Connection, Select, Table, create_engine, func, select
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from schemas.alert import Phase
@@ -25,17 +26,61 @@ from schemas.components import DatabaseSettings, Severity
 from schemas.database import masked, parse_url
 from schemas.errors import InputError, StackError
 from schemas.statements import ALERTS, EVENTS
+from schemas.tables import UtcDateTime
 
-__all__ = ["alert", "alerts", "events", "watch"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Wanted", "alert", "alerts", "events", "read_alert", "read_alerts", "read_events", "watch", "watch_alerts"]
 
 Time = datetime | str
 """A timezone-aware datetime, or ISO 8601 text, which is UTC where it names no zone."""
+Record = dict[str, Any]
+"""One row by column."""
 
-_ALERT_TIMES = ("started_at", "peak_at", "ended_at", "event_time", "known_at")
 _COMMIT_SPREAD = timedelta(seconds=60)
 """Two owners may commit in another order than that of `known_at`: a watcher looks back this far."""
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _Query = Select[*tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which alerts.
+
+    Attributes:
+        since: event time of the latest transition, included.
+        until: the same, excluded.
+        entity: one entity's only.
+        monitor: one monitor's only.
+        severity: "info", "warning" or "critical": this bad or worse.
+        phase: "firing" or "resolved".
+    """
+
+    since: Time | None = None
+    until: Time | None = None
+    entity: str | None = None
+    monitor: str | None = None
+    severity: str | None = None
+    phase: str | None = None
+
+    def query(self) -> _Query:
+        """Raises InputError: an attribute is not one of the values above."""
+        query: _Query = select(ALERTS)
+        if self.since is not None:
+            query = query.where(ALERTS.c.event_time >= _time("since", self.since))
+        if self.until is not None:
+            query = query.where(ALERTS.c.event_time < _time("until", self.until))
+        if self.entity is not None:
+            query = query.where(ALERTS.c.entity == self.entity)
+        if self.monitor is not None:
+            query = query.where(ALERTS.c.monitor == self.monitor)
+        if self.severity is not None:
+            least = _choice("severity", self.severity, Severity).rank
+            query = query.where(ALERTS.c.severity.in_([level.value for level in Severity if level.rank >= least]))
+        if self.phase is not None:
+            query = query.where(ALERTS.c.phase == _choice("phase", self.phase, Phase).value)
+        return query
 
 
 def alerts(
@@ -47,47 +92,30 @@ def alerts(
     phase: str | None = None,
     limit: int | None = None,
     url: str | None = None,
-) -> pd.DataFrame:
-    """Alerts, one a row as it stands now, newest event first.
-
-    Args:
-        since: event time of the latest transition, included.
-        until: the same, excluded.
-        entity: one entity's only.
-        monitor: one monitor's only.
-        severity: "info", "warning" or "critical": this bad or worse.
-        phase: "firing" or "resolved".
-        limit: at most so many.
-        url: the database.
+) -> "pd.DataFrame":
+    """Alerts, one a row as it stands now, newest event first; chosen as by `Wanted`, at most `limit`.
 
     Returns:
-        Columns as in the table `alerts`. `score` and `reasons` (a list of ``{signal, observed, expected, evidence}``
-        in raw units) are those of the alert's worst moment.
+        Columns as in the table `alerts`. `score` and `reasons` are those of the alert's worst moment; `reasons` is a
+        list of ``{signal, observed, expected, evidence}`` in raw units, of a rule's alert with ``used`` (the value it
+        took), ``age_seconds`` (above 0: carried forward) and ``points`` (of NEWS2) besides.
 
     Raises:
-        InputError: an argument is not one of the values above.
+        InputError: an argument is not one of the values that `Wanted` names.
         StackError: there is no database, or it cannot be read.
     """
-    query = _matching(since, until, entity, monitor, severity, phase)
-    query = query.order_by(ALERTS.c.event_time.desc(), ALERTS.c.id).limit(limit)
-    with reading(url) as connection:
-        return _frame(connection, query, _ALERT_TIMES)
+    wanted = Wanted(since, until, entity, monitor, severity, phase)
+    return _frame(ALERTS, read_alerts(wanted, limit, url))
 
 
-def alert(alert_id: str, url: str | None = None) -> pd.Series:
+def alert(alert_id: str, url: str | None = None) -> "pd.Series":
     """One alert, by column. Raises InputError when there is none of that id, StackError as `alerts` does."""
-    with reading(url) as connection:
-        found = _frame(connection, select(ALERTS).where(ALERTS.c.id == alert_id), _ALERT_TIMES)
-    if found.empty:
-        raise InputError(f"alert {alert_id}: unknown; expected an id that `alerts list` shows")
-    return found.iloc[0]
+    return _frame(ALERTS, [read_alert(alert_id, url)]).iloc[0]
 
 
-def events(alert_id: str, url: str | None = None) -> pd.DataFrame:
+def events(alert_id: str, url: str | None = None) -> "pd.DataFrame":
     """Every transition of one alert, oldest first; none for an unknown id. Raises StackError as `alerts` does."""
-    query = select(EVENTS).where(EVENTS.c.alert_id == alert_id).order_by(EVENTS.c.event_time, EVENTS.c.offset)
-    with reading(url) as connection:
-        return _frame(connection, query, ("event_time", "recorded_at"))
+    return _frame(EVENTS, read_events(alert_id, url))
 
 
 def watch(
@@ -98,25 +126,58 @@ def watch(
     url: str | None = None,
     every: timedelta = timedelta(seconds=1),
     wait: Callable[[float], None] = time.sleep,
-) -> Iterator[pd.DataFrame]:
+) -> "Iterator[pd.DataFrame]":
     """Yield alerts as they are raised, for ever: one frame, oldest first, each time there are new ones.
 
     Begins with those that stand at or after `since`; without it, with the first one raised from now on.
     Raises as `alerts` does.
     """
-    query = _matching(since, None, entity, monitor, severity, None)
-    query = query.order_by(ALERTS.c.known_at, ALERTS.c.event_time, ALERTS.c.id)
+    wanted = Wanted(since, None, entity, monitor, severity)
+    return (_frame(ALERTS, fresh) for fresh in watch_alerts(wanted, url, every, wait))
+
+
+def read_alerts(wanted: Wanted, limit: int | None = None, url: str | None = None) -> list[Record]:
+    """`alerts` as records."""
+    query = wanted.query().order_by(ALERTS.c.event_time.desc(), ALERTS.c.id).limit(limit)
+    with reading(url) as connection:
+        return _records(connection, query)
+
+
+def read_alert(alert_id: str, url: str | None = None) -> Record:
+    """`alert` as a record."""
+    with reading(url) as connection:
+        found = _records(connection, select(ALERTS).where(ALERTS.c.id == alert_id))
+    if not found:
+        raise InputError(f"alert {alert_id}: unknown; expected an id that `alerts list` shows")
+    return found[0]
+
+
+def read_events(alert_id: str, url: str | None = None) -> list[Record]:
+    """`events` as records."""
+    query = select(EVENTS).where(EVENTS.c.alert_id == alert_id).order_by(EVENTS.c.event_time, EVENTS.c.offset)
+    with reading(url) as connection:
+        return _records(connection, query)
+
+
+def watch_alerts(
+    wanted: Wanted,
+    url: str | None = None,
+    every: timedelta = timedelta(seconds=1),
+    wait: Callable[[float], None] = time.sleep,
+) -> Iterator[list[Record]]:
+    """`watch` as lists of records."""
+    query = wanted.query().order_by(ALERTS.c.known_at, ALERTS.c.event_time, ALERTS.c.id)
     reached: datetime | None = None
     seen: dict[str, datetime] = {}
-    if since is None:
+    if wanted.since is None:
         with reading(url) as connection:
             reached = connection.execute(select(func.max(ALERTS.c.known_at))).scalar()
-            seen = _known(_frame(connection, _recent(query, reached), _ALERT_TIMES))
+            seen = _known(_records(connection, _recent(query, reached)))
     while True:
         with reading(url) as connection:
-            found = _frame(connection, _recent(query, reached), _ALERT_TIMES)
-        fresh = found[~found["id"].isin(list(seen))].reset_index(drop=True)
-        if not fresh.empty:
+            found = _records(connection, _recent(query, reached))
+        fresh = [record for record in found if record["id"] not in seen]
+        if fresh:
             seen = _known(found)
             reached = max(seen.values())
             yield fresh
@@ -127,33 +188,8 @@ def _recent(query: _Query, reached: datetime | None) -> _Query:
     return query if reached is None else query.where(ALERTS.c.known_at >= reached - _COMMIT_SPREAD)
 
 
-def _known(frame: pd.DataFrame) -> dict[str, datetime]:
-    return dict(zip(frame["id"], frame["known_at"].dt.to_pydatetime(), strict=True))
-
-
-def _matching(
-    since: Time | None,
-    until: Time | None,
-    entity: str | None,
-    monitor: str | None,
-    severity: str | None,
-    phase: str | None,
-) -> _Query:
-    query: _Query = select(ALERTS)
-    if since is not None:
-        query = query.where(ALERTS.c.event_time >= _time("since", since))
-    if until is not None:
-        query = query.where(ALERTS.c.event_time < _time("until", until))
-    if entity is not None:
-        query = query.where(ALERTS.c.entity == entity)
-    if monitor is not None:
-        query = query.where(ALERTS.c.monitor == monitor)
-    if severity is not None:
-        least = _choice("severity", severity, Severity).rank
-        query = query.where(ALERTS.c.severity.in_([level.value for level in Severity if level.rank >= least]))
-    if phase is not None:
-        query = query.where(ALERTS.c.phase == _choice("phase", phase, Phase).value)
-    return query
+def _known(records: list[Record]) -> dict[str, datetime]:
+    return {record["id"]: record["known_at"] for record in records}
 
 
 def _time(name: str, value: Time) -> datetime:
@@ -183,8 +219,7 @@ def reading(url: str | None) -> Iterator[Connection]:
     """
     chosen = url or os.environ.get("DATABASE_URL") or DatabaseSettings().url
     parsed = parse_url(chosen)
-    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
-        raise StackError(f"database {masked(chosen)}: there is no such file; expected one that `bellwether run` made")
+    require_file(parsed)
     engine = create_engine(parsed, hide_parameters=True)
     try:
         with engine.connect() as connection:
@@ -196,9 +231,22 @@ def reading(url: str | None) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _frame(connection: Connection, query: _Query, times: tuple[str, ...]) -> pd.DataFrame:
-    result = connection.execute(query)
-    frame = pd.DataFrame(result.all(), columns=list(result.keys()))
-    for column in times:
-        frame[column] = pd.to_datetime(frame[column], utc=True).astype("datetime64[us, UTC]")
+def require_file(url: URL) -> None:
+    """Raise StackError where the URL is of an SQLite file that does not exist: opening it would make it."""
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        expected = "one made by `bellwether run` or `demo`, or the URL of another in --database or DATABASE_URL"
+        raise StackError(f"no database at {url.database or 'memory'}; expected {expected}")
+
+
+def _records(connection: Connection, query: _Query) -> list[Record]:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _frame(table: Table, records: list[Record]) -> "pd.DataFrame":
+    import pandas as pd  # noqa: PLC0415 - see the module's docstring
+
+    frame = pd.DataFrame(records, columns=table.columns.keys())
+    for column in table.columns:
+        if isinstance(column.type, UtcDateTime):
+            frame[column.name] = pd.to_datetime(frame[column.name], utc=True).astype("datetime64[us, UTC]")
     return frame

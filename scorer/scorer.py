@@ -43,6 +43,8 @@ class _Columns:
     forecast: Field
     states: list[Field]
     rules: Field
+    last: Field
+    age: Field
 
 
 class Scorer:
@@ -101,6 +103,8 @@ class Scorer:
             forecast=columns.forecast,
             states=tuple(columns.states),
             rules=_rounded(columns.rules),
+            last=columns.last,
+            age=columns.age,
             version=versions,
         )
 
@@ -141,6 +145,8 @@ class Scorer:
         for column, state_probability in zip(columns.states, served.states, strict=True):
             column[rows] = state_probability[order]
         columns.rules[rows] = self._rules.score(served.known)[order]
+        columns.last[rows] = served.known.last[order]
+        columns.age[rows] = served.known.age[order]
 
     def _gather(self, part: str, slots: Int64) -> dict[str, Field]:
         gathered = self._store.gather(self._fields[part], slots)
@@ -167,6 +173,8 @@ class Scorer:
             forecast=np.full(shape, np.nan),
             states=[np.zeros((n, len(names)), dtype=np.float32) for names in layout.classes.values()],
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
+            last=np.full((n, len(layout.signals)), np.nan),
+            age=np.full((n, len(layout.signals)), np.inf),
         )
 
 

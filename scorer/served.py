@@ -106,4 +106,3 @@ class Server:
             change=(rows.value_NS - observed.before_NS).abs().numpy(),
             scale=observed.scale_NS.numpy(),
         )
-

@@ -1,16 +1,57 @@
-"""The monitor of `--auto`: made of column names and types alone, never of a value."""
+"""The monitor of `--auto`: made of column names and types alone, never of how large a value is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from ingest.events import LABEL, expand
+from ingest.table import Kind, kinds
 from schemas.errors import InputError
 from schemas.horizon import Horizon
-from schemas.monitor import Modality, Monitor, Signal, Task, TaskKind, Topics
+from schemas.monitor import Modality, Monitor, Name, Signal, Task, TaskKind, Topics
+
+_KEYS = {"entity", "time", LABEL}
+_REASONS = {
+    Kind.EMPTY: "empty in every file",
+    Kind.OTHER: "its cells are not numbers",
+    Kind.NAMELESS: "it has no name",
+}
+_UNNAMEABLE = "a signal's name has 1 to 120 characters and no control characters"
+
+
+@dataclass(frozen=True, slots=True)
+class AutoColumns:
+    """Columns but entity, time and label. `left_out`: name -> why it is no signal."""
+
+    signals: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+
+def auto_columns(files: Sequence[Path]) -> AutoColumns:
+    """Signals are the columns that hold numbers in at least one file (`ingest.table.kinds` says what that means).
+
+    Raises:
+        InputError: a file is missing or no table, or there is no such column.
+    """
+    found: dict[str, Kind] = {}
+    for path in expand(files):
+        for name, kind in kinds(path).items():
+            if name not in _KEYS:
+                found[name] = kind if found.get(name, Kind.EMPTY) is Kind.EMPTY or kind is Kind.NUMBERS else found[name]
+    numeric = [name for name, kind in found.items() if kind is Kind.NUMBERS]
+    signals = tuple(name for name in numeric if _nameable(name))
+    left_out = {name: _REASONS.get(kind, _UNNAMEABLE) for name, kind in found.items() if name not in signals}
+    if not signals:
+        given = ", ".join(map(str, files))
+        seen = "; ".join(f"{name!r}: {reason}" for name, reason in list(left_out.items())[:10]) or "no other"
+        raise InputError(f"{given}: got no numeric column ({seen}); expected one besides entity, time and label")
+    return AutoColumns(signals, left_out)
 
 
 def auto_monitor(signals: Sequence[str], horizons: tuple[Horizon, ...] = (1,)) -> Monitor:
-    """One modality of all numeric columns, a forecast and an anomaly task."""
-    if not signals:
-        raise InputError("input: got no numeric column; expected at least one besides entity, time and label")
+    """One modality of all signals, a forecast and an anomaly task."""
     return Monitor(
         monitor="auto",
         topics=Topics(observations="auto"),
@@ -20,3 +61,11 @@ def auto_monitor(signals: Sequence[str], horizons: tuple[Horizon, ...] = (1,)) -
             Task(name="anomaly", kind=TaskKind.ANOMALY),
         ),
     )
+
+
+def _nameable(name: str) -> bool:
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        return False
+    return True

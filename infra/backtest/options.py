@@ -7,6 +7,8 @@ from infra.backtest.reveals import Delay
 from schemas.errors import ConfigError, InputError
 from schemas.horizon import Horizon
 
+_SEEDS = 2**63
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -25,6 +27,8 @@ class Options:
     outcomes: Path | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < _SEEDS:
+            raise ConfigError("command line", "--seed", self.seed, f"a number from 0 to {_SEEDS - 1}")
         for file in self.files:
             if not file.exists():
                 raise InputError(f"{file}: got no such file; expected CSV or Parquet, or a folder of them")

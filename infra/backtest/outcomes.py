@@ -1,10 +1,10 @@
 """How well event tasks foresaw their outcomes: an entity's probability as it stood some hours after its first row."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from infra.backtest.figures import Judged, number
 from infra.backtest.table import ScoresTable
 from infra.metrics.anomaly import auprc, auroc
 from ingest.outcomes import Outcome
@@ -14,11 +14,11 @@ _HOURS = (6, 12, 24, 48)
 _HOUR_MS = 3_600_000
 
 
-def score_outcomes(table: ScoresTable, outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
+def judge_outcomes(table: ScoresTable, outcomes: Sequence[Outcome]) -> dict[str, Judged]:
     """Per event task `auroc`, `auprc` and `brier`, and the share of outcomes that came true (`base_rate`).
 
     Each at the entity's last row before the outcome was revealed (`last`), and at its last row within some hours of its
-    first (`h6`). The base rate is what a random scorer's AUPRC reaches.
+    first (`h6`). The baseline answers every entity with the base rate.
     """
     rows_of = _rows_of(table)
     found = {}
@@ -26,11 +26,15 @@ def score_outcomes(table: ScoresTable, outcomes: Sequence[Outcome]) -> dict[str,
         told = [outcome for outcome in outcomes if outcome.task == task.name and outcome.entity in rows_of]
         probability = table.states[len(table.layout.states) + place][:, 1]
         truth = np.array([outcome.value for outcome in told], dtype=np.bool_)
-        metrics: dict[str, Any] = {"entities": len(told), "base_rate": float(truth.mean()) if told else None}
+        ours, naive = {}, {}
         for name, hours in (("last", None), *((f"h{hours}", hours) for hours in _HOURS)):
-            standing = [_standing(table, rows_of[outcome.entity], outcome, hours) for outcome in told]
-            metrics[name] = _judged(np.array([probability[row] if row >= 0 else np.nan for row in standing]), truth)
-        found[task.name] = metrics
+            rows = [_standing(table, rows_of[outcome.entity], outcome, hours) for outcome in told]
+            standing = np.array(rows, dtype=np.int64)
+            known, came = standing[standing >= 0], truth[standing >= 0]
+            ours[name] = _judged(probability[known].astype(np.float64), came)
+            naive[name] = _judged(np.full(len(came), came.mean() if len(came) else 0.0), came)
+        said = {"entities": len(told), "base_rate": number(float(truth.mean())) if told else None}
+        found[task.name] = Judged(said | ours, {"base_rate": naive})
     return found
 
 
@@ -50,10 +54,9 @@ def _standing(table: ScoresTable, rows: Sequence[int], outcome: Outcome, hours: 
     return rows[place] if place >= 0 else -1
 
 
-def _judged(probability: Float64, truth: Bool) -> dict[str, float | None]:
-    known = np.isfinite(probability)
-    score, came = probability[known], truth[known]
+def _judged(probability: Float64, came: Bool) -> dict[str, float | None]:
     if not came.any() or came.all():
         return {"auroc": None, "auprc": None, "brier": None}
-    brier = float(np.square(score - came).mean())
-    return {"auroc": round(auroc(score, came), 4), "auprc": round(auprc(score, came), 4), "brier": round(brier, 4)}
+    found = {"auroc": auroc(probability, came), "auprc": auprc(probability, came)}
+    found["brier"] = float(np.square(probability - came).mean())
+    return {name: number(value) for name, value in found.items()}

@@ -36,7 +36,10 @@ class Reveals:
 
 
 def of_rows(events: Events, order: Int64, task: str, delay: Delay) -> list[tuple[int, Label]]:
-    """Labels of rows (column `label`), each with the position that reveals it; one past the end never is."""
+    """Labels of rows (column `label`), each with the position that reveals it; one past the end never is.
+
+    A row whose time cannot be read has no place of its own in event time: its label would be taken for a neighbour's.
+    """
     if events.label is None:
         return []
     time_ms = events.time_ms[order]
@@ -47,7 +50,7 @@ def of_rows(events: Events, order: Int64, task: str, delay: Delay) -> list[tuple
     else:
         due_N = _rows_later(entity, delay)
     label = events.label[order]
-    known = np.flatnonzero(np.isfinite(label) & (due_N < len(order)))
+    known = np.flatnonzero(np.isfinite(label) & events.timed[order] & (due_N < len(order)))
     return [
         (int(due_N[row]), Label(entity[row], task, int(time_ms[row]), bool(label[row] > 0))) for row in known.tolist()
     ]

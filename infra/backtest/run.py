@@ -8,30 +8,28 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
 import torch
-from pydantic import ValidationError
 
 from infra.assembly import first_version, registry_of, shard_parts
-from infra.backtest.auto import auto_monitor
+from infra.backtest.auto import AutoColumns, auto_columns
+from infra.backtest.monitor import monitor_of
 from infra.backtest.options import Options
 from infra.backtest.report import report_of
 from infra.backtest.reveals import Reveals, of_entities, of_rows
 from infra.backtest.table import ScoresTable
 from infra.memory import MemoryLedger, MemoryRegistry
-from infra.settings import load_monitor
-from ingest.events import auto_signals
 from ingest.files import FileSource
 from ingest.outcomes import Outcome, read_outcomes
 from schemas.errors import InputError, ModelError
 from schemas.layout import Layout
-from schemas.monitor import Monitor, Task, TaskKind
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
 from trainer.learner import Learner
 
-EVENT_WEIGHT = 0.2
 BATCH_ROWS = 1024
 """Rows between two looks of the learner; cut by number alone."""
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +49,36 @@ def backtest(options: Options) -> Backtested:
     """
     torch.set_num_threads(1)  # so small a network is slower on two, and its sums would depend on how many
     outcomes = read_outcomes(options.outcomes) if options.outcomes else []
-    layout = Layout(_monitor(options, outcomes))
-    source = FileSource(options.files, layout, BATCH_ROWS)
+    auto = auto_columns(options.files) if options.monitor is None else None
+    layout = Layout(monitor_of(options, auto.signals if auto else (), outcomes))
+    source = FileSource(options.files, layout, BATCH_ROWS, labelled=True)
     if not len(source):
         raise InputError(f"{', '.join(map(str, options.files))}: got no row; expected at least one")
+    found = _found(source, layout, auto)
     registry = MemoryRegistry()
     if options.model != "fresh":
         registry.publish(_weights(layout, options.model), None, {})
     first_version(layout, registry)
     reveals = _reveals(source, layout, options, outcomes)
     learner = Learner(layout, options.seed, registry, labelled=len(reveals) > 0) if options.learn else None
-    table = ScoresTable(layout, source.order)
+    table = ScoresTable(layout, source.order, source.events.timed)
     started = time.perf_counter()
     _stream(layout, source, registry, table, learner, reveals)
     seconds = time.perf_counter() - started
     measured = report_of(table, source.events.label, outcomes, options)
-    return Backtested(table, measured | _running(source, registry, learner, reveals, seconds))
+    return Backtested(table, measured | found | _running(source, registry, learner, reveals, seconds))
+
+
+def _found(source: FileSource, layout: Layout, auto: AutoColumns | None) -> dict[str, Any]:
+    """What of the input does not count as it stands, for the report; said at once, for a run may be long."""
+    stranger = f"not a signal of {layout.monitor.monitor}"
+    left_out = dict(auto.left_out) if auto else dict.fromkeys(source.events.others, stranger)
+    if left_out:
+        _log.warning("columns left out", columns=left_out)
+    collapsed = source.events.collapsed()
+    if collapsed:
+        _log.warning("times of an entity that differ below a millisecond only count as one", times=collapsed)
+    return {"left_out": left_out, "collapsed_times": collapsed}
 
 
 def _stream(
@@ -123,41 +135,6 @@ def _weights(layout: Layout, model: str) -> bytes:
         return Path(model).read_bytes()
     except OSError as error:
         raise ModelError(f"--model {model}: {error.strerror}; expected fresh, a version number or a file") from error
-
-
-def _monitor(options: Options, outcomes: Sequence[Outcome]) -> Monitor:
-    if options.monitor is None:
-        monitor = auto_monitor(auto_signals(options.files), options.horizons or (1,))
-    else:
-        monitor = load_monitor(options.monitor)
-    if options.horizons is not None:
-        tasks = tuple(
-            task.model_copy(update={"horizons": options.horizons}) if task.kind is TaskKind.FORECAST else task
-            for task in monitor.tasks
-        )
-        monitor = monitor.model_copy(update={"tasks": tasks})
-    model = monitor.model.model_copy(update={"seed": options.seed})
-    # Files are merged by event time before they are read: nothing comes late, and every row must be answered.
-    monitor = monitor.model_copy(update={"model": model, "lateness": timedelta(0)})
-    return _with_events(monitor, outcomes, options.outcomes)
-
-
-def _with_events(monitor: Monitor, outcomes: Sequence[Outcome], source: Path | None) -> Monitor:
-    """The monitor with an event task for each outcome that it does not name.
-
-    Their labels are few, so they weigh little: at full weight stay-level labels were seen to spoil a shared trunk.
-    """
-    kinds = {task.name: task.kind for task in monitor.tasks}
-    wanted = dict.fromkeys(outcome.task for outcome in outcomes)
-    for name in wanted:
-        if kinds.get(name, TaskKind.EVENT) is not TaskKind.EVENT:
-            raise InputError(f"{source}: task {name}: expected an event task, got the monitor's {kinds[name]} task")
-    added = [{"name": name, "kind": TaskKind.EVENT, "weight": EVENT_WEIGHT} for name in wanted if name not in kinds]
-    try:
-        tasks = tuple(Task.model_validate(task) for task in added)
-    except ValidationError as error:
-        raise InputError(f"{source}: expected task names of letters, digits, _ and -, a letter first") from error
-    return monitor.model_copy(update={"tasks": monitor.tasks + tasks})
 
 
 def _described(registry: MemoryRegistry, version: int) -> dict[str, Any]:

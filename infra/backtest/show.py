@@ -2,65 +2,46 @@
 
 import html
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+Line = tuple[str, str, str, str]
+"""Task, metric, our figure, those of its baselines."""
+_MANY = 4
+"""Horizons that a terminal shows one by one; of more only the first and the last."""
+_UNSHOWN = {"scaler", "first_scored_row", "delay", "mase_by_signal"}
+"""Parts of a forecast's metrics that only the report's JSON holds."""
 
-def show(report: dict[str, Any]) -> None:
+
+def show(report: Mapping[str, Any]) -> None:
     """Print the table of metrics, the baselines beside them."""
     console = Console()
-    rows = report["rows"]
-    fates = ", ".join(f"{count:,} {fate}" for fate, count in rows.items() if fate != "all")
-    console.print(f"{rows['all']:,} rows ({fates}) at {report['events_per_s']:,.0f} rows/s")
+    fates = ", ".join(f"{count:,} {fate}" for fate, count in report["rows_by_status"].items())
+    console.print(f"{report['rows']:,} rows ({fates}) at {report['events_per_s']:,.0f} rows/s")
     table = Table("task", "metric", "bellwether", "baseline", box=None)
-    for row in lines(report):
+    for row in lines(report, brief=True):
         table.add_row(*row)
     console.print(table)
     console.print(f"model versions: {len(report['model_versions'])}, steps: {report['learning']['steps']}")
 
 
-def lines(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Task, metric, our figure, the baseline's."""
+def lines(report: Mapping[str, Any], *, brief: bool = False) -> list[Line]:
+    """Every figure of every task; brief: forecasts standardised only, and at no more than a few horizons."""
     found = []
-    naive = report["baselines"]["persistence"]["standardised"]
     for task, metrics in report["tasks"].items():
-        if "standardised" in metrics:
-            for horizon, each in metrics["standardised"].items():
-                for metric in ("mse", "mae", "mase", "pinball", "coverage"):
-                    ours, theirs = each[metric], naive[horizon][metric]
-                    found.append(
-                        (task, f"{horizon} {metric} (standardised)", _text(ours), f"{_text(theirs)} persistence")
-                    )
-        else:
-            found += [(task, *row) for row in _plain_lines(metrics, report["baselines"]["random"])]
+        baselines = {name: tasks[task] for name, tasks in report["baselines"].items() if task in tasks}
+        shown = {"standardised": _few(metrics["standardised"])} if brief and "standardised" in metrics else metrics
+        for path, value in _figures(shown):
+            beside = ((name, _at(tree, path)) for name, tree in baselines.items())
+            told = ", ".join(f"{_text(each)} {name}" for name, each in beside if each is not None)
+            found.append((task, " ".join(path), _text(value), told))
     return found
 
 
-def _plain_lines(metrics: dict[str, Any], random: dict[str, Any]) -> list[tuple[str, str, str]]:
-    found = []
-    for metric, ours in metrics.items():
-        if isinstance(ours, dict):
-            found += [
-                (f"{metric} {name}", _text(value), _chance(name, metrics, random)) for name, value in ours.items()
-            ]
-        else:
-            found.append((metric, _text(ours), _chance(metric, metrics, random)))
-    return found
-
-
-def _chance(metric: str, metrics: dict[str, Any], random: dict[str, Any]) -> str:
-    """What knowing nothing reaches: a random scorer's figure, or for an event task what follows from its base rate."""
-    rate = metrics.get("base_rate")
-    if "base_rate" not in metrics:
-        return f"{_text(random[metric])} random" if metric in random else ""
-    if rate is None or metric not in {"auroc", "auprc", "brier"}:
-        return ""
-    return f"{_text({'auroc': 0.5, 'auprc': rate, 'brier': rate * (1.0 - rate)}[metric])} base rate"
-
-
-def page(report: dict[str, Any]) -> str:
+def page(report: Mapping[str, Any]) -> str:
     """One HTML page: the table, and the whole report beneath it."""
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in lines(report))
     heading = "<tr><th>task</th><th>metric</th><th>bellwether</th><th>baseline</th></tr>"
@@ -71,5 +52,32 @@ def page(report: dict[str, Any]) -> str:
     )
 
 
+def _few(horizons: Mapping[str, Any]) -> dict[str, Any]:
+    """All horizons, or the first and the last where there are many, and the mean over most; that over one is itself."""
+    single = [name for name in horizons if not name.startswith("to_")]
+    whole = [name for name in horizons if name.startswith("to_")]
+    shown = single if len(single) <= _MANY else [single[0], single[-1]]
+    return {name: horizons[name] for name in shown + whole[1:][-1:]}
+
+
+def _figures(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], float | None]]:
+    """Figures and the names that lead to each."""
+    for name, value in tree.items():
+        if name in _UNSHOWN:
+            continue
+        if isinstance(value, Mapping):
+            yield from _figures(value, *path, name)
+        else:
+            yield (*path, name), value
+
+
+def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
+    name, *deeper = path
+    value = tree.get(name)
+    return _at(value, tuple(deeper)) if isinstance(value, Mapping) else value
+
+
 def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -9,14 +9,28 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from schemas.alert import Alert, Change
 from schemas.horizon import name_of
 from schemas.layout import Layout
-from schemas.observation import Int64, Status
+from schemas.observation import Bool, Int64, Status
 from schemas.prediction import Predictions
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_]")
+_NO_TIME = np.datetime64("NaT", "ms")
+_ROWS = 16_384
+"""Rows written at once."""
+_TYPES = {
+    "entity": pa.string(),
+    "time": pa.timestamp("ms", "UTC"),
+    "status": pa.string(),
+    "alert": pa.bool_(),
+    "severity": pa.string(),
+    "state": pa.string(),
+}
+"""Of the columns that are no float64."""
 
 
 def signal_map(names: Sequence[str]) -> dict[str, str]:
@@ -37,11 +51,13 @@ class ScoresTable:
     Args:
         layout: the columns.
         order: input row of each streamed position, [N]: a batch's offsets are positions.
+        timed: input rows whose time could be read, [N]; the others have none here, only a place in the stream.
     """
 
-    def __init__(self, layout: Layout, order: Int64) -> None:
+    def __init__(self, layout: Layout, order: Int64, timed: Bool) -> None:
         task, n_rows = layout.forecast, len(order)
         self.layout = layout
+        self.timed = timed
         self.entity = np.full(n_rows, "", dtype=object)
         self.time_ms = np.zeros(n_rows, dtype=np.int64)
         self.status = np.full(n_rows, Status.INVALID, dtype=np.uint8)
@@ -50,6 +66,9 @@ class ScoresTable:
         self.severity = np.full(n_rows, None, dtype=object)
         self.values = np.full((n_rows, layout.n_targets), np.nan)
         self.forecast = np.full((n_rows, layout.n_targets, len(task.horizons), len(task.quantiles)), np.nan)
+        rules = [rule.name for rule in layout.monitor.rules]
+        self._rules = [rules.index(task.target.rule) for task in layout.states if task.target]
+        self.rules = np.full((n_rows, len(self._rules)), np.nan)
         self.states = [np.zeros((n_rows, len(names)), dtype=np.float32) for names in layout.classes.values()]
         self.order = order
 
@@ -65,6 +84,7 @@ class ScoresTable:
         self.anomaly_head[rows] = np.where(ok, predictions.anomaly_head, 0.0)
         self.values[rows] = np.where(ok[:, None], batch.values[:, :targets], np.nan)
         self.forecast[rows] = predictions.forecast
+        self.rules[rows] = predictions.rules[:, self._rules]
         for state, probability in zip(self.states, predictions.states, strict=True):
             state[rows] = probability
         for alert in alerts:
@@ -72,22 +92,30 @@ class ScoresTable:
                 self._mark(alert)
 
     def write(self, path: Path) -> None:
-        """Write Parquet."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.frame().to_parquet(path, index=False)
+        """Write Parquet, some rows at a time: many horizons make many columns.
 
-    def frame(self) -> pd.DataFrame:
-        """The table as the contract names its columns."""
+        Raises:
+            OSError: the file cannot be written.
+        """
+        schema = pa.schema([(name, _TYPES.get(name, pa.float64())) for name in self.frame(slice(0)).columns])
+        with parquet.ParquetWriter(path, schema) as writer:
+            for start in range(0, len(self.entity), _ROWS):
+                frame = self.frame(slice(start, start + _ROWS))
+                writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+
+    def frame(self, rows: slice = slice(None)) -> pd.DataFrame:
+        """The table, or some of its rows, as the contract names its columns."""
+        time_ms = self.time_ms[rows].astype("datetime64[ms]")
         columns: dict[str, object] = {
-            "entity": self.entity,
-            "time": pd.to_datetime(self.time_ms, unit="ms", utc=True),
-            "status": np.array([status.name.lower() for status in Status], dtype=object)[self.status],
-            "anomaly": self.anomaly,
-            "alert": self.alert,
-            "severity": self.severity,
+            "entity": self.entity[rows],
+            "time": pd.DatetimeIndex(np.where(self.timed[rows], time_ms, _NO_TIME)).tz_localize("UTC"),
+            "status": np.array([status.name.lower() for status in Status], dtype=object)[self.status[rows]],
+            "anomaly": self.anomaly[rows],
+            "alert": self.alert[rows],
+            "severity": self.severity[rows],
         }
-        columns |= self._state_columns()
-        columns |= self._forecast_columns()
+        columns |= self._state_columns(rows)
+        columns |= self._forecast_columns(rows)
         return pd.DataFrame(columns)
 
     def _mark(self, alert: Alert) -> None:
@@ -98,23 +126,24 @@ class ScoresTable:
         if known is None or alert.severity.rank > ranks[known]:
             self.severity[row] = alert.severity.value
 
-    def _state_columns(self) -> dict[str, object]:
-        found: dict[str, object] = {"state": np.full(len(self.entity), None, dtype=object)}
-        for index, (task, probability) in enumerate(zip(self.layout.states, self.states, strict=False)):
+    def _state_columns(self, rows: slice) -> dict[str, object]:
+        found: dict[str, object] = {"state": np.full(len(self.entity[rows]), None, dtype=object)}
+        states = [state[rows] for state in self.states]
+        for index, (task, probability) in enumerate(zip(self.layout.states, states, strict=False)):
             if index == 0:
                 likely = np.array(task.classes, dtype=object)[probability.argmax(axis=1)]
                 found["state"] = np.where(probability.any(axis=1), likely, None)
             for column, name in enumerate(task.classes):
                 found[f"state.{task.name}.{name}"] = probability[:, column]
-        for task, probability in zip(self.layout.events, self.states[len(self.layout.states) :], strict=True):
+        for task, probability in zip(self.layout.events, states[len(self.layout.states) :], strict=True):
             found[f"event.{task.name}"] = probability[:, 1]
         return found
 
-    def _forecast_columns(self) -> dict[str, object]:
+    def _forecast_columns(self, rows: slice) -> dict[str, object]:
         task = self.layout.forecast
         names = signal_map(self.layout.names[: self.layout.n_targets])
         return {
-            f"forecast.{plain}.{horizon}.q{quantile:g}": self.forecast[:, signal, h, q]
+            f"forecast.{plain}.{horizon}.q{quantile:g}": self.forecast[rows, signal, h, q]
             for signal, plain in enumerate(names.values())
             for h, horizon in enumerate(map(name_of, task.horizons))
             for q, quantile in enumerate(task.quantiles)

@@ -1,6 +1,7 @@
 """`bellwether alerts`: list, show or watch what was raised."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,13 +12,14 @@ import click
 from schemas.components import Severity
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
 
 Command = Callable[..., None]
 _COLUMNS = ("event_time", "severity", "phase", "monitor", "entity", "task", "kind", "score", "summary", "id")
 _PIPE_WIDTH = 240
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+_HEADINGS = {"age_seconds": "age"}
+Record = dict[str, Any]
 
 _database = click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
@@ -58,12 +60,13 @@ def list_(
     as_json: bool,
 ) -> None:
     """Alerts as they stand now, newest first."""
-    from scorer.alerts import alerts as query
+    from scorer.alerts import Wanted, read_alerts
 
-    found = query(_time(since), None, entity, monitor, severity, None, limit, database)
+    wanted = Wanted(_time(since), None, entity, monitor, severity)
+    found = _shown(read_alerts(wanted, limit, database))
     if as_json:
-        click.echo(json.dumps(_records(found)))
-    elif found.empty:
+        click.echo(json.dumps(found))
+    elif not found:
         click.echo("no alerts")
     else:
         _print_table(found)
@@ -75,14 +78,13 @@ def list_(
 @_json
 def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
     """One alert: what was expected, what came, and every step of its life."""
-    from scorer.alerts import alert, events
+    from scorer.alerts import read_alert, read_events
 
-    found, steps = alert(alert_id, database), events(alert_id, database)
-    record = _records(found.to_frame().T)[0]
+    (record,), steps = _shown([read_alert(alert_id, database)]), _shown(read_events(alert_id, database))
     if as_json:
-        click.echo(json.dumps(record | {"events": _records(steps)}))
+        click.echo(json.dumps(record | {"events": steps}))
     else:
-        _print_alert(record, _records(steps))
+        _print_alert(record, steps)
 
 
 @alerts.command()
@@ -99,10 +101,10 @@ def watch(
     as_json: bool,
 ) -> None:
     """Alerts as they are raised, until interrupted. --json: one line each."""
-    from scorer.alerts import watch as follow
+    from scorer.alerts import Wanted, watch_alerts
 
-    for fresh in follow(_time(since), entity, monitor, severity, database):
-        for record in _records(fresh):
+    for fresh in watch_alerts(Wanted(_time(since), None, entity, monitor, severity), database):
+        for record in _shown(fresh):
             click.echo(json.dumps(record) if as_json else _line(record))
 
 
@@ -124,33 +126,36 @@ def _time(text: str | None) -> datetime | str | None:
     return text if isinstance(age, str) else datetime.now(UTC) - age  # type: ignore[operator]
 
 
-def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Rows as JSON has them: times in ISO 8601, absent ones null."""
-    records: list[dict[str, Any]] = json.loads(
-        frame.to_json(orient="records", date_format="iso", date_unit="ms", double_precision=15)
-    )
-    return records
+def _shown(records: list[Record]) -> list[Record]:
+    """Records as JSON has them: times in ISO 8601, no NaN."""
+    return [{name: _plain(value) for name, value in record.items()} for record in records]
 
 
-def _line(record: dict[str, Any]) -> str:
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _line(record: Record) -> str:
     words = (record["event_time"], record["severity"].ljust(8), record["entity"], record["summary"], record["id"])
     return "  ".join(str(word) for word in words)
 
 
-def _print_table(frame: "pd.DataFrame") -> None:
+def _print_table(records: list[Record]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(header_style="bold")
     for name in _COLUMNS:
         table.add_column(name.replace("_", " "), no_wrap=name == "id", overflow="fold")
-    for record in _records(frame):
+    for record in records:
         cells = [f"{record[name]:.2f}" if name == "score" else str(record[name]) for name in _COLUMNS]
         table.add_row(*(Text(cell) for cell in cells), style=_STYLES.get(record["severity"]))
     console().print(table)
 
 
-def _print_alert(record: dict[str, Any], steps: list[dict[str, Any]]) -> None:
+def _print_alert(record: Record, steps: list[Record]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -158,14 +163,23 @@ def _print_alert(record: dict[str, Any], steps: list[dict[str, Any]]) -> None:
         if name != "reasons":
             click.echo(f"{name.replace('_', ' '):>14}  {'-' if value is None else value}")
     for title, rows in (("reasons", record["reasons"]), ("events", steps)):
-        names = [name for name in (rows[0] if rows else ()) if name not in {"id", "alert_id"}]
-        table = Table(*(name.replace("_", " ") for name in names), title=title, title_justify="left")
+        names = [name for name in (rows[0] if rows else ()) if _says_something(name, rows)]
+        headings = [_HEADINGS.get(name, name.replace("_", " ")) for name in names]
+        table = Table(*headings, title=title, title_justify="left")
         for row in rows:
-            table.add_row(*(Text(_cell(row[name])) for name in names))
+            table.add_row(*(Text(_cell(name, row[name])) for name in names))
         console().print(table)
 
 
-def _cell(value: object) -> str:
+def _says_something(name: str, rows: list[Record]) -> bool:
+    return name not in {"id", "alert_id"} and any(row[name] is not None for row in rows)
+
+
+def _cell(name: str, value: object) -> str:
+    from schemas.duration import short_form
+
+    if isinstance(value, int | float) and name == "age_seconds":
+        return short_form(value)
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

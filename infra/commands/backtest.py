@@ -1,6 +1,7 @@
 """`bellwether backtest`: history through the very same streaming code, without Kafka."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from schemas.horizon import Horizon, place_of
 
 
 class Horizons(click.ParamType[tuple[int | timedelta, ...]]):
-    """``1,6,15m``: rows ahead and durations; 1 is always among them."""
+    """``1-24,48,15m``: rows ahead, ranges of them, and durations; 1 is always among them."""
 
     name = "horizons"
 
@@ -23,11 +24,20 @@ class Horizons(click.ParamType[tuple[int | timedelta, ...]]):
             return value
         from pydantic import TypeAdapter, ValidationError
 
+        parts = [each for part in str(value).split(",") for each in _spelled_out(part.strip())]
         try:
-            found = TypeAdapter(list[Horizon]).validate_python([part.strip() for part in str(value).split(",")])
-        except ValidationError:
-            self.fail(f"got {value!r}; expected row counts from 1 to 96 and durations, such as 1,6,15m", param, ctx)
+            found = TypeAdapter(list[Horizon]).validate_python(parts)
+        except (ValidationError, OverflowError):
+            expected = "row counts from 1 to 96, ranges of them, and durations, such as 1-24,48 or 1,6,15m"
+            self.fail(f"got {value!r}; expected {expected}", param, ctx)
         return tuple(sorted({1, *found}, key=place_of))
+
+
+def _spelled_out(part: str) -> list[str]:
+    """``1-3`` as its members; anything else as it is. No range reaches further than the first count that is refused."""
+    ends = re.fullmatch(r"(\d+)-(\d+)", part)
+    rows = range(int(ends[1]), min(int(ends[2]), 97) + 1) if ends else ()
+    return [str(row) for row in rows] or [part]
 
 
 class Delays(click.ParamType[int | timedelta]):
@@ -40,7 +50,10 @@ class Delays(click.ParamType[int | timedelta]):
         text = str(value).strip()
         if text.isdecimal():
             return int(text)
-        found = parse_duration(text)
+        try:
+            found = parse_duration(text)
+        except OverflowError:
+            found = None
         if not isinstance(found, timedelta):
             self.fail(f"got {value!r}; expected a duration such as 90s, 15m, 2h, 1d, or a number of rows", param, ctx)
         return found
@@ -48,7 +61,7 @@ class Delays(click.ParamType[int | timedelta]):
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="[MONITOR] [FILE]...")
-@click.option("--auto", is_flag=True, help="No MONITOR: every numeric column is a signal; forecast and anomaly.")
+@click.option("--auto", is_flag=True, help="No MONITOR: every column of numbers is a signal; forecast and anomaly.")
 @click.option(
     "--input",
     "files",
@@ -75,7 +88,11 @@ class Delays(click.ParamType[int | timedelta]):
 )
 @click.option("--model", default="fresh", show_default=True, help="fresh, a version of the database, or a file.")
 @click.option(
-    "--horizons", type=Horizons(), metavar="1,6,15m", help="Rows ahead and durations, instead of the monitor's."
+    "--horizons",
+    type=Horizons(),
+    metavar="1-24,48,15m",
+    help="Rows ahead, ranges of them, and durations, instead of the monitor's. The mean over 1..k (to_h<k>) is reported"
+    " where each of 1, 2, ..., k is among them.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -107,18 +124,17 @@ def backtest(
     monitor, more = _split(words, auto=auto)
     files += more
     from infra.backtest.options import Options
+    from infra.backtest.outputs import Outputs
     from infra.backtest.run import backtest as run_backtest
-    from infra.backtest.show import page, show
+    from infra.backtest.show import show
 
     options = Options(
         monitor, files, learn, horizons, seed, model, standardise_rows, score_from, labels, label_delay, outcomes
     )
+    outputs = Outputs(scores, report)
+    outputs.check(files)
     done = run_backtest(options)
-    if scores is not None:
-        done.table.write(scores)
-    if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(page(done.report) if report.suffix == ".html" else json.dumps(done.report, indent=1))
+    outputs.write(done.table, done.report)
     if as_json:
         click.echo(json.dumps(done.report))
     else:

@@ -11,10 +11,15 @@ import click
 def check(monitor: str, *, as_json: bool) -> None:
     """Validate MONITOR: a shipped name (health, finance) or a YAML/TOML file."""
     from infra.settings import load_monitor
+    from infra.typed import typed
+    from schemas.database import masked, parse_url
     from schemas.layout import Layout
+    from trainer.rules import Rules
 
     loaded = load_monitor(monitor)
     layout = Layout(loaded)
+    Rules(layout)
+    parse_url(loaded.database.url)
     summary = {
         "monitor": loaded.monitor,
         "topics": loaded.topics.model_dump(mode="json") | {"dead_letters": loaded.topics.dlq},
@@ -22,10 +27,21 @@ def check(monitor: str, *, as_json: bool) -> None:
         "signals": len(layout.signals),
         "tasks": {task.name: task.kind.value for task in loaded.tasks},
         "rules": [rule.name for rule in loaded.rules],
+        "kafka": loaded.kafka.bootstrap_servers,
+        "database": masked(loaded.database.url),
     }
     if as_json:
         click.echo(json.dumps({"ok": True, **summary}))
         return
     click.echo(f"{monitor}: fine")
     for key, value in summary.items():
-        click.echo(f"  {key}: {value}")
+        click.echo(f"  {key}: {_text(value)}")
+    click.echo("next:")
+    click.echo(f"  {typed('produce', 'FILE', '--topic', loaded.topics.observations)}")
+    click.echo(f"  {typed('run', monitor)}")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items() if each is not None)
+    return ", ".join(value) if isinstance(value, list) else str(value)

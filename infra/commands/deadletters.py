@@ -43,7 +43,8 @@ def list_(monitor: str, limit: int, *, as_json: bool) -> None:
         what = f" signal {row['signal']}" if row["signal"] else ""
         where = f"{row['topic']}/{row['partition']}@{row['offset']}"
         click.echo(f"{where}{what}: {row['reason']}: {row['detail']} ({row['id']})")
-    click.echo(f"{len(rows)} dead letters on {loaded.topics.dlq}")
+    which = f"the first {limit}" if len(rows) == limit else str(len(rows))
+    click.echo(f"{which} dead letters on {loaded.topics.dlq} at {loaded.kafka.bootstrap_servers}")
 
 
 @deadletters.command()

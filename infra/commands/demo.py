@@ -4,9 +4,19 @@ from pathlib import Path
 
 import click
 
+MONITORS = ("health", "finance")
+
 
 @click.command()
-@click.option("--monitor", "monitors", multiple=True, default=("health", "finance"), show_default=True)
+@click.option(
+    "--monitor",
+    "monitors",
+    multiple=True,
+    type=click.Choice(MONITORS),
+    default=MONITORS,
+    show_default=True,
+    help="Which of them (repeat for several).",
+)
 @click.option("--seconds", type=click.FloatRange(min=1), help="Stop after this long. Default: at the data's end.")
 @click.option(
     "--directory",

@@ -9,7 +9,14 @@ import click
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--topic", required=True, help="Made with --partitions where it does not exist.")
-@click.option("--bootstrap", default="127.0.0.1:9092", show_default=True, help="A broker's host:port.")
+@click.option(
+    "--bootstrap",
+    default="127.0.0.1:9092",
+    show_default=True,
+    envvar="BELLWETHER_KAFKA__BOOTSTRAP_SERVERS",
+    show_envvar=True,
+    help="A broker's host:port.",
+)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Rows a second. Default: as fast as it goes.")
 @click.option("--partitions", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many rows.")
@@ -27,16 +34,17 @@ def produce(
     """Send FILES (or folders of them) to a topic in event-time order; the key is the entity."""
     from itertools import islice
 
-    from infra.watch import interruptible
+    from infra.interrupt import interruptible
     from ingest.events import read_events, to_messages
     from ingest.producer import create_topics, publish
 
     events = read_events(files)
-    create_topics(bootstrap, {topic: partitions})
+    made = create_topics(bootstrap, {topic: partitions})
     records = islice(to_messages(events, list(events.columns)), limit)
     with interruptible() as stopping:
         sent = publish(records, bootstrap, topic, rate=rate, stopping=stopping)
     if as_json:
         click.echo(json.dumps({"topic": topic, "sent": sent.records, "seconds": round(sent.seconds, 3)}))
     else:
-        click.echo(f"{sent.records:,} rows to {topic} in {sent.seconds:.1f} s")
+        new = f", made with {partitions} partitions," if made else ""
+        click.echo(f"{sent.records:,} rows to {topic}{new} at {bootstrap} in {sent.seconds:.1f} s")

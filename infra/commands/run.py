@@ -1,6 +1,11 @@
 """`bellwether run`: watch a monitor's topics until stopped."""
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from schemas.monitor import Monitor
 
 
 @click.command()
@@ -21,12 +26,33 @@ def run(
     no_learn: bool,
     as_json: bool,
 ) -> None:
-    """Watch MONITOR (a shipped name or a file): score its topic, raise alerts, learn."""
+    """Watch MONITOR (a shipped name or a file): score its topic, raise alerts, learn.
+
+    An absent broker, and topics that MONITOR reads but nobody has made yet, are waited for, and that is said. The
+    dead-letter topic is made where there is none, with as many partitions as the observations have.
+    """
     from infra.settings import load_monitor
     from infra.watch import watch
 
     loaded = load_monitor(monitor)
     changes = {name: value for name, value in (("shards", shards), ("address", ray_address)) if value is not None}
     loaded = loaded.model_copy(update={"ray": loaded.ray.model_copy(update=changes)})
+    _introduce(loaded, monitor, to_stderr=as_json)
     verbose = bool(ctx.find_root().params.get("verbose"))
     watch([loaded], learn=not no_learn, seconds=seconds, as_json=as_json, verbose=verbose)
+
+
+def _introduce(loaded: "Monitor", name: str, *, to_stderr: bool) -> None:
+    """Where observations come from, where alerts go, and what to type in another terminal to see them."""
+    from infra.typed import typed
+    from schemas.components import DatabaseSettings
+    from schemas.database import masked
+
+    database, kafka = masked(loaded.database.url), loaded.kafka.bootstrap_servers
+    elsewhere = () if loaded.database.url == DatabaseSettings().url else ("--database", database)
+    lines = [
+        f"{loaded.monitor}: reads {loaded.topics.observations} at {kafka}, writes alerts to {database}",
+        f"  what was raised: {typed('alerts', 'list', '--monitor', loaded.monitor, *elsewhere)}",
+        f"  what was refused: {typed('deadletters', 'list', name)}",
+    ]
+    click.echo("\n".join(lines), err=to_stderr)

@@ -9,10 +9,11 @@ import click
 if TYPE_CHECKING:
     from infra.stack.compose import ServiceStatus
 
+DIRECTORY = Path(".bellwether/stack")
 _directory = click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".bellwether/stack"),
+    default=DIRECTORY,
     show_default=True,
     help="Where their data and the state file live.",
 )
@@ -28,10 +29,10 @@ def stack() -> None:
 @_directory
 @_json
 def up(directory: Path, *, as_json: bool) -> None:
-    """Start both, or say that they run. They stay until `stack down`."""
+    """Start both, or say that they run, and how to reach them. They stay until `stack down`."""
     from infra.stack import compose
 
-    _show(compose.up(directory, None if as_json else click.echo), as_json=as_json)
+    _show(compose.up(directory, None if as_json else click.echo), directory, as_json=as_json)
 
 
 @stack.command()
@@ -49,20 +50,28 @@ def down(directory: Path, *, as_json: bool) -> None:
 @_directory
 @_json
 def status(directory: Path, *, as_json: bool) -> None:
-    """Say what runs and where."""
+    """Say what runs and where, and how to reach it."""
     from infra.stack import compose
 
-    _show(compose.status(directory), as_json=as_json)
+    _show(compose.status(directory), directory, as_json=as_json)
 
 
-def _show(services: "list[ServiceStatus]", *, as_json: bool) -> None:
+def _show(services: "list[ServiceStatus]", directory: Path, *, as_json: bool) -> None:
+    from infra.stack.compose import environment
+    from infra.typed import exports, typed
+
     if as_json:
         import msgspec
 
-        click.echo(json.dumps({"services": msgspec.to_builtins(services)}))
+        shown = {"services": msgspec.to_builtins(services), "environment": environment(services)}
+        click.echo(json.dumps(shown))
         return
-    if not services:
-        click.echo("nothing was started here; `bellwether stack up` does")
+    elsewhere = () if directory == DIRECTORY else ("--directory", str(directory))
     for service in services:
         state = "answering" if service.answering else "running" if service.running else "not running"
         click.echo(f"{service.name}: {state} at {service.address} (pid {service.pid})")
+    if lines := exports(environment(services)):
+        click.echo("\n".join(["", "In every terminal that shall use them:", *lines]))
+        click.echo(f"To stop them (their data stay): {typed('stack', 'down', *elsewhere)}")
+    else:
+        click.echo(f"To start them: {typed('stack', 'up', *elsewhere)}")

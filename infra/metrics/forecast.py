@@ -4,7 +4,7 @@ N rows, S signals, H horizons, Q quantiles. NaN, in a forecast or in what came, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
 import numpy as np
@@ -18,7 +18,7 @@ class ForecastScores:
     """Means over rows, [S, H]; NaN where no row could be judged.
 
     Attributes:
-        mse, mae: of the median, in the units of the values, or of `scale` where one was given.
+        mse, mae: of the median, in the units of the values.
         mase: mae over that of persistence on the very same rows and horizon (below 1: better than the last value).
         pinball: mean over quantiles q of max(q e, (q - 1) e), e = came - forecast; the median's is mae / 2.
         coverage: share of values within the outermost quantiles, both included.
@@ -41,13 +41,14 @@ class ForecastScores:
             mase = np.cumsum(self.mae, axis=1) / np.cumsum(self.mae / self.mase, axis=1)
         return ForecastScores(mse, mae, mase, pinball, coverage, np.cumsum(self.rows, axis=1))
 
+    def in_units(self, scale_S: Float64) -> "ForecastScores":
+        """The same of values that are divided by `scale_S` (a standard deviation of the first rows) beforehand."""
+        unit = scale_S[:, None]
+        return replace(self, mse=self.mse / unit**2, mae=self.mae / unit, pinball=self.pinball / unit)
+
 
 def score_forecasts(
-    forecast_NSHQ: Float64,
-    came_NSH: Float64,
-    last_NS: Float64,
-    quantiles: Sequence[float],
-    scale_S: Float64 | None = None,
+    forecast_NSHQ: Float64, came_NSH: Float64, last_NS: Float64, quantiles: Sequence[float]
 ) -> ForecastScores:
     """Judge forecasts.
 
@@ -56,22 +57,19 @@ def score_forecasts(
         came_NSH: what came at each horizon (`outcomes`).
         last_NS: the last value known on each row (`last_known`): persistence.
         quantiles: ascending, with 0.5.
-        scale_S: divide all values by this first (a standard deviation of the first rows); None: raw units.
     """
-    unit = 1.0 if scale_S is None else scale_S[:, None]
-    median_NSH = forecast_NSHQ[..., list(quantiles).index(0.5)]
-    judged = np.isfinite(came_NSH) & np.isfinite(forecast_NSHQ).all(axis=-1) & np.isfinite(last_NS)[..., None]
-    error_NSH = np.where(judged, came_NSH - median_NSH, np.nan) / unit
-    naive_NSH = np.where(judged, came_NSH - last_NS[..., None], np.nan) / unit
-    off_NSHQ = np.where(judged[..., None], came_NSH[..., None] - forecast_NSHQ, np.nan)
+    median = list(quantiles).index(0.5)
     levels = np.array(quantiles)
-    pinball_NSH = np.maximum(levels * off_NSHQ, (levels - 1.0) * off_NSHQ).mean(axis=-1) / unit
+    judged = np.isfinite(came_NSH) & np.isfinite(forecast_NSHQ).all(axis=-1) & np.isfinite(last_NS)[..., None]
+    off_NSHQ = np.where(judged[..., None], came_NSH[..., None] - forecast_NSHQ, np.nan)
+    naive_NSH = np.where(judged, came_NSH - last_NS[..., None], np.nan)
+    pinball_NSH = np.maximum(levels * off_NSHQ, (levels - 1.0) * off_NSHQ).mean(axis=-1)
     inside_NSH = np.where(judged, (off_NSHQ[..., 0] >= 0) & (off_NSHQ[..., -1] <= 0), np.nan)
-    mae, naive = _mean(np.abs(error_NSH)), _mean(np.abs(naive_NSH))
+    mae, naive = _mean(np.abs(off_NSHQ[..., median])), _mean(np.abs(naive_NSH))
     with np.errstate(divide="ignore", invalid="ignore"):
         mase = mae / naive
     return ForecastScores(
-        mse=_mean(np.square(error_NSH)),
+        mse=_mean(np.square(off_NSHQ[..., median])),
         mae=mae,
         mase=mase,
         pinball=_mean(pinball_NSH),
@@ -80,11 +78,16 @@ def score_forecasts(
     )
 
 
+def joined(parts: Sequence[ForecastScores]) -> ForecastScores:
+    """Scores of some horizons, followed by those of the next."""
+    columns = ([getattr(part, field.name) for part in parts] for field in fields(ForecastScores))
+    return ForecastScores(*(np.concatenate(column, axis=1) for column in columns))
+
+
 def outcomes(values_NS: Float64, entity_N: Int64, time_ms_N: Int64, horizons: Sequence[int | timedelta]) -> Float64:
     """What came: the value at the entity's k-th next row, NaN past its end or where missing, [N, S, H].
 
     For a duration: the newest value seen within it, NaN where there is none or the entity ends before.
-
 
     Args:
         values_NS: rows in time order within each entity; entities may be interleaved.

@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -35,6 +35,9 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     pid: int
     running: bool
     answering: bool
+
+
+_VARIABLES = {"kafka": "BELLWETHER_KAFKA__BOOTSTRAP_SERVERS", "postgres": "DATABASE_URL"}
 
 
 def up(directory: Path, say: Callable[[str], None] | None = None) -> list[ServiceStatus]:
@@ -72,6 +75,11 @@ def status(directory: Path) -> list[ServiceStatus]:
         answering = running and answers[service.name](service.port)
         states.append(ServiceStatus(service.name, service.address, service.pid, running, answering))
     return states
+
+
+def environment(services: Sequence[ServiceStatus]) -> dict[str, str]:
+    """Variables through which every command reaches the services that answer."""
+    return {_VARIABLES[service.name]: service.address for service in services if service.answering}
 
 
 def _start_kafka(directory: Path, port: int | None, say: Callable[[str], None] | None) -> Service:

@@ -23,6 +23,7 @@ from scorer.stages.steering import Steering
 from scorer.stages.threshold import Threshold
 from scorer.stages.warm_up import WarmUp
 from scorer.store import Store
+from trainer.rules import Rules
 
 
 def stages_of(settings: AlertSettings) -> list[Stage]:
@@ -43,6 +44,7 @@ class AlertPipeline:
         self._layout = layout
         self._store = store
         self._kinds = kinds_of(layout)
+        self._rules = Rules(layout)
         self._steering = Steering(layout.monitor.alerts)
         self._stages = list(stages or stages_of(layout.monitor.alerts))
         self._levels = [
@@ -68,7 +70,8 @@ class AlertPipeline:
                 )
                 memory, decision = self._judge(int(predictions.slot[row]), kind_index, finding)
                 if decision.change is not None and not predictions.silent[row]:
-                    alerts.append((row, alert_of(self._layout, kind, predictions, int(row), memory, decision)))
+                    found = alert_of(self._layout, self._rules, kind, predictions, int(row), memory, decision)
+                    alerts.append((row, found))
         return [alert for _, alert in sorted(alerts, key=lambda found: found[0])]
 
     def _strength(self, predictions: Predictions) -> Float64:

@@ -4,24 +4,24 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from schemas.alert import Alert, Change, SignalReason
+from schemas.alert import Alert, Change, SignalReason, Taken
 from schemas.components import Severity
+from schemas.duration import short_form
 from schemas.layout import Layout
-from schemas.monitor import Rule
 from schemas.prediction import Predictions
 from scorer.stages.finding import Decision, Kind, Memory
+from trainer.rules import Rules
 
 _TOP = 3
 """Signals named in an alert of the learned score: more hide the one that matters."""
 
 
 def alert_of(
-    layout: Layout, kind: Kind, predictions: Predictions, row: int, memory: Memory, decision: Decision
+    layout: Layout, rules: Rules, kind: Kind, predictions: Predictions, row: int, memory: Memory, decision: Decision
 ) -> Alert:
     """Build the record of a decision that changed something."""
     batch = predictions.batch
-    rule = None if kind.rule is None else layout.monitor.rules[kind.rule]
-    reasons = _reasons(layout, predictions, row, rule)
+    reasons = _reasons(layout, rules, predictions, row, kind.rule)
     change = decision.change or Change.UPDATED
     score = float(predictions.surprise[row] if kind.rule is None else predictions.rules[row, kind.rule])
     version = int(predictions.version[row])
@@ -50,16 +50,19 @@ def _utc(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
 
 
-def _reasons(layout: Layout, predictions: Predictions, row: int, rule: Rule | None) -> tuple[SignalReason, ...]:
+def _reasons(
+    layout: Layout, rules: Rules, predictions: Predictions, row: int, rule: int | None
+) -> tuple[SignalReason, ...]:
     if rule is not None:
-        columns = [layout.index[name] for name in dict.fromkeys(rule.signals)]
-    else:
-        order = np.argsort(-predictions.evidence[row], kind="stable")[:_TOP]
-        columns = [int(column) for column in order if predictions.evidence[row, column] > 0]
-    return tuple(_reason(layout, predictions, row, column) for column in columns)
+        taken = rules.taken(rule, predictions.last[row], predictions.age[row])
+        return tuple(_reason(layout, predictions, row, *each) for each in taken)
+    order = np.argsort(-predictions.evidence[row], kind="stable")[:_TOP]
+    return tuple(_reason(layout, predictions, row, int(c)) for c in order if predictions.evidence[row, c] > 0)
 
 
-def _reason(layout: Layout, predictions: Predictions, row: int, column: int) -> SignalReason:
+def _reason(
+    layout: Layout, predictions: Predictions, row: int, column: int, taken: Taken | None = None
+) -> SignalReason:
     is_target = column < layout.n_targets
     expected = float(predictions.expected[row, column]) if is_target else float("nan")
     observed = float(predictions.batch.values[row, column])
@@ -68,15 +71,32 @@ def _reason(layout: Layout, predictions: Predictions, row: int, column: int) -> 
         observed=None if np.isnan(observed) else observed,
         expected=None if np.isnan(expected) else expected,
         evidence=float(predictions.evidence[row, column]) if is_target else 0.0,
+        taken=taken,
     )
 
 
 def _summary(kind: Kind, score: float, reasons: tuple[SignalReason, ...], decision: Decision) -> str:
-    parts = [_phrase(reason) for reason in reasons if reason.observed is not None]
+    """One line. Of a rule that adds up points: most points first, what had none last."""
     head = f"{kind.task} {score:.1f}" if kind.rule is None else f"{kind.task} {score:g}"
-    return f"{head} ({decision.reason}): {', '.join(parts)}"[:1000]
+    parts = [_phrase(reason) for reason in sorted(reasons, key=_points, reverse=True) if _value(reason) is not None]
+    missing = [reason.signal for reason in reasons if _value(reason) is None]
+    last = f"; no {', '.join(missing)}" if missing else ""
+    return f"{head} ({decision.reason}): {', '.join(parts)}{last}"[:1000]
 
 
 def _phrase(reason: SignalReason) -> str:
-    expected = "" if reason.expected is None else f" (expected {reason.expected:.6g})"
-    return f"{reason.signal} {reason.observed:.6g}{expected}"
+    """``GCS 8 +3 (2h old)``; points say why better than what had been expected."""
+    taken, words = reason.taken, f"{reason.signal} {_value(reason):.6g}"
+    if taken is not None and taken.points is not None:
+        words += f" +{taken.points:g}"
+    elif reason.expected is not None:
+        words += f" (expected {reason.expected:.6g})"
+    return f"{words} ({short_form(taken.age_seconds)} old)" if taken is not None and taken.age_seconds else words
+
+
+def _value(reason: SignalReason) -> float | None:
+    return reason.observed if reason.taken is None else reason.taken.value
+
+
+def _points(reason: SignalReason) -> float:
+    return 0.0 if reason.taken is None else reason.taken.points or 0.0

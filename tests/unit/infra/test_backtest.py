@@ -3,19 +3,26 @@
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from infra.backtest.options import Options
+from infra.backtest.outputs import Outputs
 from infra.backtest.run import backtest
+from infra.backtest.show import lines, page
 from infra.backtest.table import signal_map
+from infra.commands.backtest import Delays, Horizons
 from infra.commands.backtest import backtest as command
 from schemas.errors import ConfigError, InputError
 
 ROWS, CHANGED_FROM = 2600, 2000
+METRICS = ("mse", "mae", "mase", "pinball", "coverage")
+NOT_OF_A_BASELINE = {"scaler", "first_scored_row", "delay"}
 
 
 def wide(seed: int, spoil_after: int | None = None) -> pd.DataFrame:
@@ -34,6 +41,13 @@ def scores(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     return backtest(Options(None, (path,))).table.frame()
 
 
+def run(path: Path, frame: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The report and the scores of a run that does not learn."""
+    frame.to_csv(path, index=False)
+    done = backtest(Options(None, (path,), learn=False))
+    return done.report, done.table.frame()
+
+
 def test_replacing_the_future_changes_no_earlier_output(tmp_path: Path) -> None:
     seen, spoilt = scores(tmp_path / "a.csv", wide(1)), scores(tmp_path / "b.csv", wide(1, CHANGED_FROM))
     pd.testing.assert_frame_equal(seen[:CHANGED_FROM], spoilt[:CHANGED_FROM], check_exact=True)
@@ -49,6 +63,7 @@ def test_every_row_is_answered_in_input_order_with_the_contracts_columns(tmp_pat
         *[f"forecast.{signal}.h1.q{q}" for signal in ("load__", "temp") for q in ("0.1", "0.5", "0.9")],
     ]
     assert found["status"].value_counts().to_dict() == {"ok": 399, "invalid": 1}
+    assert found["time"].isna().tolist() == [row == 7 for row in range(400)]
     assert found["anomaly"].between(0, 1).all()
     assert found.loc[found["status"] == "ok", "forecast.temp.h1.q0.5"].notna().all()
 
@@ -57,9 +72,11 @@ def test_the_report_stands_beside_its_baselines(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     wide(4)[:300].assign(label=(np.arange(300) % 50 == 0).astype(int)).to_csv(path, index=False)
     report = backtest(Options(None, (path,), learn=False)).report
-    assert report["rows"]["all"] == 300
-    assert report["tasks"]["forecast"]["raw"]["h1"]["mase"] == pytest.approx(1.0)
-    assert set(report["baselines"]["random"]) == {"auroc", "auprc", "vus_pr"}
+    baselines = report["baselines"]
+    assert (report["rows"], report["rows_by_status"]) == (300, {"ok": 300, "duplicate": 0, "late": 0, "invalid": 0})
+    assert baselines["persistence"]["forecast"]["raw"]["h1"]["mase"] == 1.0
+    assert set(report["tasks"]["forecast"]) - set(baselines["persistence"]["forecast"]) == NOT_OF_A_BASELINE
+    assert set(baselines["random"]["anomaly"]) == {"auroc", "auprc", "vus_pr", "head"}
     assert report["signal_map"] == {"load %": "load__", "temp": "temp"}
 
 
@@ -74,16 +91,18 @@ def test_labels_that_nothing_learns_from_are_refused_rather_than_ignored() -> No
 
 
 def test_labels_teach_the_head_and_never_before_they_are_revealed(tmp_path: Path) -> None:
-    frame = wide(5).assign(label=(np.arange(ROWS) % 40 < 4).astype(int))
-    frame.loc[frame["label"] == 1, "temp"] += 30
+    on = np.arange(ROWS) % 40 < 12  # a level like any other, that nothing but a label could call wrong
+    noise = np.random.default_rng(1).normal(0, 0.1, ROWS)
+    frame = wide(5).assign(label=on.astype(int), temp=np.where(on, 1.0, 0.0) + noise)
     path = tmp_path / "a.csv"
     frame.to_csv(path, index=False)
     taught, untaught, late = (
-        backtest(Options(None, (path,), labels=labels, label_delay=delay))
+        backtest(Options(None, (path,), labels=labels, label_delay=delay, score_from=ROWS // 2))
         for labels, delay in (("online", 2), ("none", 0), ("online", timedelta(days=9)))
     )
     assert taught.report["learning"]["labels"] == ROWS - 4
-    assert taught.report["tasks"]["anomaly"]["head"]["auroc"] > untaught.report["tasks"]["anomaly"]["head"]["auroc"]
+    heads = [each.report["tasks"]["anomaly"]["head"]["auroc"] for each in (taught, untaught)]
+    assert heads[0] > heads[1] + 0.05
     assert late.report["learning"]["labels"] == 0
     pd.testing.assert_frame_equal(late.table.frame(), untaught.table.frame(), check_exact=True)
 
@@ -123,4 +142,156 @@ def test_several_files_may_follow_one_input_flag(tmp_path: Path) -> None:
         wide(seed)[:60].to_csv(tmp_path / f"{name}.csv", index=False)
     files = [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
     result = CliRunner().invoke(command, ["--auto", "--no-learn", "--json", "--input", *files])
-    assert (result.exit_code, json.loads(result.output.splitlines()[-1])["rows"]["all"]) == (0, 120)
+    assert (result.exit_code, json.loads(result.output.splitlines()[-1])["rows"]) == (0, 120)
+
+
+def test_a_bad_or_late_cell_drops_no_column_and_the_rest_are_named_with_a_reason(tmp_path: Path) -> None:
+    rows = 150
+    frame = wide(9)[:rows].assign(late=[None] * (rows - 1) + [1.0], text="x", none=None)
+    frame["temp"] = frame["temp"].astype(object)
+    frame.loc[0, "temp"] = "broken"
+    report, table = run(tmp_path / "a.csv", frame)
+    assert (list(report["signal_map"]), report["left_out"], report["refused"]) == (
+        ["load %", "temp", "late"],
+        {"text": "its cells are not numbers", "none": "empty in every file"},
+        {"wrong-type": 1},
+    )
+    assert table["status"].tolist() == ["ok"] * rows
+
+
+def test_a_file_without_numbers_is_refused_with_what_its_columns_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,note,none\n1,x,\n")
+    with pytest.raises(InputError, match=r"a\.csv: got no numeric column \('note': its cells are not numbers; 'none'"):
+        backtest(Options(None, (path,)))
+
+
+def test_columns_that_a_monitor_does_not_know_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("entity,time,HR,hr\n" + "".join(f"p,{1000 * i},60,60\n" for i in range(40)))
+    report = backtest(Options("health", (path,), learn=False)).report
+    assert report["left_out"] == {"hr": "not a signal of health"}
+
+
+def test_times_that_collapse_to_one_millisecond_are_counted(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"entity": "a", "time": [f"2026-01-01T00:00:00.{i:06d}Z" for i in range(0, 60_000, 400)]})
+    report, table = run(tmp_path / "a.csv", frame.assign(x=np.arange(150.0)))
+    assert (report["collapsed_times"], table["time"].nunique()) == (90, 60)
+
+
+def test_the_mean_over_horizons_is_given_only_where_each_of_them_was_forecast(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    wide(10)[:200].to_csv(path, index=False)
+    horizons = (1, 2, 4, timedelta(minutes=3))
+    report = backtest(Options(None, (path,), learn=False, horizons=horizons)).report
+    found, naive = report["tasks"]["forecast"]["raw"], report["baselines"]["persistence"]["forecast"]["raw"]
+    assert list(found) == list(naive) == ["h1", "to_h1", "h2", "to_h2", "h4", "h180s"]
+    assert found["to_h2"]["mse"] == pytest.approx((found["h1"]["mse"] + found["h2"]["mse"]) / 2, rel=1e-5)
+
+
+def test_state_tasks_are_judged_by_what_their_rule_came_to_beside_two_baselines(tmp_path: Path) -> None:
+    rows = 120
+    rate = np.where(np.arange(rows) % 40 < 20, 70.0, 140.0)  # 3 points of NEWS2 above 130, of a class from 5 up none
+    breath = np.where(np.arange(rows) % 40 < 20, 16.0, 26.0)  # 3 more: 6 together, the middle class
+    path = tmp_path / "a.csv"
+    pd.DataFrame({"entity": "p", "time": np.arange(rows) * 60_000, "HR": rate, "RespRate": breath}).to_csv(path)
+    report = backtest(Options("health", (path,), learn=False)).report
+    found = report["tasks"]["deterioration"]
+    standing, share = (report["baselines"][name]["deterioration"] for name in ("persistence", "base_rate"))
+    # 114 rows have six after them; the class moves six rows before the score does, three times up and twice down.
+    up = sum(rate[row + 1 : row + 7].max() > 100 for row in range(114))
+    moved = sum((rate[row] > 100) != (rate[row + 1 : row + 7].max() > 100) for row in range(114))
+    assert (found["rows"], found["shares"]["watch"], found["shares"]["critical"]) == (114, pytest.approx(up / 114), 0.0)
+    assert (standing["accuracy"], standing["log_loss"]) == (pytest.approx(1 - moved / 114, abs=1e-5), None)
+    assert (share["accuracy"], share["balanced_accuracy"], share["auroc"]) == (pytest.approx(up / 114), 0.5, 0.5)
+    assert set(found) - set(share) == {"rows", "shares"}
+
+
+def test_every_figure_is_shown_beside_its_baselines_and_many_horizons_briefly(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    wide(11)[:200].to_csv(path, index=False)
+    report = backtest(Options(None, (path,), learn=False, horizons=tuple(range(1, 9)))).report
+    whole, brief = lines(report), lines(report, brief=True)
+    metrics = [f"{horizon} {metric}" for horizon in ("h1", "h8", "to_h8") for metric in METRICS]
+    assert [line[1] for line in brief if line[0] == "forecast"] == [f"standardised {metric}" for metric in metrics]
+    assert [line[1] for line in brief if line[0] == "anomaly"] == ["alarms", "alarms_per_entity_day"]
+    assert (len(whole), set(brief) <= set(whole)) == (2 * 16 * len(METRICS) + 2, True)
+    assert all(line[3].endswith(" persistence") for line in whole if line[0] == "forecast")
+    assert "to_h8 mse" in page(report)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("6", (1, 6)),
+        ("1-4", (1, 2, 3, 4)),
+        ("3-5,15m", (1, 3, 4, 5, timedelta(minutes=15))),
+        ("1,2,2-3", (1, 2, 3)),
+    ],
+)
+def test_horizons_are_counts_ranges_and_durations(text: str, expected: tuple[object, ...]) -> None:
+    assert Horizons().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "97", "5-3", "1-97", "1-99999999999", "-1", "soon", "99999999999d"])
+def test_a_wrong_horizon_is_said_with_what_was_expected(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="expected row counts from 1 to 96, ranges of them, and durations"):
+        Horizons().convert(text, None, None)
+
+
+def test_a_delay_without_end_is_refused() -> None:
+    with pytest.raises(click.BadParameter, match="expected a duration"):
+        Delays().convert("99999999999d", None, None)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match=r"--seed: got .*; expected a number from 0"):
+        Options(None, (), seed=seed)
+
+
+@pytest.mark.parametrize("option", ["--scores", "--report"])
+def test_a_file_that_cannot_be_written_is_found_before_the_run(tmp_path: Path, option: str) -> None:
+    source, blocked = tmp_path / "a.csv", tmp_path / "file"
+    source.write_text("no table at all")
+    blocked.write_text("")
+    for target, expected in ((blocked / "x.json", "a file that can be written"), (source, "another file than the")):
+        with pytest.raises(ConfigError, match=f"command line: {option}: got .*; expected {expected}"):
+            command.main(["--auto", "--input", str(source), option, str(target)], standalone_mode=False)
+
+
+def test_trying_a_file_leaves_no_trace_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("time,x\n1,2\n")
+    (tmp_path / "old.json").write_text("{}")
+    Outputs(tmp_path / "deep" / "s.parquet", tmp_path / "old.json").check([tmp_path / "a.csv"])
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.csv", "deep", "old.json"]
+    assert (tmp_path / "old.json").read_text() == "{}"
+
+
+def test_what_is_written_is_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    frame = wide(12)[:50]
+    frame.loc[3, "time"] = None
+    frame.to_csv(path, index=False)
+    done = backtest(Options(None, (path,), learn=False))
+    Outputs(tmp_path / "s.parquet", tmp_path / "r.json").write(done.table, done.report)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "s.parquet"), done.table.frame(), check_dtype=False, check_exact=True
+    )
+    assert json.loads((tmp_path / "r.json").read_text()) == json.loads(json.dumps(done.report))
+
+
+def test_an_outcomes_task_name_that_cannot_be_is_shown(tmp_path: Path) -> None:
+    path, outcomes = tmp_path / "a.csv", tmp_path / "outcomes.csv"
+    path.write_text("time,x\n1,2\n")
+    outcomes.write_text("entity,task,label,revealed_at\na,in hospital,1,2\n")
+    with pytest.raises(InputError, match=r"outcomes\.csv: task: got 'in hospital'; expected 1 to 63 letters"):
+        backtest(Options(None, (path,), outcomes=outcomes))
+
+
+def test_rows_none_of_which_can_be_scored_still_make_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,x,label\nsoon,1,0\nlater,2,1\n")
+    done = backtest(Options(None, (path,)))
+    assert done.report["rows_by_status"]["invalid"] == done.report["rows"] == 2
+    assert done.table.frame()["time"].isna().all()

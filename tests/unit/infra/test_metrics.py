@@ -9,13 +9,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    log_loss,
+    roc_auc_score,
+)
 
 from infra.metrics.anomaly import auprc, auroc, segments, vus_pr
-from infra.metrics.baselines import persistence, random_scores
+from infra.metrics.baselines import base_rates, persistence, random_scores, same_class
 from infra.metrics.forecast import last_known, outcomes, score_forecasts
 from infra.metrics.nab import Profile, Series, nab_optimised, nab_score
+from infra.metrics.state import classes_of, score_states, worst_ahead
 from tests.converters import nab as nab_files
+from tests.laws import ward
+from trainer.lesson import lesson_of
+from trainer.windows import Window
 
 scored_labels = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=60).filter(
     lambda pairs: 0 < sum(label for _, label in pairs) < len(pairs)
@@ -150,7 +160,8 @@ def test_standardised_errors_are_in_units_of_the_scale() -> None:
     random = np.random.default_rng(3)
     values, entity = random.normal(size=(50, 1)), np.zeros(50, dtype=np.int64)
     last, came = last_known(values, entity), outcomes(values, entity, np.arange(len(entity)), [1])
-    raw, unit = (score_forecasts(persistence(last, 1, 1), came, last, [0.5], s) for s in (None, np.array([4.0])))
+    raw = score_forecasts(persistence(last, 1, 1), came, last, [0.5])
+    unit = raw.in_units(np.array([4.0]))
     assert (unit.mse * 16.0, unit.mae * 4.0, unit.pinball * 4.0) == (
         pytest.approx(raw.mse),
         pytest.approx(raw.mae),
@@ -167,6 +178,67 @@ def test_outcomes_and_last_values_stay_within_their_entity() -> None:
         True,
         [1.0, 10.0, 1.0, 20.0, 3.0],
     )
+
+
+def test_states_are_judged_as_scikit_learn_does() -> None:
+    random = np.random.default_rng(5)
+    probability, came = random.dirichlet([1, 1, 1], 300), random.integers(0, 3, 300)
+    found = score_states(probability, came)
+    likely = probability.argmax(axis=1)
+    assert (found.accuracy, found.balanced_accuracy, found.log_loss, found.auroc) == (
+        pytest.approx(accuracy_score(came, likely)),
+        pytest.approx(balanced_accuracy_score(came, likely)),
+        pytest.approx(log_loss(came, probability)),
+        pytest.approx(roc_auc_score(came, probability, multi_class="ovr")),
+    )
+
+
+def test_a_class_that_never_came_is_left_out_of_the_averages() -> None:
+    came = np.array([0, 0, 1, 1])
+    found = score_states(same_class(np.array([0, 2, 1, 1]), 3), came)
+    assert (found.accuracy, found.balanced_accuracy, found.auroc) == (0.75, 0.75, pytest.approx((0.75 + 1.0) / 2))
+
+
+def test_base_rates_reach_the_share_of_the_commonest_class_and_the_entropy() -> None:
+    came = np.array([0, 0, 0, 1])
+    found = score_states(base_rates(came, 2), came)
+    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    assert (found.accuracy, found.balanced_accuracy, found.log_loss, found.auroc) == (
+        0.75,
+        0.5,
+        pytest.approx(entropy),
+        0.5,
+    )
+
+
+def test_states_without_a_row_are_nan() -> None:
+    found = score_states(np.empty((0, 2)), np.empty(0, dtype=np.int64))
+    assert np.isnan([found.accuracy, found.balanced_accuracy, found.log_loss, found.auroc]).all()
+
+
+def test_the_worst_ahead_is_that_of_the_entitys_next_rows_once_they_all_came() -> None:
+    nan = np.nan
+    entity = np.array([0, 1, 0, 0, 1, 0, 1, 0])
+    score = np.array([9.0, nan, 2.0, nan, nan, 5.0, nan, 1.0])
+    # entity 0 shows 9 2 - 5 1, entity 1 nothing
+    np.testing.assert_array_equal(worst_ahead(score, entity, 2), [2.0, nan, 5.0, 5.0, nan, nan, nan, nan])
+    np.testing.assert_array_equal(worst_ahead(score, entity, 20), [nan] * 8)
+
+
+def test_the_class_that_came_is_the_one_that_the_network_is_taught() -> None:
+    layout = ward.layout({"inject_rate": 0.0})
+    (task,), length = layout.states, layout.monitor.training.window
+    random = np.random.default_rng(6)
+    rules = np.where(random.random(length + 4) < 0.5, np.nan, random.exponential(1.5, length + 4))[:, None]
+    values, minutes = random.normal(50, 1, (length + 4, len(layout.signals))), np.arange(length + 4) * 60_000
+    lesson = lesson_of([Window(0, values, minutes, rules, ward.TOPIC, (0, length))], layout, random)
+    taught = lesson.targets.classes[0][lesson.rows.real_N].numpy()
+    worst = worst_ahead(rules[:, 0], np.zeros(length + 4, dtype=np.int64), task.target.within)
+    assert classes_of(worst, task.target.cuts)[:length].tolist() == taught.tolist()
+
+
+def test_a_class_is_how_many_cuts_a_score_reaches() -> None:
+    assert classes_of(np.array([4.9, 5.0, 7.0, -np.inf, np.nan]), (5.0, 7.0)).tolist() == [0, 1, 2, 0, -1]
 
 
 def _vus_pr_by_definition(score: np.ndarray, label: np.ndarray, window: int) -> float:

@@ -22,7 +22,7 @@ def events(tmp_path: Path):
     frame = pd.DataFrame({"entity": list("ababa"), "time": START_MS + np.arange(5) * 60_000, "x": 1.0})
     path = tmp_path / "rows.csv"
     frame.assign(label=[0, None, 1, 0, 0]).to_csv(path, index=False)
-    return read_events([path])
+    return read_events([path], labelled=True)
 
 
 def found(labels):
@@ -42,6 +42,13 @@ def found(labels):
 )
 def test_a_label_is_revealed_by_the_first_row_past_its_delay(events, delay, expected):
     assert found(of_rows(events, events.order(), "anomaly", delay)) == expected
+
+
+def test_the_label_of_a_row_without_time_is_not_taken_for_its_neighbours(tmp_path: Path):
+    path = tmp_path / "rows.csv"
+    path.write_text("entity,time,x,label\na,1000,1,0\na,soon,1,1\na,3000,1,0\n")
+    events = read_events([path], labelled=True)
+    assert found(of_rows(events, events.order(), "anomaly", 0)) == [(0, "a", False), (2, "a", False)]
 
 
 def test_an_outcome_is_revealed_by_the_first_row_at_its_time(events):
@@ -69,21 +76,38 @@ def test_outcomes_are_read_with_their_times(tmp_path: Path):
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ("1,death,2,0", "line 3: expected label 0 or 1"),
-        ("1,death,yes,0", "line 3: expected label 0 or 1"),
-        ("1,death,1,soon", "line 3: expected revealed_at"),
-        (",death,1,0", "line 3: expected an entity"),
+        ("1,death,2,0", "row 2: label: got 2.0; expected 0, 1 or nothing"),
+        ("1,death,yes,0", "row 2: label: got 'yes'; expected 0, 1 or nothing"),
+        ("1,death,1,soon", "row 2: revealed_at: got 'soon'; expected ISO 8601 or epoch milliseconds"),
+        ("1,death,1,", "row 2: revealed_at: got nothing; expected ISO 8601 or epoch milliseconds"),
+        (",death,1,0", "row 2: entity: got nothing; expected a name"),
+        ("1,,1,0", "row 2: task: got nothing; expected a name"),
+        ("1,death,1,0,0", "Expected 4 columns, got 5"),
     ],
 )
-def test_a_wrong_outcome_is_named_by_its_line(tmp_path: Path, row: str, complaint: str):
+def test_a_wrong_outcome_is_named_by_its_row_and_column(tmp_path: Path, row: str, complaint: str):
     path = tmp_path / "outcomes.csv"
-    path.write_text(f"entity,task,label,revealed_at\n1,death,0,0\n{row}\n")
-    with pytest.raises(InputError, match=complaint):
+    path.write_text(f"entity,task,label,revealed_at\n1,death,0,2026-01-01\n{row}\n")
+    with pytest.raises(InputError, match=rf"outcomes\.csv: .*{complaint}"):
         read_outcomes(path)
 
 
-def test_a_missing_column_of_outcomes_is_named(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "expected a table"),
+        ("entity,task,label\n1,death,0\n", "expected a column 'revealed_at', got columns"),
+        ("entity,task,label,label,revealed_at\n1,death,0,1,0\n", "got column 'label' 2 times"),
+    ],
+)
+def test_a_file_that_is_no_table_of_outcomes_is_named(tmp_path: Path, text: str, complaint: str):
     path = tmp_path / "outcomes.csv"
-    path.write_text("entity,task,label\n1,death,0\n")
-    with pytest.raises(InputError, match="revealed_at"):
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"outcomes\.csv: .*{complaint}"):
         read_outcomes(path)
+
+
+def test_an_entity_may_be_called_na(tmp_path: Path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text("entity,task,label,revealed_at\nNA,death,1,0\n\nnull,death,0,0\n")
+    assert [each.entity for each in read_outcomes(path)] == ["NA", "null"]

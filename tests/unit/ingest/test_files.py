@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from ingest.events import auto_signals, read_events, to_messages
+from ingest.events import read_events, to_messages
 from ingest.files import INPUT, FileSource
 from schemas.errors import InputError
 from schemas.layout import Layout
@@ -134,11 +134,43 @@ def test_a_text_far_behind_the_first_block_masks_one_cell(layout: Layout, tmp_pa
     assert source.refused == {"wrong-type": 1}
 
 
-def test_auto_signals_are_the_numeric_columns_of_all_files(tmp_path: Path) -> None:
-    a = write(tmp_path / "a.csv", "entity,time,label,hr,note,none\n1,1000,0,60,x,\n")
-    parquet.write_table(pa.table({"time": [1], "flag": [True], "hr": [1], "x y": [1.5]}), tmp_path / "b.parquet")
+def test_times_below_a_millisecond_keep_their_order_and_are_counted(layout: Layout, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.csv",
+        "patient,time,spo2\n"
+        "p1,1970-01-01T00:00:01.0007Z,97\n"
+        "p1,1970-01-01T00:00:01.0002Z,96\n"
+        "p2,1970-01-01T00:00:01.0002Z,95\n"
+        "p1,1970-01-01T00:00:01.0002Z,96\n"
+        "p1,soon,94\n",
+    )
 
-    assert auto_signals([a, tmp_path / "b.parquet"]) == ["hr", "x y"]
+    source = FileSource([path], layout)
+
+    assert (source.order.tolist(), source.events.collapsed()) == ([1, 2, 3, 4, 0], 1)
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"), [("maybe", "'maybe'"), ("2", "2.0"), ("-1", "-1.0"), ("0.5", "0.5"), ("inf", "inf")]
+)
+def test_a_label_that_is_neither_0_nor_1_is_refused_by_its_row(tmp_path: Path, cell: str, shown: str) -> None:
+    path = write(tmp_path / "a.csv", f"time,spo2,label\n1000,97,1\n1001,97,\n1002,97,{cell}\n")
+
+    with pytest.raises(InputError, match=rf"a\.csv: row 3: label: got {shown}; expected 0, 1 or nothing"):
+        read_events([path], labelled=True)
+
+
+def test_labels_that_nobody_asked_for_may_be_anything(tmp_path: Path) -> None:
+    events = read_events([write(tmp_path / "a.csv", "time,spo2,label\n1000,97,sepsis\n")])
+    assert (events.label, list(events.columns)) == (None, ["spo2"])
+
+
+def test_files_without_a_signal_of_the_monitor_are_refused_by_what_they_hold(layout: Layout, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "time,hr,note\n1000,60,x\n")
+
+    expected = r"a\.csv: got columns hr, note; expected a signal of ward: heart rate, spo2, age, pressure"
+    with pytest.raises(InputError, match=expected):
+        FileSource([path], layout)
 
 
 def test_messages_come_by_time_with_numbers_only(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from sqlalchemy import Engine
 
 from infra.commands.alerts import alerts as command
 from infra.database import connect, migrate
-from schemas.alert import Alert, Change, SignalReason
+from schemas.alert import Alert, Change, SignalReason, Taken
 from schemas.components import Severity
 from schemas.errors import InputError, StackError
 from schemas.observation import Partition
@@ -114,7 +117,7 @@ def test_an_argument_that_means_nothing_is_named(url: str, chosen: dict[str, obj
 
 
 def test_looking_makes_no_database(url: str, tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="no such file"):
+    with pytest.raises(StackError, match=r"no database at /.*bellwether.db; expected one made by `bellwether run`"):
         alerts(url=url)
     assert list(tmp_path.iterdir()) == []
 
@@ -176,6 +179,16 @@ def test_the_command_lists_a_table_and_shows_names_as_they_are(url: str) -> None
 
 
 @pytest.mark.usefixtures("ledger")
+def test_the_command_answers_without_pandas(url: str) -> None:
+    script = (
+        "import sys; from infra.commands.alerts import alerts\n"
+        "alerts(['list', '--database', sys.argv[1]], standalone_mode=False); sys.exit('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, url], capture_output=True, text=True, check=False)
+    assert (done.returncode, "bed 1" in done.stdout) == (0, True), done.stderr
+
+
+@pytest.mark.usefixtures("ledger")
 def test_an_age_is_taken_from_now(url: str) -> None:
     assert invoke(url, "list", "--since", "1s").stdout == "no alerts\n"
 
@@ -190,6 +203,27 @@ def test_the_command_shows_what_was_expected_and_what_came(url: str) -> None:
         ["opened", "resolved"],
     )
     assert "80.25" in table
+
+
+def test_the_command_shows_what_a_rule_took(url: str, ledger: SqlLedger) -> None:
+    taken = (
+        SignalReason("RespRate", 31.0, 20.5, 1.0, Taken(31.0, 0.0, 3.0)),
+        SignalReason("GCS", None, 15.0, 0.0, Taken(8.0, 5400.0, 3.0)),
+        SignalReason("Temp", None, None, 0.0, Taken(None, None)),
+    )
+    ward = replace(raised("bed 9", 9), task="news2", kind="news2", reasons=taken)
+    ledger.commit([ward], [])
+    shown = json.loads(invoke(url, "show", ward.id, "--json").stdout)["reasons"]
+    table = invoke(url, "show", ward.id).stdout
+    assert shown[1:] == [
+        {"signal": "GCS", "observed": None, "expected": 15.0, "evidence": 0.0}
+        | {"used": 8.0, "age_seconds": 5400.0, "points": 3.0},
+        {"signal": "Temp", "observed": None, "expected": None, "evidence": 0.0}
+        | {"used": None, "age_seconds": None, "points": None},
+    ]
+    assert [line.split()[1::2] for line in table.splitlines() if "GCS" in line] == [
+        ["GCS", "-", "15", "0", "8", "1.5h", "3"]
+    ]
 
 
 @pytest.mark.usefixtures("ledger")

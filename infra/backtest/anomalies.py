@@ -1,0 +1,54 @@
+"""How well the anomaly score ranks labelled rows, beside a random scorer; and how many alarms were raised.
+
+N rows in input order, n rows in stream order.
+"""
+
+import numpy as np
+import pandas as pd
+
+from infra.backtest.figures import Judged, number
+from infra.backtest.table import ScoresTable
+from infra.metrics.anomaly import auprc, auroc, vus_pr
+from infra.metrics.baselines import random_scores
+from schemas.observation import Bool, Field, Float64, Int64
+
+_DAY_MS = 86_400_000
+
+
+def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, seed: int) -> Judged:
+    """Judge some scored rows, in stream order. `head`: the network's own opinion, which labels teach."""
+    alarms = {"alarms": int(table.alert[rows_n].sum()), "alarms_per_entity_day": _per_entity_day(table, rows_n)}
+    if label_N is None:
+        return Judged(alarms, {})
+    known = rows_n[np.isfinite(label_N[rows_n])]
+    truth, entity = label_N[known] > 0, table.entity[known]
+    ours, head, random = (
+        _detection(score, truth, entity)
+        for score in (
+            table.anomaly[known],
+            table.anomaly_head[known],
+            random_scores(len(known), np.random.default_rng(seed)),
+        )
+    )
+    return Judged(alarms | ours | {"head": head}, {"random": random | {"head": random}})
+
+
+def _detection(score: Float64, truth: Bool, entity: Field) -> dict[str, float | None]:
+    """AUROC and AUPRC over all rows; VUS-PR of each entity that has an anomaly, averaged: it must not span two."""
+    if truth.all() or not truth.any():
+        return {"auroc": None, "auprc": None, "vus_pr": None}
+    apart = pd.Series(np.arange(len(truth))).groupby(entity).indices.values()
+    volumes = [vus_pr(score[rows], truth[rows]) for rows in apart if truth[rows].any()]
+    return {
+        "auroc": number(auroc(score, truth)),
+        "auprc": number(auprc(score, truth)),
+        "vus_pr": number(float(np.mean(volumes))),
+    }
+
+
+def _per_entity_day(table: ScoresTable, rows_n: Int64) -> float | None:
+    if not len(rows_n):
+        return None
+    times = pd.Series(table.time_ms[rows_n]).groupby(table.entity[rows_n])
+    days = float(((times.max() - times.min()) / _DAY_MS).sum())
+    return number(float(table.alert[rows_n].sum()) / days) if days > 0 else None

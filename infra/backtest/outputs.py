@@ -1,0 +1,66 @@
+"""The files that a backtest writes: tried before the run, which may be long, and written after it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.backtest.show import page
+from infra.backtest.table import ScoresTable
+from ingest.events import expand
+from schemas.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Scores as Parquet; the report as JSON, or as HTML by its suffix. None: not asked for."""
+
+    scores: Path | None
+    report: Path | None
+
+    def check(self, inputs: Sequence[Path]) -> None:
+        """Make the folders, and try each file without touching what it holds.
+
+        Raises:
+            ConfigError: a file cannot be written, or is an input.
+        """
+        read = {path.resolve() for path in expand(inputs)}
+        for option, path in self._asked():
+            if path.resolve() in read:
+                raise ConfigError("command line", option, str(path), "another file than the input")
+            try:
+                _try(path)
+            except OSError as error:
+                raise _unwritable(option, path, error) from error
+
+    def write(self, table: ScoresTable, report: Mapping[str, Any]) -> None:
+        """Write what was asked for.
+
+        Raises:
+            ConfigError: a file can no longer be written.
+        """
+        for option, path in self._asked():
+            try:
+                if option == "--scores":
+                    table.write(path)
+                else:
+                    path.write_text(page(report) if path.suffix == ".html" else json.dumps(report, indent=1), "utf-8")
+            except OSError as error:
+                raise _unwritable(option, path, error) from error
+
+    def _asked(self) -> list[tuple[str, Path]]:
+        return [(option, path) for option, path in (("--scores", self.scores), ("--report", self.report)) if path]
+
+
+def _try(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with path.open("ab"):
+        pass
+    if new:
+        path.unlink()
+
+
+def _unwritable(option: str, path: Path, error: OSError) -> ConfigError:
+    return ConfigError("command line", option, str(path), f"a file that can be written ({error.strerror or error})")

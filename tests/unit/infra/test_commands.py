@@ -1,0 +1,112 @@
+"""What commands print for a newcomer, and how they name what they could not reach."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from infra.commands.check import check
+from infra.commands.deadletters import deadletters
+from infra.commands.produce import produce
+from infra.stack.compose import ServiceStatus, environment
+from infra.typed import exports, typed
+from ingest import client
+from schemas.errors import BellwetherError
+
+NOBODY = "127.0.0.1:1"
+VARIABLE = "BELLWETHER_KAFKA__BOOTSTRAP_SERVERS"
+MONITOR = """\
+monitor: pumps
+topics: {observations: pumps.raw}
+modalities: [{name: motor, signals: [{name: rpm}]}]
+tasks: [{name: forecast, kind: forecast}, {name: anomaly, kind: anomaly}]
+"""
+
+
+@pytest.fixture
+def monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A monitor's file, and the environment of somebody whose broker is away."""
+    monkeypatch.setenv(VARIABLE, NOBODY)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setattr(client, "_PATIENCE_MS", 50)
+    monkeypatch.setattr("sys.argv", ["./bellwether"])
+    (tmp_path / "pumps.csv").write_text("entity,time,rpm\np1,2026-01-01T00:00:00Z,3\n")
+    (tmp_path / "pumps.yaml").write_text(MONITOR)
+    return str(tmp_path / "pumps.yaml")
+
+
+def test_check_says_what_to_type_next(monitor: str) -> None:
+    said = CliRunner().invoke(check, [monitor]).stdout.splitlines()
+    assert said[-5:] == [
+        f"  kafka: {NOBODY}",
+        "  database: sqlite:///.bellwether/bellwether.db",
+        "next:",
+        "  ./bellwether produce FILE --topic pumps.raw",
+        f"  ./bellwether run {monitor}",
+    ]
+
+
+def test_check_tells_a_program_the_same(monitor: str) -> None:
+    said = json.loads(CliRunner().invoke(check, [monitor, "--json"]).stdout)
+    assert (said["ok"], said["topics"]["dead_letters"], said["kafka"]) == (True, "pumps.raw.dlq", NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "rules: [{name: ward, kind: news2, inputs: {pulse: rpm}, severities: {warning: 5}}]\n",
+            "rules.ward.inputs: got 'pulse'; expected one of respiratory_rate, ",
+        ),
+        (
+            "database: {url: 'mysql://h/d'}\n",
+            "database: url: got 'mysql://h/d'; expected sqlite:///PATH or postgresql:",
+        ),
+    ],
+)
+def test_check_finds_what_would_fail_later(monitor: str, text: str, said: str) -> None:
+    Path(monitor).write_text(MONITOR + text)
+    assert said in str(CliRunner().invoke(check, [monitor]).exception)
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["replay"]])
+def test_dead_letters_name_the_broker_that_does_not_answer(monitor: str, arguments: list[str]) -> None:
+    error = CliRunner().invoke(deadletters, [*arguments, monitor]).exception
+    assert isinstance(error, BellwetherError)
+    assert str(error) == (
+        f"kafka at {NOBODY}: dead-letter topic pumps.raw.dlq: got KafkaTimeoutError; expected a broker that answers"
+    )
+
+
+def test_produce_reads_the_brokers_address_from_the_environment_and_names_it(monitor: str) -> None:
+    file = Path(monitor).with_suffix(".csv")
+    error = CliRunner().invoke(produce, [str(file), "--topic", "pumps.raw"]).exception
+    assert isinstance(error, BellwetherError)
+    assert str(error).startswith(
+        f"kafka at {NOBODY}: making topics pumps.raw: got KafkaTimeoutError; expected a broker"
+    )
+
+
+def test_services_that_answer_are_reached_through_the_environment() -> None:
+    services = [
+        ServiceStatus("kafka", "127.0.0.1:9092", 1, running=True, answering=True),
+        ServiceStatus("postgres", "postgresql://b@127.0.0.1/b", 2, running=True, answering=False),
+    ]
+    assert environment(services) == {VARIABLE: "127.0.0.1:9092"}
+
+
+def test_lines_to_type_are_quoted_for_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [".venv/bin/bellwether"])
+    assert (typed("run", "my monitor.yaml"), exports({"DATABASE_URL": "a&b"})) == (
+        ".venv/bin/bellwether run 'my monitor.yaml'",
+        ["export DATABASE_URL='a&b'"],
+    )
+
+
+def test_a_program_on_the_path_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bellwether"
+    program.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.argv", [str(program)])
+    assert typed("demo") == "bellwether demo"
