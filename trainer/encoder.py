@@ -1,8 +1,10 @@
 """One recurrent encoder per modality, all of them in the same padded products.
 
-N rows, E entities, S signals, G features, M modalities, P signals of the largest modality, D width.
+N rows, E entities, S signals, G features, M modalities, P signals of the largest modality, D width, X = L * C: the
+state of a modality has L slots of C channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,13 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.layout import Layout
-from trainer.cells import CELLS
+from trainer.cells import CELLS, LinearCell
 from trainer.population import N_INPUTS
 from trainer.rows import Rows
 from trainer.statistics import Observed
 
 _NEVER = 1e4
 """Stands for "never seen" among log ages, which are capped far below."""
+_HALF_MAX = 65504.0
+"""The largest number of half precision: what exceeds it stops there instead of becoming infinite."""
+_SCAN_WAVES = 64
+"""From so many waves on a linear cell learns by scan, but not on a CPU: DECISIONS.md says when which is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,9 @@ class Encoder(nn.Module):
 
     A modality that is absent from a row keeps its state; the decay for the time passed is applied when it is next
     seen (GRU-D, Che et al., 2018, section 2.2, with the decay in units of the signal's typical gap).
+
+    Attributes:
+        state_width: X; the state of an entity is [M, X].
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -54,35 +63,37 @@ class Encoder(nn.Module):
         self.input_MI2D = nn.Parameter(torch.empty(m, p * N_INPUTS, 2 * d).uniform_(-1.0, 1.0) * fan_M11)
         self.bias_M12D = nn.Parameter(torch.zeros(m, 1, 2 * d))
         self.modality_M1D = nn.Parameter(torch.randn(m, 1, d) * 0.3)
-        self.decay_M1D = nn.Parameter(torch.full((m, 1, d), -4.0))
         self.cell = CELLS[model.cell](m, d)
+        self.decay_M1C = nn.Parameter(torch.full((m, 1, self.cell.channels), -4.0))
+        self.state_width = self.cell.slots * self.cell.channels
         self.norm = nn.LayerNorm(d)
 
-    def forward(self, features_GNS: Tensor, observed: Observed, rows: Rows, hidden_EMD: Tensor) -> Encoded:
-        """Encode all rows; only the cell runs wave by wave."""
+    def forward(self, features_GNS: Tensor, observed: Observed, rows: Rows, hidden_EMX: Tensor) -> Encoded:
+        """Encode all rows; only the cell's steps run wave by wave."""
         present_MN = self._any(observed.present_NS)
         seen_MN = self._any((observed.count_NS > 0).float())
         pause_MN = self._pause(observed)
-        width = hidden_EMD.shape[-1]
         projected_MN2D = torch.baddbmm(self.bias_M12D, self._inputs(features_GNS), self.input_MI2D)
-        gates_MNP = self.cell.project(functional.gelu(projected_MN2D[..., :width]))
-        keep_MND = torch.exp(-functional.softplus(self.decay_M1D) * (pause_MN * present_MN)[..., None])
-        hidden_MED = hidden_EMD.transpose(0, 1).to(gates_MNP.dtype)
-        hidden_MND = self._scan(rows.waves, gates_MNP, keep_MND, (1.0 - present_MN)[..., None], hidden_MED)
-        token_MND = self.norm(hidden_MND + projected_MN2D[..., width:] + self.modality_M1D)
-        final_EMD = rows.latest(hidden_MND, 1).transpose(0, 1)
-        return Encoded(token_MND, pause_MN * (1.0 - present_MN), seen_MN > 0, final_EMD)
+        x_MND, skip_MND = projected_MN2D.chunk(2, -1)
+        x_MND = functional.gelu(x_MND)
+        keep_MNC = torch.exp(-functional.softplus(self.decay_M1C) * (pause_MN * present_MN)[..., None])
+        state_MELC = hidden_EMX.transpose(0, 1).to(x_MND.dtype).unflatten(-1, (self.cell.slots, self.cell.channels))
+        drive = self.cell.drive(x_MND, keep_MNC, (1.0 - present_MN)[..., None])
+        state_MNLC = self._states(rows.waves, state_MELC, drive)
+        token_MND = self.norm(self.cell.read(x_MND, state_MNLC) + skip_MND + self.modality_M1D)
+        final_EMX = rows.latest(state_MNLC, 1).transpose(0, 1).flatten(2)
+        return Encoded(token_MND, pause_MN * (1.0 - present_MN), seen_MN > 0, final_EMX)
 
-    def _scan(
-        self, waves: tuple[int, ...], gates_MNP: Tensor, keep_MND: Tensor, absent_MN1: Tensor, hidden_MED: Tensor
-    ) -> Tensor:
-        sizes, states = list(waves), []
-        pieces = zip(gates_MNP.split(sizes, 1), keep_MND.split(sizes, 1), absent_MN1.split(sizes, 1), strict=True)
-        for gates, keep, absent in pieces:
-            hidden_MED = self.cell.step(gates, hidden_MED[:, : gates.shape[1]] * keep, absent)
+    def _states(self, waves: tuple[int, ...], state_MELC: Tensor, drive: Sequence[Tensor]) -> Tensor:
+        """The states after all rows, [M, N, L, C]."""
+        if self.training and isinstance(self.cell, LinearCell) and _scan_pays(waves, state_MELC.device):
+            return self.cell.scan(state_MELC, drive)
+        states = []
+        for size, *wave in zip(waves, *(each.split(list(waves), 1) for each in drive), strict=True):
+            state_MELC = self.cell.step(state_MELC[:, :size], wave)
             if self._half and not self.training:
-                hidden_MED = hidden_MED.half().float()
-            states.append(hidden_MED)
+                state_MELC = state_MELC.clamp(-_HALF_MAX, _HALF_MAX).half().float()
+            states.append(state_MELC)
         return states[0] if len(states) == 1 else torch.cat(states, 1)
 
     def _any(self, flag_NS: Tensor) -> Tensor:
@@ -103,3 +114,7 @@ class Encoder(nn.Module):
         for modality, (start, size) in enumerate(self._spans):
             gathered[modality, :, :, :size] = features_GNS[:, :, start : start + size].transpose(0, 1)
         return gathered.view(m, n, -1)
+
+
+def _scan_pays(waves: tuple[int, ...], device: torch.device) -> bool:
+    return device.type != "cpu" and len(waves) >= _SCAN_WAVES and waves[0] == waves[-1]

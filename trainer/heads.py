@@ -1,6 +1,6 @@
-"""Heads: forecast quantiles, anomaly logit, state logits; each behind a private hidden layer of its task.
+"""Heads: forecast quantiles, anomaly logit, class logits. Untrained ones say what is said when nothing is known.
 
-N rows, S signals that are forecast, H horizons, Q quantiles, G features, K tasks, D width, C classes.
+N rows, S signals that are forecast, H horizons, Q quantiles, G features, D width, C classes, O = H * Q.
 """
 
 import math
@@ -20,20 +20,6 @@ _LEAST_COLUMNS = 3
 """Below 400 multiply-adds torch.bmm takes another kernel, which would tie results to the row count."""
 
 
-class PrivateLayers(nn.Module):
-    """One hidden layer per task: the private capacity that shared representations lack."""
-
-    def __init__(self, tasks: int, width: int) -> None:
-        super().__init__()
-        bound = width**-0.5
-        self.weight_KDD = nn.Parameter(torch.empty(tasks, width, width).uniform_(-bound, bound))
-        self.bias_K1D = nn.Parameter(torch.zeros(tasks, 1, width))
-
-    def forward(self, task_KND: Tensor) -> Tensor:
-        """[K, N, D] to [K, N, D]."""
-        return functional.gelu(torch.baddbmm(self.bias_K1D, task_KND, self.weight_KDD))
-
-
 class ForecastHead(nn.Module):
     """Quantiles of the change from the last value, in units of the signal's scale, non-crossing.
 
@@ -46,22 +32,22 @@ class ForecastHead(nn.Module):
         super().__init__()
         task, width = layout.forecast, layout.monitor.model.width
         self.median = task.quantiles.index(0.5)
-        self._shape = (layout.n_targets, len(task.horizons), len(task.quantiles))
-        self.linear = nn.Linear(width, math.prod(self._shape))
-        columns = max(math.prod(self._shape[1:]), _LEAST_COLUMNS)
-        self.skip_SGO = nn.Parameter(torch.zeros(layout.n_targets, N_INPUTS, columns))
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        s, h, q = layout.n_targets, len(task.horizons), len(task.quantiles)
+        self.weight_SHQD = nn.Parameter(torch.zeros(s, h, q, width))
+        self.bias_SHQ = nn.Parameter(torch.zeros(s, h, q))
+        self.skip_SGHQ = nn.Parameter(torch.zeros(s, N_INPUTS, h, q))
         start_HQ = _inverse_softplus(_laplace_steps([rows_of(horizon) for horizon in task.horizons], task.quantiles))
         self.register_buffer("start_HQ", start_HQ, persistent=False)
         self.start_HQ: Tensor
 
     def forward(self, hidden_ND: Tensor, features_GNS: Tensor, observed: Observed) -> Tensor:
         """Quantiles, [N, S, H, Q] float64 model scale; NaN for a signal never seen."""
-        n, (s, h, q) = len(hidden_ND), self._shape
-        skip_SNO = torch.bmm(features_GNS[:, :, :s].permute(2, 1, 0), self.skip_SGO)
+        n, (s, h, q) = len(hidden_ND), self.bias_SHQ.shape
+        skip_SGO = functional.pad(self.skip_SGHQ.flatten(2), (0, max(_LEAST_COLUMNS - h * q, 0)))
+        skip_SNO = torch.bmm(features_GNS[:, :, :s].permute(2, 1, 0), skip_SGO)
         skip_NSHQ = skip_SNO[..., : h * q].transpose(0, 1).reshape(n, s, h, q)
-        raw_NSHQ = self.linear(hidden_ND).view(n, s, h, q) + skip_NSHQ
+        linear_NO = functional.linear(hidden_ND, self.weight_SHQD.flatten(0, 2), self.bias_SHQ.flatten())
+        raw_NSHQ = linear_NO.view(n, s, h, q) + skip_NSHQ
         delta_NSHQ = self._spread_out(raw_NSHQ).to(torch.float64)
         last_NS, scale_NS = observed.last_NS[:, :s], observed.scale_NS[:, :s]
         return torch.addcmul(last_NS[..., None, None], delta_NSHQ, scale_NS[..., None, None])
@@ -80,12 +66,15 @@ class ForecastHead(nn.Module):
 
 
 class AnomalyHead(nn.Module):
-    """A logit from the task's representation, the standardised forecast residuals, and which signals came."""
+    """A logit from the task's representation, the standardised forecast residuals, and which signals came.
+
+    Untrained it says 0: a probability of one half, even odds, as its loss weighs faulty and sound rows.
+    """
 
     def __init__(self, signals: int, width: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(width + 3 * signals, width)
-        self.out = nn.Linear(width, 1)
+        self.out = _silent(width, 1)
 
     def forward(self, hidden_ND: Tensor, residual_NS: Tensor) -> Tensor:
         """Logits, [N]. `residual_NS` is NaN where nothing came or nothing was expected."""
@@ -94,6 +83,18 @@ class AnomalyHead(nn.Module):
         inputs = [hidden_ND, squashed_NS, squashed_NS.abs(), known_NS.float()]
         logit_N: Tensor = self.out(functional.gelu(self.hidden(torch.cat(inputs, -1)))).squeeze(-1)
         return logit_N
+
+
+def class_heads(layout: Layout) -> nn.ModuleList:
+    """Per state and event task a linear head to its logits, [N, D] to [N, C]; untrained: all classes alike."""
+    return nn.ModuleList(_silent(layout.monitor.model.width, len(names)) for names in layout.classes.values())
+
+
+def _silent(width: int, outputs: int) -> nn.Linear:
+    linear = nn.Linear(width, outputs)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
 
 
 def _laplace_steps(horizons: Sequence[int], quantiles: tuple[float, ...]) -> Tensor:

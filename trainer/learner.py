@@ -18,14 +18,17 @@ from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import ModelRecord, Registry
+from trainer.balance import Balance
 from trainer.gate import Gate
 from trainer.guard import Guard
 from trainer.hindsight import Hindsight
 from trainer.lesson import Lesson, hindsight_lesson, lesson_of
-from trainer.losses import WEIGHTINGS, TaskLoss, task_losses
+from trainer.losses import TaskLoss, task_losses
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
+from trainer.optimisers import optimiser_of
 from trainer.slots import Slots
+from trainer.weighting.task_weighting import TaskWeighting, Weighed
 from trainer.weights import load_weights, save_weights
 from trainer.windows import Window, WindowBuffer, window_template
 
@@ -47,6 +50,7 @@ class StepReport:
         step: steps taken or refused so far, this one included.
         events: rows learned from so far.
         losses: per task, standardised, before this step's update (prequential); only tasks that could be judged.
+        weights: what those losses were multiplied with in this step.
         metrics: `<task>.<metric>`, prequential too.
         gradient_norm: before clipping.
         refused: why the step was not taken; None = it was.
@@ -56,6 +60,7 @@ class StepReport:
     step: int
     events: int
     losses: Mapping[str, float]
+    weights: Mapping[str, float]
     metrics: Mapping[str, float]
     gradient_norm: float
     refused: str | None
@@ -80,11 +85,10 @@ class Learner:
         self._version = None if record is None else record.version
         self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
         self._serving = copy.deepcopy(self._network)
-        self._optimiser = torch.optim.AdamW(
-            self._network.parameters(), lr=self._settings.learning_rate, weight_decay=self._settings.weight_decay
-        )
+        self._optimiser = optimiser_of(self._network.parameters(), self._settings)
+        self._balance = Balance(layout)
         tasks = [layout.forecast, layout.anomaly, *layout.states, *layout.events]
-        self._weight_K = torch.tensor([task.weight for task in tasks])
+        self._weighting = TaskWeighting(tasks, self._settings, seed)
         self._gate = Gate(len(tasks), self._settings.gate_windows)
         self._guard = Guard(self._settings.refuse_above)
         self._slots = Slots(window_template(layout) | _state_template(self._network))
@@ -117,6 +121,11 @@ class Learner:
         while (pieces := self._hindsight.next()) is not None:
             reports.append(self._step(hindsight_lesson(*pieces, self._layout)))
         return reports
+
+    @property
+    def similarity(self) -> Tensor:
+        """Running cosines of the tasks' gradients at the shared representation, [K, K]; NaN where not yet measured."""
+        return self._weighting.similarity.cosine_KK
 
     @property
     def unmatched_labels(self) -> int:
@@ -155,31 +164,42 @@ class Learner:
 
     def _step(self, lesson: Lesson) -> StepReport:
         self._network.train()
-        outputs, after = self._network(lesson.rows, self._state(lesson, "candidate"))
-        losses = task_losses(outputs, lesson.targets, self._layout)
-        loss = WEIGHTINGS[self._settings.weighting](torch.stack([each.mean() for each in losses]), self._weight_K)
-        norm = self._backward(loss)
-        refused = self._guard.refuse(float(loss.detach()), norm)
+        state = self._state(lesson, "candidate")
+        outputs, after = self._network(lesson.rows, state)
+        losses = self._losses(outputs, lesson)
+        weighed, norm = self._backward(losses, outputs.shared)
+        refused = self._guard.refuse(weighed.loss, norm)
         if refused is None:
             self._compare(lesson, outputs, losses)
             self._keep(lesson, after, "candidate")
             self._optimiser.step()
+            self._weighting.learn(weighed, lambda: self._again(lesson, state, outputs))
+            self._balance.count(lesson.targets.classes)
         self._optimiser.zero_grad(set_to_none=True)
-        return self._report(lesson, outputs, losses, norm, refused)
+        return self._report(lesson, outputs, weighed, norm, refused)
 
-    def _backward(self, loss: Tensor) -> float:
-        """Clipped gradients; returns their norm before clipping."""
+    def _losses(self, outputs: Outputs, lesson: Lesson) -> list[TaskLoss]:
+        return task_losses(outputs, lesson.targets, self._layout, self._balance.weights())
+
+    def _backward(self, losses: list[TaskLoss], shared: Tensor) -> tuple[Weighed, float]:
+        """Clipped gradients of the weighted losses; returns their norm before clipping too."""
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        return float(clip_grad_norm_(self._network.parameters(), self._settings.gradient_norm))
+        parameters = list(self._network.parameters())
+        weighed = self._weighting.backward(losses, shared, parameters)
+        return weighed, float(clip_grad_norm_(parameters, self._settings.gradient_norm))
+
+    @torch.no_grad()
+    def _again(self, lesson: Lesson, state: State, outputs: Outputs) -> list[TaskLoss]:
+        """Losses of the same rows with the weights as they are now."""
+        now, _ = self._network(lesson.rows, state, observed=outputs.observed)
+        return self._losses(now, lesson)
 
     @torch.no_grad()
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
         """Judge the serving version on the same rows; statistics do not depend on weights and are shared."""
         self._serving.train()
         served, after = self._serving(lesson.rows, self._state(lesson, "serving"), observed=outputs.observed)
-        serving = task_losses(served, lesson.targets, self._layout)
-        self._gate.add(_by_window(losses, lesson), _by_window(serving, lesson))
+        self._gate.add(_by_window(losses, lesson), _by_window(self._losses(served, lesson), lesson))
         self._keep(lesson, after, "serving")
 
     def _state(self, lesson: Lesson, version: str) -> State:
@@ -198,7 +218,7 @@ class Learner:
         self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
 
     def _report(
-        self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss], norm: float, refused: str | None
+        self, lesson: Lesson, outputs: Outputs, weighed: Weighed, norm: float, refused: str | None
     ) -> StepReport:
         self.steps += 1
         metrics: dict[str, float] = {}
@@ -206,15 +226,15 @@ class Learner:
             self.events += lesson.events
             with torch.no_grad():
                 metrics = metrics_of(outputs, lesson.targets, self._layout)
-            metrics |= {f"{each.task}.loss": float(each.mean().detach()) for each in losses if each.judged()}
+            metrics |= self._weighting.metrics(weighed)
             for name, value in metrics.items():
                 self._recent[name] = self._recent.get(name, value) * (1.0 - _RECENT) + value * _RECENT
             self._registry.record_metrics(self._version or 0, self.steps, self.events, metrics)
         else:
             _log.warning("training step refused", reason=refused, step=self.steps)
             self._registry.quarantine(refused, lesson.ranges)
-        means = {each.task: float(each.mean().detach()) for each in losses if each.judged()}
-        return StepReport(self.steps, self.events, means, metrics, norm, refused, lesson.ranges)
+        losses, weights = weighed.losses, weighed.weights
+        return StepReport(self.steps, self.events, losses, weights, metrics, norm, refused, lesson.ranges)
 
 
 def _by_window(losses: list[TaskLoss], lesson: Lesson) -> Float64:

@@ -1,14 +1,13 @@
-"""Losses per row, each standardised so that 1 is about what knowing nothing costs; and how tasks are weighted.
+"""Losses per row, each standardised so that 1 is about what knowing nothing costs.
 
-Forecast: pinball over what persistence's median costs when the mean change is one scale and grows as the root of
-the horizon. Anomaly: binary cross-entropy over ln 2, faulty and sound rows weighing half each (the probability is
-at even odds). State: cross-entropy over ln C. With that, equal weights mean equal importance.
+Forecast: what persistence's median costs when changes are Laplace, of mean size one scale, growing as the root of the
+horizon. Anomaly: an even guess, faulty and sound rows weighing half each (the probability is at even odds). State and
+event: an even guess among the classes. With that, equal weights mean equal importance, whatever loss a task learns by.
 
-N rows, S signals that are forecast, H horizons, Q quantiles, K tasks, C classes, W windows.
+N rows, S signals that are forecast, H horizons, Q quantiles, C classes, W windows.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +16,14 @@ from torch.nn import functional
 
 from schemas.horizon import rows_of
 from schemas.layout import Layout
+from schemas.loss import Loss
+from schemas.monitor import Task
+from trainer.criteria import huber, pinball, squared, surprise
 from trainer.network import Outputs
 
 _FARTHEST = 20.0
 """Targets count at most this many scales from the last value: one outlier must not own a step."""
+_ALIKE: Mapping[str, Tensor] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,53 +67,70 @@ class TaskLoss:
         return torch.where(judged_W, sums_W * judged_W.sum(), torch.nan)
 
 
-def task_losses(outputs: Outputs, targets: Targets, layout: Layout) -> list[TaskLoss]:
-    """Losses of forecast, anomaly, each state and each event task, in that order."""
+def task_losses(
+    outputs: Outputs, targets: Targets, layout: Layout, class_weights: Mapping[str, Tensor] = _ALIKE
+) -> list[TaskLoss]:
+    """Losses of forecast, anomaly, each state and each event task, in that order.
+
+    Args:
+        outputs: what the network said.
+        targets: what came true.
+        layout: the tasks and the losses they learn by.
+        class_weights: task -> weight of each of its classes, [C]; where none is given, classes count alike.
+    """
     losses = [_forecast(outputs, targets, layout), _anomaly(outputs, targets, layout)]
-    pairs = zip(layout.classes, outputs.states, targets.classes, strict=True)
-    return losses + [_state(task, logits_NC, class_N) for task, logits_NC, class_N in pairs]
+    for task, logits_NC, class_N in zip([*layout.states, *layout.events], outputs.states, targets.classes, strict=True):
+        losses.append(_choice(task, logits_NC, class_N, class_weights.get(task.name)))
+    return losses
 
 
 def _forecast(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
     task = layout.forecast
+    error_NSHQ, known_NSH1 = _errors(outputs, targets, layout)
+    quantile_Q = error_NSHQ.new_tensor(task.quantiles)
+    typical_H = error_NSHQ.new_tensor([rows_of(horizon) for horizon in task.horizons]).sqrt()
+    unit_H = 0.5 * typical_H
+    cost_NSHQ = pinball(error_NSHQ, quantile_Q)
+    if task.criterion.name != "pinball":
+        change_NSH = error_NSHQ[..., task.quantiles.index(0.5)] / typical_H
+        middle_NSH = _point(change_NSH, task.criterion) * unit_H
+        cost_NSHQ = torch.where(quantile_Q == 0.5, middle_NSH[..., None], cost_NSHQ)
+    count_N = known_NSH1.float().sum((1, 2, 3))
+    loss_N = (cost_NSHQ.mean(-1) / unit_H).sum((1, 2)) / count_N.clamp(min=1.0)
+    return TaskLoss(task.name, loss_N, _shares(count_N))
+
+
+def _errors(outputs: Outputs, targets: Targets, layout: Layout) -> tuple[Tensor, Tensor]:
+    """(came - forecast, in scales, 0 where unknown, [N, S, H, Q]; is it known, [N, S, H, 1])."""
     last_NS11 = outputs.observed.last_NS[:, : layout.n_targets, None, None]
     scale_NS11 = outputs.scale_NS[..., None, None]
     wanted_NSH1 = ((targets.future_NSH[..., None] - last_NS11) / scale_NS11).clamp(-_FARTHEST, _FARTHEST).float()
     known_NSH1 = ~wanted_NSH1.isnan()
     given_NSHQ = ((outputs.forecast_NSHQ - last_NS11) / scale_NS11).float()
-    error_NSHQ = torch.where(known_NSH1, wanted_NSH1 - given_NSHQ, 0.0)
-    quantile_Q = given_NSHQ.new_tensor(task.quantiles)
-    pinball_NSH = torch.maximum(quantile_Q * error_NSHQ, (quantile_Q - 1.0) * error_NSHQ).mean(-1)
-    unit_H = 0.5 * given_NSHQ.new_tensor([rows_of(horizon) for horizon in task.horizons]).sqrt()
-    count_N = known_NSH1.float().sum((1, 2, 3))
-    loss_N = (pinball_NSH / unit_H).sum((1, 2)) / count_N.clamp(min=1.0)
-    return TaskLoss(task.name, loss_N, _shares(count_N))
+    return torch.where(known_NSH1, wanted_NSH1 - given_NSHQ, 0.0), known_NSH1
+
+
+def _point(change: Tensor, loss: Loss) -> Tensor:
+    """Cost of an error given in typical changes over its horizon."""
+    return huber(change, loss.delta) if loss.name == "huber" else squared(change)
 
 
 def _anomaly(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
     faulty_N = targets.faulty_N
-    loss_N = functional.binary_cross_entropy_with_logits(outputs.anomaly_N, faulty_N, reduction="none") / math.log(2)
+    nats_N = functional.binary_cross_entropy_with_logits(outputs.anomaly_N, faulty_N, reduction="none")
     share_N = _shares(faulty_N) + _shares((1.0 - faulty_N) * targets.known_N)
-    return TaskLoss(layout.anomaly.name, loss_N, _shares(share_N))
+    return TaskLoss(layout.anomaly.name, surprise(nats_N, layout.anomaly.criterion, 2), _shares(share_N))
 
 
-def _state(task: str, logits_NC: Tensor, class_N: Tensor) -> TaskLoss:
-    loss_N = functional.cross_entropy(logits_NC, class_N.clamp(min=0), reduction="none") / math.log(logits_NC.shape[1])
-    return TaskLoss(task, loss_N, _shares((class_N >= 0).float()))
+def _choice(task: Task, logits_NC: Tensor, class_N: Tensor, weight_C: Tensor | None) -> TaskLoss:
+    """Of a state, or of an event: that is the choice between no and yes."""
+    answer_N = class_N.clamp(min=0)
+    nats_N = functional.cross_entropy(logits_NC, answer_N, reduction="none")
+    loss_N = surprise(nats_N, task.criterion, logits_NC.shape[1])
+    if weight_C is not None:
+        loss_N = loss_N * weight_C[answer_N]
+    return TaskLoss(task.name, loss_N, _shares((class_N >= 0).float()))
 
 
 def _shares(weight_N: Tensor) -> Tensor:
     return weight_N / weight_N.sum().clamp(min=1e-9)
-
-
-Weighting = Callable[[Tensor, Tensor], Tensor]
-"""(losses [K], configured weights [K]) -> the scalar to minimise."""
-
-
-def equal(loss_K: Tensor, weight_K: Tensor) -> Tensor:
-    """Standardised losses times their configured weights: level with learned weightings where it was measured."""
-    return (loss_K * weight_K).sum()
-
-
-WEIGHTINGS: dict[str, Weighting] = {"equal": equal}
-"""`training.weighting` -> how task losses become one."""

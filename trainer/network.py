@@ -1,7 +1,7 @@
 """The multi-task, attention-based network in its one form: many waves train or replay, one wave is a streaming step.
 
-N rows, E entities, S signals (targets come first), M modalities, D width, K tasks, H horizons, Q quantiles, C classes,
-G features of a signal.
+N rows, E entities, S signals (targets come first), M modalities, D width, X state width of a modality, H horizons,
+Q quantiles, C classes, G features of a signal, K tasks: forecast, anomaly, then states and events.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from schemas.layout import Layout
-from trainer.encoder import Encoder
-from trainer.fusion import Fusion, TaskAttention
-from trainer.heads import AnomalyHead, ForecastHead, PrivateLayers
+from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
 from trainer.rows import Rows
+from trainer.sharing.twins import Twins
 from trainer.statistics import Observed, Statistics
+from trainer.trunk import Trunk
 
 State = dict[str, Tensor]
 
@@ -33,6 +33,9 @@ class Outputs:
         states: per state and event task its logits, [N, C].
         scale_NS: typical |change| of the targets.
         observed: the statistics the row was judged with.
+        shared: tokens [M, N, D] that all tasks' losses flow through (of twins: [K * M, N, D], each task's its own).
+        attention_NKM: each task's attention over the null token and the modalities, [N, K, 1 + M]; sums to 1.
+        affinity_NKK: how much each task (axis 1) attends to each (axis 2); sums to 1.
     """
 
     forecast_NSHQ: Tensor
@@ -42,10 +45,13 @@ class Outputs:
     states: tuple[Tensor, ...]
     scale_NS: Tensor
     observed: Observed
+    shared: Tensor
+    attention_NKM: Tensor
+    affinity_NKK: Tensor
 
 
 class Network(nn.Module):
-    """Encoders, fusion and heads of one monitor. Weights follow from `model.seed` alone."""
+    """Trunk and heads of one monitor. Weights follow from `model.seed` alone."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -55,21 +61,18 @@ class Network(nn.Module):
         self.population = Population(layout)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(model.seed)
-            self.encoder = Encoder(layout)
-            self.fusion = Fusion(model.width, model.heads, tasks)
-            self.tasks = TaskAttention(model.width)
-            self.private = PrivateLayers(tasks, model.width)
+            self.trunk = Twins(layout, tasks) if model.sharing == "twins" else Trunk(layout, tasks)
             self.forecast = ForecastHead(layout)
             self.anomaly = AnomalyHead(layout.n_targets, model.width)
-            self.states = nn.ModuleList(nn.Linear(model.width, len(names)) for names in layout.classes.values())
+            self.states = class_heads(layout)
 
     def initial(self, e: int) -> State:
         """State of entities never seen; `hidden` is float16 where `model.half_state` asks for it."""
-        model, statistics_EFS = self.layout.monitor.model, self.statistics.initial(e)
+        statistics_EFS = self.statistics.initial(e)
         nothing_ES = statistics_EFS.new_full((e, self._n_targets), torch.nan)
-        dtype = torch.float16 if model.half_state else torch.float32
+        dtype = torch.float16 if self.layout.monitor.model.half_state else torch.float32
         return {
-            "hidden": statistics_EFS.new_zeros(e, len(self.layout.monitor.modalities), model.width, dtype=dtype),
+            "hidden": statistics_EFS.new_zeros(e, *self.trunk.state_shape, dtype=dtype),
             "statistics": statistics_EFS,
             "expected": nothing_ES,
             "spread": nothing_ES.clone(),
@@ -91,9 +94,8 @@ class Network(nn.Module):
         """
         observed = observed or self.statistics.observe(state["statistics"], rows)
         features_GNS = torch.cat([observed.features_GNS, self.population(observed)])
-        encoded = self.encoder(features_GNS, observed, rows, state["hidden"])
-        hidden_KND = self.private(self.tasks(self.fusion(encoded)))
-        forecast_NSHQ = self.forecast(hidden_KND[0], features_GNS, observed)
+        seen = self.trunk(features_GNS, observed, rows, state["hidden"])
+        forecast_NSHQ = self.forecast(seen.task_KND[0], features_GNS, observed)
         scale_NS = observed.scale_NS[:, : self._n_targets]
         next_NS = forecast_NSHQ[:, :, 0, self.forecast.median].detach()
         expected_NS = rows.before(next_NS, state["expected"])
@@ -103,13 +105,16 @@ class Network(nn.Module):
             forecast_NSHQ=forecast_NSHQ,
             expected_NS=expected_NS,
             residual_NS=residual_NS,
-            anomaly_N=self.anomaly(hidden_KND[1], residual_NS),
-            states=tuple(head(hidden_KND[2 + task]) for task, head in enumerate(self.states)),
+            anomaly_N=self.anomaly(seen.task_KND[1], residual_NS),
+            states=tuple(head(seen.task_KND[2 + task]) for task, head in enumerate(self.states)),
             scale_NS=scale_NS,
             observed=observed,
+            shared=seen.token_MND,
+            attention_NKM=seen.attention_NKM,
+            affinity_NKK=seen.affinity_NKK,
         )
         return outputs, {
-            "hidden": encoded.hidden_EMD.to(state["hidden"].dtype),
+            "hidden": seen.hidden_EMX.to(state["hidden"].dtype),
             "statistics": observed.statistics_EFS,
             "expected": rows.final(next_NS, state["expected"]),
             "spread": rows.final(scale_NS, state["spread"]),

@@ -3,11 +3,13 @@
 N rows, S signals, R rules.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from schemas.alert import Taken
 from schemas.errors import ConfigError
 from schemas.layout import Layout
 from schemas.monitor import Rule, RuleKind
@@ -49,12 +51,26 @@ class Rules:
             return np.empty((len(known.value), 0))
         return np.stack([scorer.score(known) for scorer in self._scorers], axis=1)
 
+    def taken(self, rule: int, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """What a rule took of one row that it scored: column and value of each of its signals, as configured.
+
+        Args:
+            rule: its column in the scores.
+            last_S: last known values, as in `Known`.
+            age_S: seconds since they were seen, as in `Known`.
+        """
+        return self._scorers[rule].taken(last_S, age_S)
+
 
 class RuleScorer(Protocol):
     """One rule, bound to its columns."""
 
     def score(self, known: Known) -> Float64:
         """[N]; NaN where none of its signals was observed."""
+        ...
+
+    def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """What it took of one row, by column."""
         ...
 
 
@@ -65,11 +81,18 @@ class Band:
         self._column = layout.index[rule.signals[0]]
         self._low = -np.inf if rule.low is None else rule.low
         self._high = np.inf if rule.high is None else rule.high
+        if self._low > self._high:
+            expected = f"at most high, which is {rule.high:g}"
+            raise ConfigError("monitor", f"rules.{rule.name}.low", rule.low, expected)
 
     def score(self, known: Known) -> Float64:
         """Distance from the band, [N]."""
         value: Float64 = known.value[:, self._column]
         return np.maximum(np.maximum(self._low - value, value - self._high), value * 0.0)
+
+    def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """The row's own value."""
+        return [(self._column, _taken(last_S[self._column], age_S[self._column]))]
 
 
 class Move:
@@ -82,6 +105,10 @@ class Move:
         """Size of the move in typical ones, [N]."""
         ratio = np.nan_to_num(known.change[:, self._column] / known.scale[:, self._column], nan=0.0)
         return np.where(np.isnan(known.value[:, self._column]), np.nan, ratio)
+
+    def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """The row's own value."""
+        return [(self._column, _taken(last_S[self._column], age_S[self._column]))]
 
 
 class News2:
@@ -109,6 +136,13 @@ class News2:
             observed |= ~np.isnan(known.value[:, column])
         return np.where(observed, total, np.nan)
 
+    def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """Each vital sign's last value and its points, which add up to the score."""
+        return [
+            (column, _taken(last_S[column], age_S[column], float(bands.points(last_S[column]))))
+            for bands, column in self._inputs
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Bands:
@@ -125,6 +159,12 @@ class Bands:
         """Points of each value; NaN counts as above all bounds and must be masked by the caller."""
         steps = np.rint(value * self.per_unit) if self.per_unit else value
         return np.array(self.points_of)[np.searchsorted(np.array(self.upper), steps, side="left")]
+
+
+def _taken(last: float, age_seconds: float, points: float | None = None) -> Taken:
+    if not age_seconds <= _STALE_SECONDS:
+        return Taken(None, None)
+    return Taken(float(f"{last:.6g}"), float(age_seconds), points)  # what is remembered has the digits of a float32
 
 
 NEWS2_BANDS = {

@@ -1,44 +1,45 @@
-"""Weights as bytes: safetensors whose metadata name the architecture, so that other weights are never misread."""
+"""Weights as bytes: safetensors whose metadata say in words what they are for, so that others are never misread."""
 
-import hashlib
 import json
+from collections.abc import Iterator
+from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from schemas.errors import ModelError
 from schemas.horizon import name_of
 from schemas.layout import Layout
 from trainer.network import Network
 
-FORMAT = "2"
+FORMAT = "3"
 """Changes whenever the same names and sizes come to mean something else."""
+_NO_MEANING = {"seed", "half_state"}
+"""Model settings that weights do not depend on once they are there."""
+_LONGEST = 60
+Architecture = dict[str, Any]
+"""What weights were made for, as JSON has it."""
 
 
 def save_weights(network: Network) -> bytes:
     """A network's weights. Raises ModelError when one is not finite."""
     weights = {name: weight.detach().contiguous() for name, weight in network.state_dict().items()}
     _check_finite(weights)
-    return bytes(save_tensors(weights, metadata={"architecture": architecture(network.layout)}))
+    described = json.dumps(architecture(network.layout), sort_keys=True)
+    return bytes(save_tensors(weights, metadata={"architecture": described}))
 
 
 def load_weights(layout: Layout, content: bytes) -> Network:
     """A network from `save_weights`.
 
     Raises:
-        ModelError: the content is torn, of another architecture, or not finite.
+        ModelError: the content is torn, of another architecture (the first difference is named), or not finite.
     """
-    try:
-        seen = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["architecture"]
-        weights = load_tensors(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"weights: got {len(content)} bytes that are no whole safetensors file") from error
-    expected = architecture(layout)
-    if seen != expected:
-        raise ModelError(f"weights: got architecture {str(seen)[:16]}; expected {expected[:16]} of this configuration")
-    _check_finite(weights)
+    seen, weights = read_weights(content)
+    for difference in differences(seen, architecture(layout)):
+        raise ModelError(f"weights: {difference}")
     network = Network(layout)
     try:
         network.load_state_dict(weights)
@@ -47,22 +48,56 @@ def load_weights(layout: Layout, content: bytes) -> Network:
     return network
 
 
-def architecture(layout: Layout) -> str:
-    """SHA-256 of everything that the weights' meaning depends on."""
-    model = layout.monitor.model
+def read_weights(content: bytes) -> tuple[Architecture, dict[str, Tensor]]:
+    """What weights were made for, and themselves by name. Raises ModelError when torn or not finite."""
+    try:
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        weights = load_tensors(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"weights: got {len(content)} bytes that are no whole safetensors file") from error
+    _check_finite(weights)
+    try:
+        return dict(json.loads(metadata["architecture"])), weights
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"weights: got a file that does not say what it is for; expected format {FORMAT}") from error
+
+
+def architecture(layout: Layout) -> Architecture:
+    """Everything that the weights' meaning depends on."""
+    monitor, forecast = layout.monitor, layout.forecast
+    placed = zip(layout.signals, layout.modality_of, strict=True)
     parts = {
         "format": FORMAT,
-        "signals": [(s.name, s.range, s.transform, m) for s, m in zip(layout.signals, layout.modality_of, strict=True)],
-        "modalities": [(m.name, m.scope) for m in layout.monitor.modalities],
+        **monitor.model.model_dump(mode="json", exclude=_NO_MEANING),
+        "modalities": [[modality.name, modality.scope] for modality in monitor.modalities],
+        "signals": [[signal.name, signal.range, signal.transform, modality] for signal, modality in placed],
         "targets": layout.n_targets,
-        "forecast": (list(map(name_of, layout.forecast.horizons)), layout.forecast.quantiles),
-        "states": list(layout.classes.items()),
-        "model": (model.width, model.heads, model.cell),
+        "horizons": [name_of(horizon) for horizon in forecast.horizons],
+        "quantiles": forecast.quantiles,
+        "classes": list(layout.classes.items()),
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    plain: Architecture = json.loads(json.dumps(parts))
+    return plain
 
 
-def _check_finite(weights: dict[str, torch.Tensor]) -> None:
+def differences(seen: object, expected: object, name: str = "") -> Iterator[str]:
+    """Each place where two architectures differ, in words."""
+    if isinstance(seen, dict) and isinstance(expected, dict):
+        for key in [*expected, *(key for key in seen if key not in expected)]:
+            yield from differences(seen.get(key), expected.get(key), key)
+    elif isinstance(seen, list) and isinstance(expected, list) and len(seen) == len(expected):
+        for place, (each, wanted) in enumerate(zip(seen, expected, strict=True)):
+            yield from differences(each, wanted, f"{name}[{place}]")
+    elif seen != expected:
+        yield f"{name} is {_short(seen)}; expected {_short(expected)}"
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "..."
+
+
+def _check_finite(weights: dict[str, Tensor]) -> None:
     for name, weight in weights.items():
         if not weight.isfinite().all():
             raise ModelError(f"weights: {name} holds a value that is not finite")

@@ -115,6 +115,6 @@ def _step(network, entity, values, time_ms, state):
         part[slots[: len(names)]] = after[name][: len(names)]
     flat = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
     flat |= {f"state{index}": logits for index, logits in enumerate(flat.pop("states"))}
-    observed = flat.pop("observed")
+    observed, _ = flat.pop("observed"), flat.pop("shared")
     flat |= {name: getattr(observed, name) for name in ("last_NS", "before_NS", "age_NS", "spread_NS", "pause_NS")}
     return {name: tensor.numpy()[order] for name, tensor in flat.items()}

@@ -5,7 +5,8 @@ import torch
 from infra.memory import MemoryRegistry
 from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
 from trainer.learner import Learner
-from trainer.losses import WEIGHTINGS, equal
+from trainer.weighting.evidence import Stateless
+from trainer.weighting.methods import WEIGHTINGS
 
 
 def weights(learner):
@@ -16,7 +17,8 @@ def weights(learner):
 def poisoned(monkeypatch):
     """Makes the next loss not finite, or huge, when asked to."""
     factor = [1.0]
-    monkeypatch.setitem(WEIGHTINGS, "equal", lambda loss_K, weight_K: equal(loss_K, weight_K) * factor[0])
+    weights = Stateless(lambda step: torch.ones_like(step.loss_J) * factor[0])
+    monkeypatch.setitem(WEIGHTINGS, "equal", lambda _: weights)
     return factor
 
 

@@ -1,9 +1,17 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch.autograd import gradcheck
+from torch.nn import functional
 
-from tests.laws.ward import layout, stream
-from trainer.losses import Targets, equal, task_losses
+from schemas.layout import Layout
+from schemas.loss import LOSSES
+from schemas.monitor import Monitor
+from tests.laws.ward import WARD, layout, stream
+from trainer.losses import Targets, task_losses
 from trainer.network import Network
 from trainer.rows import pack
 
@@ -25,6 +33,23 @@ def targets(rows, future=None, faulty=None, classes=None):
         known_N=rows.real_N,
         classes=(torch.full((n,), -1) if classes is None else classes,),
     )
+
+
+def learning(kind, loss) -> Layout:
+    """The ward, one kind of task of which learns by this loss."""
+    tasks = [task | ({"loss": loss} if task["kind"] == kind else {}) for task in WARD["tasks"]]
+    return Layout(Monitor.model_validate(WARD | {"tasks": tasks}))
+
+
+def one_target(rows, outputs, change):
+    """Nothing is known but one signal of one row at the second horizon, so many scales from the last value."""
+    row = int(rows.real_N.nonzero()[0])
+    future = torch.full((len(rows.time_N), 6, 2), torch.nan, dtype=torch.float64)
+    future[row, 0, 1] = outputs.observed.last_NS[row, 0] + change * outputs.scale_NS[row, 0]
+    return row, targets(rows, future)
+
+
+CHOICES = [(kind, name) for kind in ("anomaly", "state") for name in LOSSES[kind]]
 
 
 def test_tasks_stand_in_the_order_forecast_anomaly_states(outputs_rows):
@@ -80,10 +105,6 @@ def test_gradients_of_unknown_targets_are_zero_not_nan(outputs_rows):
     assert torch.autograd.grad(loss, outputs.forecast_NSHQ)[0].abs().max() == 0
 
 
-def test_equal_weighting_is_the_weighted_sum():
-    assert equal(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 2.0])).item() == 4.5
-
-
 def test_the_forecast_loss_is_pinball_in_scales_over_what_persistence_costs(outputs_rows):
     outputs, rows = outputs_rows
     row = int(rows.real_N.nonzero()[0])
@@ -95,3 +116,127 @@ def test_the_forecast_loss_is_pinball_in_scales_over_what_persistence_costs(outp
     error, quantile = 3.0 - given, np.array([0.05, 0.25, 0.5, 0.9])
     by_hand = np.maximum(quantile * error, (quantile - 1.0) * error).mean() / (0.5 * np.sqrt(4))
     assert loss == pytest.approx(by_hand, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "cost"),
+    [
+        ("mse", lambda change: 0.5 * change**2),
+        ("huber", lambda change: (abs(change) - 0.5) / (1.0 - math.exp(-1.0))),
+        ({"name": "huber", "delta": 2.0}, lambda change: 0.5 * change**2 / (1.0 - math.exp(-2.0))),
+    ],
+    ids=str,
+)
+def test_a_point_loss_judges_the_median_in_typical_changes_and_leaves_the_other_quantiles_to_pinball(
+    outputs_rows, loss, cost
+):
+    outputs, rows = outputs_rows
+    row, wanted = one_target(rows, outputs, 3.0)
+    found = task_losses(outputs, wanted, learning("forecast", loss))[0].loss_N[row].item()
+    last, scale = outputs.observed.last_NS[row, 0], outputs.scale_NS[row, 0]
+    error = 3.0 - ((outputs.forecast_NSHQ[row, 0, 1] - last) / scale).detach().numpy()
+    quantile, typical = np.array([0.05, 0.25, 0.5, 0.9]), np.sqrt(4.0)
+    terms = np.maximum(quantile * error, (quantile - 1.0) * error) / (0.5 * typical)
+    terms[2] = cost(error[2] / typical)
+    assert found == pytest.approx(terms.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES["forecast"])
+def test_the_outer_quantiles_learn_the_same_whatever_judges_the_median(outputs_rows, loss):
+    outputs, rows = outputs_rows
+    _, wanted = one_target(rows, outputs, 3.0)
+    plain, found = (
+        torch.autograd.grad(task_losses(outputs, wanted, each)[0].mean(), outputs.forecast_NSHQ, retain_graph=True)[0][
+            ..., [0, 1, 3]
+        ]
+        for each in (layout(), learning("forecast", loss))
+    )
+    assert torch.equal(plain, found)
+
+
+@pytest.mark.parametrize(("kind", "loss"), [(kind, name) for kind in ("forecast", "state") for name in LOSSES[kind]])
+def test_what_is_said_of_rows_without_a_label_changes_nothing(outputs_rows, kind, loss):
+    outputs, rows = outputs_rows
+    known = torch.arange(len(rows.time_N)) % 3 == 0
+    future = torch.where(known[:, None, None], outputs.observed.last_NS[:, :6, None] + 1.0, torch.nan).repeat(1, 1, 2)
+    wanted = targets(rows, future, None, torch.where(known, 1, -1))
+    otherwise = replace(
+        outputs,
+        forecast_NSHQ=torch.where(known[:, None, None, None], outputs.forecast_NSHQ, 1e6),
+        states=(torch.where(known[:, None], outputs.states[0], 50.0 * torch.arange(3)),),
+    )
+    means = [
+        [task.mean().item() for task in task_losses(each, wanted, learning(kind, loss))]
+        for each in (outputs, otherwise)
+    ]
+    assert means[0] == means[1]
+
+
+@pytest.mark.parametrize("loss", LOSSES["anomaly"])
+def test_what_is_said_of_rows_that_nobody_judged_changes_nothing(outputs_rows, loss):
+    outputs, rows = outputs_rows
+    judged = rows.real_N & (torch.arange(len(rows.time_N)) % 2 == 0)
+    faulty = (judged & (torch.arange(len(rows.time_N)) % 5 == 0)).float()
+    wanted = replace(targets(rows, None, faulty), known_N=judged)
+    otherwise = replace(outputs, anomaly_N=torch.where(judged, outputs.anomaly_N, 30.0))
+    means = [task_losses(each, wanted, learning("anomaly", loss))[1].mean().item() for each in (outputs, otherwise)]
+    assert means[0] == means[1]
+
+
+@pytest.mark.parametrize("loss", LOSSES["state"])
+def test_a_task_with_few_labels_averages_over_its_own_alone(outputs_rows, loss):
+    outputs, rows = outputs_rows
+    classes = torch.full((len(rows.time_N),), -1)
+    classes[[3, 5, 8]] = torch.tensor([0, 2, 1])
+    future = outputs.observed.last_NS[:, :6, None].repeat(1, 1, 2) + 1.0
+    forecast, _, state = task_losses(outputs, targets(rows, future, None, classes), learning("state", loss))
+    own = state.loss_N[[3, 5, 8]].mean().item()
+    assert (state.mean().item(), forecast.judged()) == (pytest.approx(own), True)
+
+
+@pytest.mark.parametrize(("kind", "loss"), CHOICES)
+def test_an_even_guess_costs_one_whatever_the_loss(outputs_rows, kind, loss):
+    outputs, rows = outputs_rows
+    even = replace(outputs, anomaly_N=torch.zeros(len(rows.time_N)), states=(torch.zeros(len(rows.time_N), 3),))
+    faulty = rows.real_N.float() * (torch.arange(len(rows.time_N)) % 5 == 0)
+    wanted = targets(rows, None, faulty, rows.real_N.long() - 1)
+    _, anomaly, state = task_losses(even, wanted, learning(kind, loss))
+    assert [anomaly.mean().item(), state.mean().item()] == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.parametrize(("kind", "loss"), CHOICES)
+def test_gradients_are_those_of_the_values(outputs_rows, kind, loss):
+    outputs, rows = outputs_rows
+    n = len(rows.time_N)
+    few = torch.arange(n) < 6
+    wanted = targets(rows, None, (torch.arange(n) % 3 == 0).double(), torch.where(few, torch.arange(n) % 3, -1))
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(6, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+
+    def cost(said):
+        logits = functional.pad(said, (0, 0, 0, n - 6))
+        said = replace(outputs, anomaly_N=logits[:, 3], states=(logits[:, :3],))
+        return sum(each.mean() for each in task_losses(said, wanted, learning(kind, loss))[1:])
+
+    assert gradcheck(cost, start)
+
+
+def test_a_class_that_weighs_twice_costs_twice(outputs_rows):
+    outputs, rows = outputs_rows
+    wanted = targets(rows, None, None, torch.arange(len(rows.time_N)) % 3)
+    plain, weighed = (
+        task_losses(outputs, wanted, layout(), weights)[2].loss_N
+        for weights in ({}, {"soon": torch.tensor([1.0, 2.0, 0.5])})
+    )
+    assert torch.equal(weighed, plain * torch.tensor([1.0, 2.0, 0.5])[torch.arange(len(plain)) % 3])
+
+
+def test_an_event_is_judged_as_the_choice_between_no_and_yes(outputs_rows):
+    outputs, rows = outputs_rows
+    n = len(rows.time_N)
+    event = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], {"name": "death", "kind": "event"}]}))
+    said = replace(outputs, states=(outputs.states[0], torch.tensor([0.0, 1.5]).repeat(n, 1)))
+    told = torch.where(torch.arange(n) == 4, 1, -1)
+    wanted = replace(targets(rows), classes=(torch.full((n,), -1), told))
+    by_hand = math.log(1.0 + math.exp(-1.5)) / math.log(2.0)
+    assert task_losses(said, wanted, event)[3].mean().item() == pytest.approx(by_hand)

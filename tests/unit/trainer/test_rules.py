@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from schemas.alert import Taken
 from schemas.errors import ConfigError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
@@ -130,3 +131,35 @@ def test_a_row_without_the_signal_has_no_score(kind):
 
 def test_no_rules_give_no_columns():
     assert rules().score(known([CALM] * 3)).shape == (3, 0)
+
+
+def test_what_news2_took_adds_up_to_its_score():
+    values = np.random.default_rng(5).uniform([30, 5, 80, 60, 33, 3, 0], [180, 40, 100, 240, 42, 15.4, 1], (200, 7))
+    ages = np.random.default_rng(6).uniform(0, 1.5 * DAY, (200, 7))
+    ages[:, 0] = 0.0
+    judge = rules(NEWS2)
+    points = [sum(each.points or 0.0 for _, each in judge.taken(0, *row)) for row in zip(values, ages, strict=True)]
+    np.testing.assert_array_equal(points, judge.score(known(values, age=ages))[:, 0])
+
+
+def test_news2_takes_the_last_values_and_none_that_is_too_old():
+    last, age = [131.0, 16.0, 98.0] + [np.nan] * 4, [0.0, 7200.0, DAY + 1] + [np.inf] * 4
+    taken = rules(NEWS2).taken(0, np.array(last), np.array(age))
+    missing = [(column, Taken(None, None)) for column in range(2, 7)]
+    assert taken == [(0, Taken(131.0, 0.0, 3.0)), (1, Taken(16.0, 7200.0, 0.0)), *missing]
+
+
+def test_what_is_taken_has_the_digits_of_a_float32():
+    assert rules(NEWS2).taken(0, np.float64(np.float32([36.6] * 7)), np.zeros(7))[4][1].value == 36.6
+
+
+@pytest.mark.parametrize("kind", ["band", "move"])
+def test_a_rule_of_one_signal_takes_the_rows_own_value(kind):
+    rule = {"name": "rule", "kind": kind, "signal": "spo2", "low": 85, "severities": {"warning": 3}}
+    assert rules(rule).taken(0, np.array(CALM), np.zeros(7)) == [(2, Taken(98.0, 0.0))]
+
+
+def test_a_band_upside_down_is_refused_by_name():
+    band = {"name": "odd", "kind": "band", "signal": "spo2", "low": 100, "high": 85, "severities": {"warning": 1}}
+    with pytest.raises(ConfigError, match=r"rules.odd.low: got 100.0; expected at most high, which is 85"):
+        rules(band)

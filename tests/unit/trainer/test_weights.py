@@ -1,10 +1,11 @@
 import pytest
 import torch
+from safetensors.torch import save
 
 from schemas.errors import ModelError
 from tests.laws.ward import awake, layout
 from trainer.network import Network
-from trainer.weights import architecture, load_weights, save_weights
+from trainer.weights import architecture, differences, load_weights, save_weights
 
 
 def test_weights_come_back_bit_for_bit():
@@ -27,9 +28,34 @@ def test_what_is_no_whole_file_is_refused(content):
         load_weights(layout(), content)
 
 
-def test_weights_of_another_architecture_are_refused():
-    with pytest.raises(ModelError, match="architecture"):
-        load_weights(layout(width=64), save_weights(Network(layout())))
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"sharing": "mmoe"}, "sharing is 'hard'; expected 'mmoe'"),
+        ({"cell": "mingru"}, "cell is 'gru'; expected 'mingru'"),
+        ({"width": 64, "heads": 4}, "width is 32; expected 64"),
+    ],
+    ids=["sharing", "cell", "width"],
+)
+def test_weights_of_another_architecture_are_refused_by_the_first_field_that_differs(model, words):
+    with pytest.raises(ModelError) as refused:
+        load_weights(layout(**model), save_weights(Network(layout())))
+    assert str(refused.value) == f"weights: {words}"
+
+
+def test_of_many_signals_the_one_that_differs_is_named():
+    one, other = architecture(layout()), architecture(layout())
+    other["signals"][2] = ["pulse", *other["signals"][2][1:]]
+    assert list(differences(one, other)) == ["signals[2][0] is 'spo2'; expected 'pulse'"]
+
+
+def test_a_field_that_one_of_them_lacks_is_a_difference():
+    assert list(differences({"old": 1}, {"new": [1, 2]})) == ["new is None; expected [1, 2]", "old is 1; expected None"]
+
+
+def test_weights_that_do_not_say_what_they_are_for_are_refused():
+    with pytest.raises(ModelError, match="does not say what it is for"):
+        load_weights(layout(), save({"some": torch.ones(2)}, metadata={"architecture": "0f3a"}))
 
 
 def test_weights_that_are_not_finite_are_neither_written_nor_read():

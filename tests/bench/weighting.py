@@ -1,0 +1,187 @@
+"""`python -m tests.bench.weighting`: what each way of weighting tasks adds to a training step, side by side.
+
+Processor time of one thread, mean over steps in which all take turns. Backward: from the losses to `.grad`. Step:
+forward, losses, backward, clip, AdamW, and what the method learns. `plain` is the backward pass of a sum; `torchjd` its
+own Jacobian descent by UPGrad, which passes every task through the whole network. Methods that read gradients stand
+twice: as configured by default, and looking at them in every step.
+
+B windows, T rows of a window, K tasks.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torchjd.aggregation import UPGrad
+from torchjd.autojac import backward as jacobian_backward
+from torchjd.autojac import jac_to_grad
+
+from infra.settings import load_monitor
+from schemas.components import TrainingSettings
+from schemas.layout import Layout
+from tests.bench.systems import MONITOR
+from trainer.encoder import Encoded
+from trainer.losses import Targets, TaskLoss, task_losses
+from trainer.network import Network
+from trainer.rows import Rows, windows
+from trainer.weighting.conflict import Projector
+from trainer.weighting.evidence import Setting
+from trainer.weighting.methods import WEIGHTINGS
+from trainer.weighting.task_weighting import TaskWeighting
+
+_WINDOWS, _ROWS = 32, 16
+_DEPTH = 6
+_WARM_UP = 4
+Judge = Callable[[], list[TaskLoss]]
+Backward = Callable[[list[TaskLoss], Tensor, list[Tensor]], Callable[[Judge], None]]
+"""(losses, representation, weights) -> what is to be done after the update, given a way to judge the rows again."""
+Milliseconds = tuple[float, float]
+"""(backward, step)."""
+
+
+class DeepEncoder(nn.Module):
+    """An encoder with residual layers after it: a trunk that outweighs what is behind it."""
+
+    def __init__(self, encoder: nn.Module, width: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        layers = (
+            nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)) for _ in range(_DEPTH)
+        )
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, *inputs: object) -> Encoded:
+        encoded = self.encoder(*inputs)
+        token_MND = encoded.token_MND
+        for layer in self.layers:
+            token_MND = token_MND + layer(token_MND)
+        return dataclasses.replace(encoded, token_MND=token_MND)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.weighting", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=64, help="measured steps of each, a multiple of 8")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    figures = {name: _measure(*made, arguments.rounds) for name, made in _networks().items()}
+    console = Console(stderr=arguments.json)
+    for name, found in figures.items():
+        console.print(_table(name, found))
+    load = os.getloadavg()[0]
+    console.print(f"load average {load:.1f} on {os.cpu_count()} processors")
+    if arguments.json:
+        print(json.dumps({"load": load, "milliseconds": figures}))
+
+
+def _networks() -> dict[str, tuple[Layout, Network]]:
+    bench, health = Layout(load_monitor(MONITOR, {})), Layout(load_monitor("health", {}))
+    deep = Network(health)
+    deep.trunk.encoder = DeepEncoder(deep.trunk.encoder, health.monitor.model.width)
+    return {"six signals": (bench, Network(bench)), "health": (health, Network(health)), "health, deep": (health, deep)}
+
+
+def _measure(layout: Layout, network: Network, rounds: int) -> dict[str, Milliseconds]:
+    rows, targets = _lesson(layout)
+    tasks = [layout.forecast, layout.anomaly, *layout.states, *layout.events]
+    ways: dict[str, Backward] = {"plain": _plain}
+    for name in WEIGHTINGS:
+        settings = TrainingSettings.model_validate({"weighting": name})
+        ways[name] = _weighted(TaskWeighting(tasks, settings, 0))
+    setting = Setting(len(tasks), 1.0, torch.Generator())
+    for name in (name for name, make in WEIGHTINGS.items() if make(setting).reads_gradients):
+        settings = TrainingSettings.model_validate({"weighting": name, "gradients_every": 1})
+        ways[f"{name}, every step"] = _weighted(TaskWeighting(tasks, settings, 0))
+    ways["torchjd"] = _jacobian
+    steps = {name: _step(layout, network, rows, targets, backward) for name, backward in ways.items()}
+    taken = [{name: step() for name, step in steps.items()} for _ in range(rounds + _WARM_UP)][_WARM_UP:]
+    return {name: (_mean(taken, name, 0), _mean(taken, name, 1)) for name in ways}
+
+
+def _mean(taken: Sequence[dict[str, Milliseconds]], name: str, part: int) -> float:
+    return round(fmean(each[name][part] for each in taken), 3)
+
+
+def _lesson(layout: Layout) -> tuple[Rows, Targets]:
+    low, high = np.array([signal.range for signal in layout.signals]).T
+    value_BTS = np.random.default_rng(1).uniform(low, high, (_WINDOWS, _ROWS, len(low)))
+    rows = windows(value_BTS, np.broadcast_to(300.0 * np.arange(_ROWS), (_WINDOWS, _ROWS)))
+    n = len(rows.time_N)
+    targets = Targets(
+        future_NSH=rows.value_NS[:, : layout.n_targets, None].expand(-1, -1, len(layout.forecast.horizons)),
+        faulty_N=(torch.arange(n) % 3 == 0).float(),
+        classes=tuple(torch.arange(n) % len(names) for names in layout.classes.values()),
+        known_N=rows.real_N,
+    )
+    return rows, targets
+
+
+def _step(
+    layout: Layout, network: Network, rows: Rows, targets: Targets, backward: Backward
+) -> Callable[[], Milliseconds]:
+    weights = list(network.train().parameters())
+    optimiser = torch.optim.AdamW(weights, lr=1e-3)
+    state = network.initial(rows.waves[0])
+
+    def judge() -> list[TaskLoss]:
+        with torch.no_grad():
+            return task_losses(network(rows, state)[0], targets, layout)
+
+    def step() -> Milliseconds:
+        optimiser.zero_grad(set_to_none=True)
+        began = time.process_time()
+        outputs, _ = network(rows, state)
+        losses = task_losses(outputs, targets, layout)
+        forward = time.process_time()
+        after = backward(losses, outputs.shared, weights)
+        passed = time.process_time()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        after(judge)
+        return 1e3 * (passed - forward), 1e3 * (time.process_time() - began)
+
+    return step
+
+
+def _weighted(weighting: TaskWeighting) -> Backward:
+    def backward(losses: list[TaskLoss], shared: Tensor, weights: list[Tensor]) -> Callable[[Judge], None]:
+        weighed = weighting.backward(losses, shared, weights)
+        return lambda judge: weighting.learn(weighed, judge)
+
+    return backward
+
+
+def _plain(losses: list[TaskLoss], shared: Tensor, weights: list[Tensor]) -> Callable[[Judge], None]:
+    torch.stack([each.mean() for each in losses]).sum().backward()
+    return lambda judge: None
+
+
+def _jacobian(losses: list[TaskLoss], shared: Tensor, weights: list[Tensor]) -> Callable[[Judge], None]:
+    jacobian_backward([each.mean() for each in losses], inputs=weights)
+    jac_to_grad(weights, UPGrad(projector=Projector()))
+    return lambda judge: None
+
+
+def _table(name: str, found: dict[str, Milliseconds]) -> Table:
+    table = Table(title=f"{name}: {_WINDOWS} windows of {_ROWS} rows")
+    for column in ("weighting", "backward, ms", "of plain", "step, ms", "of plain"):
+        table.add_column(column, justify="left" if column == "weighting" else "right")
+    backward, step = found["plain"]
+    for way, (its_backward, its_step) in found.items():
+        ratios = f"{its_backward / backward:.2f}", f"{its_step / step:.2f}"
+        table.add_row(way, f"{its_backward:.2f}", ratios[0], f"{its_step:.2f}", ratios[1])
+    return table
+
+
+if __name__ == "__main__":
+    main()

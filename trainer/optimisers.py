@@ -1,0 +1,45 @@
+"""Optimisers by `training.optimiser`: those of torch that go on learning for as long as the stream does.
+
+Left out: Adagrad and ASGD, whose steps shrink for ever and so do not follow drift; Rprop and LBFGS, which take every
+batch to be the whole of the data; Muon, which takes matrices alone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, optim
+
+from schemas.components import TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What makes an optimiser, and its learning rate where none is configured."""
+
+    make: Callable[..., optim.Optimizer]
+    learning_rate: float
+
+
+OPTIMISERS: Mapping[str, Choice] = {
+    "adamw": Choice(optim.AdamW, 2e-3),
+    "adam": Choice(optim.Adam, 2e-3),
+    "nadam": Choice(partial(optim.NAdam, decoupled_weight_decay=True), 2e-3),
+    "radam": Choice(partial(optim.RAdam, decoupled_weight_decay=True), 2e-3),
+    "adamax": Choice(optim.Adamax, 2e-3),
+    "rmsprop": Choice(optim.RMSprop, 2e-3),
+    "sgd": Choice(optim.SGD, 5e-2),
+}
+"""`training.optimiser` -> the optimiser. The rates did best in `python -m tests.bench.optimisers`."""
+
+
+def optimiser_of(weights: Iterable[Tensor], settings: TrainingSettings) -> optim.Optimizer:
+    """The optimiser as configured."""
+    choice = OPTIMISERS[settings.optimiser]
+    momentum = {"momentum": settings.momentum, "nesterov": settings.momentum > 0}
+    return choice.make(
+        weights,
+        lr=settings.learning_rate or choice.learning_rate,
+        weight_decay=settings.weight_decay,
+        **(momentum if settings.optimiser == "sgd" else {}),
+    )

@@ -1,0 +1,138 @@
+"""Weights of one network in another: a task joins a trained model, horizons change, another domain starts warm.
+
+A weight's name ends in its shape (`query_KAD`), and some of its axes have named rows: tasks, horizons, quantiles,
+modalities. What both networks have is taken row by row, so that the order in which tasks are configured may change.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+from torch.nn import Parameter
+
+from schemas.errors import ModelError
+from schemas.layout import Layout
+from trainer.network import Network
+from trainer.weights import Architecture, architecture, differences, read_weights
+
+_TASKS = ("horizons", "quantiles", "classes")
+_DOMAIN = ("modalities", "signals", "targets")
+_NAMED_AXES = {"encoder": "M", "encoders": "M", "fusion": "K", "fusions": "K", "sharing": "K", "forecast": "HQ"}
+"""Module -> axes of its weights whose rows have names; the letters are those of the module's legend."""
+_READS_SIGNALS = ".input_MI2D"
+"""The encoder's."""
+_AXIS = re.compile(r"1|[02-9]*[A-Z]")
+_NUMBERED = re.compile(r"^(states|trunk\.encoders|trunk\.fusions)\.(\d+)")
+"""Modules of which each task has its own."""
+Labels = Mapping[str, Sequence[object]]
+"""Axis -> the names of its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What a network took over; by name of the weight.
+
+    Attributes:
+        network: the network.
+        taken: whole.
+        partly: those rows that both have.
+        fresh: not at all, so that they are as in any new network.
+    """
+
+    network: Network
+    taken: tuple[str, ...]
+    partly: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+def transfer(layout: Layout, content: bytes) -> Transfer:
+    """A network that starts from another one's weights, from `save_weights`.
+
+    Tasks, horizons and quantiles may differ. So may modalities and signals: then that part of the trunk is taken which
+    does not depend on signals (cells, modality by modality as they stand; fusion, task attention, sharing).
+
+    Raises:
+        ModelError: the content is torn, not finite, of another format or of other model settings (the first is named).
+    """
+    seen, weights = read_weights(content)
+    expected = architecture(layout)
+    for difference in differences(_without(_TASKS + _DOMAIN, seen), _without(_TASKS + _DOMAIN, expected)):
+        raise ModelError(f"weights: {difference}")
+    here, there = _labels(expected), _labels(seen)
+    same_domain = _without(_TASKS, seen) == _without(_TASKS, expected)
+    found = {_by_task(name, there): weight for name, weight in weights.items() if same_domain or _of_no_signal(name)}
+    network = Network(layout)
+    names: dict[str, list[str]] = {"taken": [], "partly": [], "fresh": []}
+    for name, weight in network.state_dict().items():
+        other = found.get(_by_task(name, here))
+        names["fresh" if other is None else _take(name, weight, other, here, there)].append(name)
+    return Transfer(network, *map(tuple, names.values()))
+
+
+def weight_groups(network: Network) -> dict[str, list[Parameter]]:
+    """Every weight once: `trunk` serves all tasks; `tasks` are each task's own: query, private layer, gates, head.
+
+    To add a task without touching the others: `requires_grad_(False)` on the trunk, or a smaller learning rate.
+    """
+    groups: dict[str, list[Parameter]] = {"trunk": [], "tasks": []}
+    for name, weight in network.named_parameters():
+        own = not name.startswith("trunk.") or _NUMBERED.match(name) or "K" in _axes(name, weight.dim())
+        groups["tasks" if own else "trunk"].append(weight)
+    return groups
+
+
+def _without(parts: Sequence[str], whole: Architecture) -> Architecture:
+    return {name: part for name, part in whole.items() if name not in parts}
+
+
+def _labels(described: Architecture) -> Labels:
+    tasks = ["forecast", "anomaly", *(repr(task) for task in described["classes"])]
+    modalities = range(len(described["modalities"]))
+    horizons, quantiles = described["horizons"], described["quantiles"]
+    return {"K": [*tasks, "no task"], "H": horizons, "Q": quantiles, "M": modalities}
+
+
+def _by_task(name: str, labels: Labels) -> str:
+    """The name with its task instead of the task's number."""
+    found = _NUMBERED.match(name)
+    if found is None:
+        return name
+    task = int(found[2]) + (2 if found[1] == "states" else 0)
+    return f"{found[1]} of {labels['K'][task]}{name[found.end() :]}"
+
+
+def _of_no_signal(name: str) -> bool:
+    return name.startswith("trunk.") and not name.endswith(_READS_SIGNALS)
+
+
+def _axes(name: str, dim: int) -> list[str]:
+    """Per axis of the weight its letter where its rows have names, else nothing."""
+    *modules, weight = name.split(".")
+    letters = "".join(_NAMED_AXES.get(module, "") for module in modules)
+    axes = [axis if axis in letters else "" for axis in _AXIS.findall(weight.rpartition("_")[2])]
+    return axes or [""] * dim
+
+
+def _take(name: str, weight: Tensor, other: Tensor, here: Labels, there: Labels) -> str:
+    """Copy the rows that both have, in place; returns the field of `Transfer` that tells of it."""
+    sizes = zip(_axes(name, weight.dim()), weight.shape, other.shape, strict=True)
+    common = [_common(_rows(axis, n, here), _rows(axis, m, there)) for axis, n, m in sizes]
+    to, origin = (np.ix_(*(pairs[side] for pairs in common)) for side in (0, 1))
+    weight[to] = other[origin]
+    copied = math.prod(len(places) for places, _ in common)
+    return "fresh" if not copied else "taken" if copied == weight.numel() else "partly"
+
+
+def _rows(axis: str, length: int, labels: Labels) -> Sequence[object]:
+    """What the rows of an axis stand for; without labels, a place on an axis so long."""
+    return labels[axis][:length] if axis in labels else [(length, place) for place in range(length)]
+
+
+def _common(mine: Sequence[object], theirs: Sequence[object]) -> tuple[list[int], list[int]]:
+    """Places of the rows that both have: in mine, in theirs."""
+    places = {row: place for place, row in enumerate(theirs)}
+    both = [(place, places[row]) for place, row in enumerate(mine) if row in places]
+    return [place for place, _ in both], [place for _, place in both]

@@ -1,0 +1,40 @@
+"""What several ranks saw of one step, pooled, so that all of them weigh tasks alike. Every rank of a group calls.
+
+K tasks, R ranks.
+"""
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed import ProcessGroup
+
+
+def pool_losses(loss_K: Tensor, judged_K: Tensor, group: ProcessGroup | None) -> tuple[Tensor, Tensor]:
+    """Each task's loss as the mean over the ranks that judged it, and which tasks any rank judged.
+
+    An all-reduce of 2 K numbers; without a group what was given.
+    """
+    if group is None:
+        return loss_K, judged_K
+    packed_2K = torch.stack([loss_K.where(judged_K, 0.0), judged_K.to(loss_K)])
+    distributed.all_reduce(packed_2K, group=group)
+    sum_K, count_K = packed_2K
+    return sum_K / count_K.clamp(min=1.0), count_K > 0.0
+
+
+def pool_gramian(gramian_KK: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The Gramian of what all ranks learn together; an all-reduce of K x K numbers, without a group what was given.
+
+    `.grad` averaged over ranks descends the mean over ranks of each rank's own losses, a loss being 0 where a rank
+    judged nothing. A row of the representation belongs to one rank, and its gradient of that mean is 1/R of the rank's
+    own: the Gramian over all rows is exactly the sum of the ranks' Gramians over R squared. It is not their mean, nor
+    that of gradients averaged over ranks: rows of two ranks are two places of the representation, never added.
+
+    Args:
+        gramian_KK: of this rank's own losses, at its own rows of the representation.
+        group: the ranks, if there are any.
+    """
+    if group is None:
+        return gramian_KK
+    sum_KK = gramian_KK.double()
+    distributed.all_reduce(sum_KK, group=group)
+    return (sum_KK / distributed.get_world_size(group) ** 2).to(gramian_KK)
