@@ -12,8 +12,8 @@ from schemas.layout import Layout
 from schemas.observation import Field, Float64
 from schemas.prediction import Float32
 from trainer.network import Network
-from trainer.rows import Rows, to_raw
-from trainer.rules import Known
+from trainer.rows import Rows
+from trainer.rules import Known, known_of
 from trainer.statistics import Observed, Statistics
 
 
@@ -69,7 +69,7 @@ class Server:
             expected=outputs.expected_NS.numpy(),
             residual=outputs.residual_NS.numpy(),
             forecast=outputs.forecast_NSHQ.numpy(),
-            known=self._known(rows, outputs.observed),
+            known=known_of(rows, outputs.observed, self._layout),
             states=tuple(torch.softmax(logits, -1).numpy() for logits in outputs.states),
             state={name: value.numpy() for name, value in after.items()},
         )
@@ -93,16 +93,7 @@ class Server:
             expected=expected_NS.numpy(),
             residual=np.full((n, targets), np.nan),
             forecast=flat.numpy(),
-            known=self._known(rows, observed),
+            known=known_of(rows, observed, self._layout),
             states=tuple(np.zeros((n, len(names)), dtype=np.float32) for names in layout.classes.values()),
             state={name: value.numpy() for name, value in after.items()},
-        )
-
-    def _known(self, rows: Rows, observed: Observed) -> Known:
-        return Known(
-            value=to_raw(rows.value_NS.numpy(), self._layout),
-            last=to_raw(observed.last_NS.numpy(), self._layout),
-            age=observed.age_NS.numpy(),
-            change=(rows.value_NS - observed.before_NS).abs().numpy(),
-            scale=observed.scale_NS.numpy(),
         )

@@ -15,6 +15,7 @@ from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
 from trainer.rows import Rows
 from trainer.sharing.twins import Twins
+from trainer.standing import Standing
 from trainer.statistics import Observed, Statistics
 from trainer.trunk import Trunk
 
@@ -30,7 +31,8 @@ class Outputs:
         expected_NS: the median that stood for this row before it came; NaN none.
         residual_NS: (value - expected) / scale at which it was expected; NaN where either is missing.
         anomaly_N: logit.
-        states: per state and event task its logits, [N, C].
+        states: per state and event task its logits, [N, C]: log odds by standing, and what the head adds.
+        standing: per state and event task where the row stands, [N].
         scale_NS: typical |change| of the targets.
         observed: the statistics the row was judged with.
         shared: tokens [M, N, D] that all tasks' losses flow through (of twins: [K * M, N, D], each task's its own).
@@ -43,6 +45,7 @@ class Outputs:
     residual_NS: Tensor
     anomaly_N: Tensor
     states: tuple[Tensor, ...]
+    standing: tuple[Tensor, ...]
     scale_NS: Tensor
     observed: Observed
     shared: Tensor
@@ -59,6 +62,7 @@ class Network(nn.Module):
         self.layout, self._n_targets = layout, layout.n_targets
         self.statistics = Statistics(layout)
         self.population = Population(layout)
+        self.standing = Standing(layout)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(model.seed)
             self.trunk = Twins(layout, tasks) if model.sharing == "twins" else Trunk(layout, tasks)
@@ -101,12 +105,15 @@ class Network(nn.Module):
         expected_NS = rows.before(next_NS, state["expected"])
         spread_NS = rows.before(scale_NS, state["spread"])
         residual_NS = (rows.value_NS[:, : self._n_targets] - expected_NS) / spread_NS
+        standing = self.standing.of(rows, observed)
+        odds = zip(self.states, seen.task_KND[2:], self.standing(standing), strict=True)
         outputs = Outputs(
             forecast_NSHQ=forecast_NSHQ,
             expected_NS=expected_NS,
             residual_NS=residual_NS,
             anomaly_N=self.anomaly(seen.task_KND[1], residual_NS),
-            states=tuple(head(seen.task_KND[2 + task]) for task, head in enumerate(self.states)),
+            states=tuple(head(task_ND) + prior_NC for head, task_ND, prior_NC in odds),
+            standing=standing,
             scale_NS=scale_NS,
             observed=observed,
             shared=seen.token_MND,

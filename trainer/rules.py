@@ -14,6 +14,9 @@ from schemas.errors import ConfigError
 from schemas.layout import Layout
 from schemas.monitor import Rule, RuleKind
 from schemas.observation import Float64
+from trainer.rows import Rows as PackedRows
+from trainer.rows import to_raw
+from trainer.statistics import Observed
 
 _STALE_SECONDS = 24 * 3600.0
 """A vital sign last seen longer ago counts as missing. NEWS2 asks for a full set at least every 12 hours at score 0."""
@@ -37,6 +40,18 @@ class Known:
     age: Float64
     change: Float64
     scale: Float64
+
+
+def known_of(rows: PackedRows, observed: Observed, layout: Layout) -> Known:
+    """What rules may look at of packed rows, N of them."""
+    value_NS, last_NS, before_NS = (each.cpu() for each in (rows.value_NS, observed.last_NS, observed.before_NS))
+    return Known(
+        value=to_raw(value_NS.numpy(), layout),
+        last=to_raw(last_NS.numpy(), layout),
+        age=observed.age_NS.cpu().numpy(),
+        change=(value_NS - before_NS).abs().numpy(),
+        scale=observed.scale_NS.cpu().numpy(),
+    )
 
 
 class Rules:

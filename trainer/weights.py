@@ -14,7 +14,7 @@ from schemas.horizon import name_of
 from schemas.layout import Layout
 from trainer.network import Network
 
-FORMAT = "3"
+FORMAT = "4"
 """Changes whenever the same names and sizes come to mean something else."""
 _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""

@@ -12,8 +12,8 @@ import torch
 
 from schemas.layout import Layout
 from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition, Status
-from trainer.rows import pack, to_raw
-from trainer.rules import Known, Rules
+from trainer.rows import pack
+from trainer.rules import Rules, known_of
 from trainer.slots import LEAST_ENTITIES, Slots
 from trainer.statistics import Statistics
 
@@ -124,16 +124,9 @@ class WindowBuffer:
         packed, order, entity_order = pack(entity, values, time_ms, self._layout)
         ahead = torch.from_numpy(self._slots.gather(["ahead"], entities[entity_order])["ahead"])
         observed = self._statistics.observe(ahead, packed)
-        known = Known(
-            value=to_raw(packed.value_NS.numpy(), self._layout),
-            last=to_raw(observed.last_NS.numpy(), self._layout),
-            age=observed.age_NS.numpy(),
-            change=(packed.value_NS - observed.before_NS).abs().numpy(),
-            scale=observed.scale_NS.numpy(),
-        )
         after = observed.statistics_EFS[: len(entities)].numpy()
         self._slots.scatter(entities[entity_order][: len(entities)], {"ahead": after})
-        return self._rules.score(known)[order]
+        return self._rules.score(known_of(packed, observed, self._layout))[order]
 
     def _fill(self, slot: Int64, incoming: dict[str, Field], partition_of: dict[int, Partition]) -> list[Window]:
         """Append rows to their entities; as often as an entity is full, take its window and keep what is ahead."""

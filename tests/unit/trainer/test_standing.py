@@ -1,0 +1,63 @@
+"""Log odds of a class before anything is learned: what followed where the rule stands now."""
+
+import numpy as np
+import torch
+
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from trainer.network import Network
+from trainer.rows import pack
+from trainer.standing import Standing
+
+LAYOUT = Layout(
+    Monitor.model_validate(
+        {
+            "monitor": "ward",
+            "topics": {"observations": "ward"},
+            "modalities": [{"name": "heart", "signals": [{"name": "hr", "range": [0, 300]}, {"name": "temp"}]}],
+            "rules": [{"name": "fast", "kind": "band", "signal": "hr", "high": 100, "severities": {"warning": 1}}],
+            "tasks": [
+                {"name": "forecast", "kind": "forecast"},
+                {"name": "anomaly", "kind": "anomaly"},
+                {
+                    "name": "heat",
+                    "kind": "state",
+                    "classes": ["calm", "high", "extreme"],
+                    "target": {"rule": "fast", "cuts": [1, 50], "within": 3},
+                },
+                {"name": "death", "kind": "event"},
+            ],
+        }
+    )
+)
+
+
+def standings(heart_rates: list[float]) -> tuple[torch.Tensor, ...]:
+    values = np.column_stack([heart_rates, np.full(len(heart_rates), 37.0)])
+    entity = np.arange(len(heart_rates))
+    rows, order, _ = pack(entity, values, 60_000 * entity, LAYOUT)
+    network = Network(LAYOUT).eval()
+    outputs, _ = network(rows, network.initial(rows.waves[0]))
+    return tuple(each[order] for each in outputs.standing)
+
+
+def test_a_row_stands_where_its_rule_says_and_nowhere_without_its_signal():
+    heat, death = standings([80.0, 120.0, 200.0, np.nan])
+    assert (heat.tolist(), death.tolist()) == ([0, 1, 2, 3], [0, 0, 0, 0])
+
+
+def test_before_anything_was_counted_the_class_that_is_stays_and_else_all_are_alike():
+    heat, death = (odds.exp() for odds in Standing(LAYOUT)(standings([80.0, np.nan])))
+    torch.testing.assert_close(heat, torch.tensor([[5 / 7, 1 / 7, 1 / 7], [1 / 3, 1 / 3, 1 / 3]]))
+    torch.testing.assert_close(death, torch.full((2, 2), 0.5))
+
+
+def test_what_followed_a_standing_becomes_its_odds_and_replays_do_not_count():
+    standing, now = Standing(LAYOUT), torch.tensor([0, 0, 0, 0, 1])
+    classes = torch.tensor([0, 0, 2, 0, 2]), torch.tensor([-1, -1, 1, 0, 1])
+    for _ in range(3000):
+        standing.learn((now, torch.zeros_like(now)), classes, torch.tensor([True, True, True, False, True]))
+    heat, death = (odds.exp() for odds in standing((torch.tensor([0, 1]), torch.tensor([0, 0]))))
+    expected = torch.tensor([[2 / 3, 0.0, 1 / 3], [0.0, 0.0, 1.0]])
+    torch.testing.assert_close(heat, expected, atol=3e-3, rtol=0)
+    torch.testing.assert_close(death[0], torch.tensor([0.0, 1.0]), atol=1e-3, rtol=0)

@@ -1,0 +1,92 @@
+"""Where a state task stands before anything is learned: how often each class followed the one its rule is in now.
+
+Persistence is the zero point of a forecast; this is that of a class. A head adds to these log odds what it has
+learned, so that it need not spend hundreds of small steps on finding out that crises are rare and calm lasts. An event
+task, told from outside, has its base rate alone.
+
+N rows, T state and event tasks, C classes of a task, W standings (the rule's class, or unknown).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from schemas.layout import NO_YES, Layout
+from trainer.rows import Rows
+from trainer.rules import Rules, known_of
+from trainer.statistics import Observed
+
+_STAYS = 4.0
+"""Rows that a class counts as having stayed what it was, before anything was counted: persistence."""
+_MEMORY = 20_000.0
+"""Rows that the counts of one standing remember."""
+
+
+class Standing(nn.Module):
+    """Counts of what followed what, over all entities.
+
+    Part of the weights and moved by the learner alone, as `Population` is: an output does not depend on which entities
+    a shard owns. Fresh counts lean towards the class that is; where nothing is known of it, all are alike.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self._layout = layout
+        self._rules = Rules(layout)
+        places = {rule.name: place for place, rule in enumerate(layout.monitor.rules)}
+        targets = [task.target for task in layout.states]
+        self._read = [(places[target.rule], np.array(target.cuts)) for target in targets if target is not None]
+        states = [_Counts(len(task.classes), len(task.classes)) for task in layout.states]
+        self.counts = nn.ModuleList([*states, *(_Counts(0, len(NO_YES)) for _ in layout.events)])
+
+    def of(self, rows: Rows, observed: Observed) -> tuple[Tensor, ...]:
+        """Per task the standing of each row, [N]: the rule's class now; C where the row says nothing of it."""
+        n = len(rows.time_N)
+        standing = [torch.zeros(n, dtype=torch.int64, device=rows.time_N.device) for _ in self.counts]
+        if self._read:
+            score_NR = self._rules.score(known_of(rows, observed, self._layout))
+            for place, (rule, cuts) in enumerate(self._read):
+                reached_N = np.searchsorted(cuts, score_NR[:, rule], side="right")
+                class_N = np.where(np.isnan(score_NR[:, rule]), len(cuts) + 1, reached_N)
+                standing[place] = torch.from_numpy(class_N).to(rows.time_N.device)
+        return tuple(standing)
+
+    def forward(self, standing: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Log odds of each task's classes, [N, C], given the standings of the rows."""
+        return tuple(counts(class_N) for counts, class_N in zip(self.counts, standing, strict=True))
+
+    @torch.no_grad()
+    def learn(self, standing: tuple[Tensor, ...], classes: tuple[Tensor, ...], fresh_N: Tensor) -> None:
+        """Count what followed.
+
+        Args:
+            standing: per task, [N], as `of` gives it.
+            classes: per task, [N]; -1 = unknown.
+            fresh_N: bool; what is replayed was counted before.
+        """
+        for counts, standing_N, class_N in zip(self.counts, standing, classes, strict=True):
+            told_N = fresh_N & (class_N >= 0)
+            assert isinstance(counts, _Counts)
+            counts.add(standing_N[told_N], class_N[told_N])
+
+
+class _Counts(nn.Module):
+    """Of one task: a row for each class its rule may be in, and the last for none known."""
+
+    seen_WC: Tensor
+
+    def __init__(self, standings: int, classes: int) -> None:
+        super().__init__()
+        known_WC = torch.ones(standings, classes) + _STAYS * torch.eye(standings, classes)
+        self.register_buffer("seen_WC", torch.cat([known_WC, torch.ones(1, classes)]))
+
+    def forward(self, standing_N: Tensor) -> Tensor:
+        """Log odds, [N, C]."""
+        share_WC = self.seen_WC / self.seen_WC.sum(-1, keepdim=True)
+        return share_WC.log()[standing_N]
+
+    def add(self, standing_n: Tensor, class_n: Tensor) -> None:
+        """Take n rows in."""
+        w, c = self.seen_WC.shape
+        self.seen_WC += torch.bincount(standing_n * c + class_n, minlength=w * c).view(w, c)
+        self.seen_WC *= (_MEMORY / self.seen_WC.sum(-1, keepdim=True)).clamp(max=1.0)
