@@ -115,7 +115,7 @@ def _watch(
     engine = connect(monitors[0].database.url)
     deadline = None if seconds is None else time.monotonic() + seconds
     try:
-        for deployment in deployments:
+        for deployment in deployments if not stopping.is_set() else ():
             deployment.start()
         for thread in threads:
             thread.start()
@@ -124,6 +124,8 @@ def _watch(
         stopping.set()
         for thread in threads:
             thread.join(timeout=5)
+        for deployment in deployments:
+            deployment.wind_down()
         for deployment in deployments:
             deployment.stop()
 

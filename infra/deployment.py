@@ -113,20 +113,27 @@ class Deployment:
             self.replaced += 1
             self.members[place] = self._begin(member.name, member.index)
 
+    def wind_down(self) -> None:
+        """Ask the shards to end after the batch in hand."""
+        for member in self._serving():
+            member.actor.stop.remote()
+
     def stop(self) -> None:
         """Let every shard finish the batch in hand; a trainer may end anywhere, and whoever hangs is ended."""
         import ray
 
-        shards = [member for member in self.members if member.name == "shard"]
-        for member in shards:
-            member.actor.stop.remote()
-        lives = [member.life for member in shards]
+        self.wind_down()
+        lives = [member.life for member in self._serving()]
         _, hanging = ray.wait(lives, num_returns=len(lives), timeout=_STOP_SECONDS) if lives else ([], [])
         for member in self.members:
             if member.life in hanging:
                 _log.warning("member did not stop in time", member=member.name)
             ray.kill(member.actor)
         self.members = []
+
+    def _serving(self) -> list[Member]:
+        """Shards that have answered: one that still starts has no batch in hand."""
+        return [member for member in self.members if member.name == "shard" and "events" in member.last]
 
     def _start_missing(self) -> None:
         """The shards, once their topics stand; the trainer, once they score: it must not slow them at the start."""

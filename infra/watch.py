@@ -59,12 +59,15 @@ def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as
         try:
             for deployment in deployments:
                 deployment.await_topics(stopping, partial(console.print, markup=False, soft_wrap=True))
-            for deployment in deployments:
-                deployment.prepare()
+            if not stopping.is_set():
+                for deployment in deployments:
+                    deployment.prepare()
             done = _line_by_line if as_json else _nothing
             ended = follow(deployments, console, lambda: _over(stopping, deadline), done)
         finally:
             stopping.set()
+            for deployment in deployments:
+                deployment.wind_down()
             for deployment in deployments:
                 deployment.stop()
     if as_json:
@@ -86,7 +89,8 @@ def follow(
             ending = over()
             now = time.monotonic()
             for row, deployment in zip(rows, deployments, strict=True):
-                deployment.heal()
+                if not ending:
+                    deployment.heal()
                 row.take(deployment.status(), now - looked)
             looked = now
             progress.show(rows)
