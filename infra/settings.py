@@ -107,7 +107,10 @@ def _override(settings: dict[str, Any], environment: Mapping[str, str], source: 
         found["database.url"] = "DATABASE_URL"
     for variable in sorted(environment):
         section, separator, key = variable.removeprefix(PREFIX).lower().partition("__")
-        if variable.startswith(PREFIX) and separator and section in SECTIONS:
+        if variable.startswith(PREFIX) and separator:
+            if section not in SECTIONS:
+                expected = f"a variable of one of the sections {', '.join(SECTIONS)}: what is watched stays in the file"
+                raise ConfigError("environment", variable, environment[variable], expected)
             found[f"{section}.{key}"] = variable
     for dotted, variable in found.items():
         section, _, key = dotted.partition(".")

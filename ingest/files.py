@@ -103,8 +103,11 @@ class FileSource:
         return self._fault(row, faults[0]) if faults else Reason.EMPTY
 
     def _fault(self, row: int, column: int) -> Reason:
-        unreadable = self.events.unreadable.get(self._layout.names[column])
-        return Reason.WRONG_TYPE if unreadable is not None and unreadable[row] else Reason.IMPLAUSIBLE
+        name = self._layout.names[column]
+        unreadable = self.events.unreadable.get(name)
+        if unreadable is not None and unreadable[row]:
+            return Reason.WRONG_TYPE
+        return Reason.NOT_FINITE if np.isinf(self.events.columns[name][row]) else Reason.IMPLAUSIBLE
 
     def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
         """Count them by reason: the rows themselves are in the user's files."""
