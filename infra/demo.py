@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import psutil
 from rich.console import Console
 from sqlalchemy import Engine
 
@@ -72,22 +73,22 @@ def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_jso
     """
     monitors = [_kept_in(directory.resolve(), load_monitor(name)) for name in dict.fromkeys(names)]
     console = Console(stderr=as_json)
-    begun = datetime.now(UTC)
+    begun = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
     _prepare(directory)
     with interruptible() as stopping, ThreadPoolExecutor(2) as pool:
         broker = KafkaBroker(directory / "kafka", say=console.print)
         try:
             console.print(f"starting Kafka, Ray and {len(monitors)} monitors in {directory}")
             starting = pool.submit(start_ray, "", LOCAL_CPUS)
-            preparing = pool.submit(_feed_runs, monitors)
+            preparing = pool.submit(_prepare_databases, monitors)
             bootstrap = broker.start()
-            runs = preparing.result()
+            preparing.result()
             starting.result()
-            ended = _watch(runs, bootstrap, console, stopping, seconds, verbose=verbose)
+            ended = _watch([_at(each, bootstrap) for each in monitors], console, stopping, seconds, verbose=verbose)
         finally:
             stop_ray()
             broker.stop()
-    url = runs[0].monitor.database.url
+    url = monitors[0].database.url
     if not as_json:
         print_summary(console, url, directory)
         return
@@ -96,29 +97,28 @@ def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_jso
 
 
 def _watch(
-    runs: Sequence[FeedRun],
-    bootstrap: str,
+    monitors: Sequence[Monitor],
     console: Console,
     stopping: threading.Event,
     seconds: float | None,
     *,
     verbose: bool,
 ) -> Watched:
-    monitors = [_at(run.monitor, bootstrap) for run in runs]
-    for run, monitor in zip(runs, monitors, strict=True):
-        topics = {monitor.topics.observations: PARTITIONS, monitor.topics.dlq: 1}
-        create_topics(bootstrap, topics | ({monitor.topics.globals: 1} if monitor.topics.globals else {}))
-        run.monitor = monitor
-        console.print(f"{monitor.monitor}: {run.feed.title}")
+    """Shards first: they take longer to start than what is streamed takes to load."""
+    bootstrap = monitors[0].kafka.bootstrap_servers
     deployments = [Deployment(monitor, verbose=verbose) for monitor in monitors]
-    threads = [threading.Thread(target=run.run, args=(bootstrap, stopping), daemon=True) for run in runs]
+    threads: list[threading.Thread] = []
     engine = connect(monitors[0].database.url)
     deadline = None if seconds is None else time.monotonic() + seconds
     try:
         for deployment in deployments if not stopping.is_set() else ():
+            _make_topics(deployment.monitor, bootstrap)
             deployment.start()
-        for thread in threads:
-            thread.start()
+        runs = [FeedRun(feed_of(each.monitor, each.topics), each, _RATES[each.monitor]) for each in monitors]
+        for run in runs:
+            console.print(f"{run.monitor.monitor}: {run.feed.title}")
+            threads.append(threading.Thread(target=run.run, args=(bootstrap, stopping), daemon=True))
+            threads[-1].start()
         return follow(deployments, console, lambda: _over(runs, engine, stopping, deadline), lambda _: None)
     finally:
         stopping.set()
@@ -139,12 +139,14 @@ def _over(runs: Sequence[FeedRun], engine: Engine, stopping: threading.Event, de
     return all(run.done and accounted(engine, run.monitor.monitor) >= run.sent for run in runs)
 
 
-def _feed_runs(monitors: Sequence[Monitor]) -> list[FeedRun]:
-    """Load what is streamed and prepare the database while the broker starts."""
-    runs = [FeedRun(feed_of(each.monitor, each.topics), each, _RATES[each.monitor]) for each in monitors]
-    for run in runs:
-        Deployment(run.monitor).prepare()
-    return runs
+def _make_topics(monitor: Monitor, bootstrap: str) -> None:
+    topics = {monitor.topics.observations: PARTITIONS, monitor.topics.dlq: 1}
+    create_topics(bootstrap, topics | ({monitor.topics.globals: 1} if monitor.topics.globals else {}))
+
+
+def _prepare_databases(monitors: Sequence[Monitor]) -> None:
+    for monitor in monitors:
+        Deployment(monitor).prepare()
 
 
 def _kept_in(directory: Path, monitor: Monitor) -> Monitor:

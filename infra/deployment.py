@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 
-from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
 from ingest.topics import await_topics
 from schemas.errors import LedgerError, StackError
@@ -53,7 +52,12 @@ class Deployment:
     _topics: Future[bool] | None = None
 
     def prepare(self) -> None:
-        """Bring the schema up and publish a first version where there is none."""
+        """Bring the schema up and publish a first version where there is none.
+
+        torch is imported here: at the top of the file it would delay the broker and Ray by seconds.
+        """
+        from infra.assembly import first_version, registry_of
+
         engine = connect(self.monitor.database.url)
         migrate(engine)
         first_version(Layout(self.monitor), registry_of(self.monitor, engine))
