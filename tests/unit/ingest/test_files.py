@@ -77,7 +77,7 @@ def test_every_row_is_answered_and_bad_cells_are_masked(layout: Layout, tmp_path
         (1, "wrong-clock", ""),
         (2, "implausible", "heart rate"),
         (3, "wrong-type", "spo2"),
-        (4, "implausible", ""),
+        (4, "not-finite", ""),
         (5, "empty", ""),
         (6, "wrong-entity", ""),
     ]
