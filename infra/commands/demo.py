@@ -17,7 +17,11 @@ MONITORS = ("health", "finance")
     show_default=True,
     help="Which of them (repeat for several).",
 )
-@click.option("--seconds", type=click.FloatRange(min=1), help="Stop after this long. Default: at the data's end.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1),
+    help="Stop so long after Kafka and Ray are up. Default: at the data's end.",
+)
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
