@@ -7,7 +7,6 @@ half of the steps. ICU stays through the shipped health monitor; ETTh1 as `--aut
 import argparse
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from ingest.files import FileSource
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from tests.bench.report import machine
+from tests.bench.shared import shared_data
 from tests.converters import ett, icu
 from trainer.learner import Learner
 from trainer.optimisers import OPTIMISERS
@@ -46,7 +46,7 @@ def main() -> None:
     load = {"before": os.getloadavg()[0]}
     figures: dict[str, dict[str, Figures]] = {}
     with tempfile.TemporaryDirectory(prefix="bellwether-optimisers-") as folder:
-        for stream, monitor, file in _streams(_shared_data(), Path(folder), arguments.stays):
+        for stream, monitor, file in _streams(shared_data(), Path(folder), arguments.stays):
             for name, rate in _contestants(arguments):
                 found = _learn(monitor, file, name, rate, arguments.seed)
                 figures.setdefault(stream, {})[f"{name} {rate:g}"] = found
@@ -107,13 +107,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the injected faults")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     return parser.parse_args()
-
-
-def _shared_data() -> Path:
-    folder = Path(os.environ.get("BELLWETHER_SHARED") or Path(__file__).parents[3] / "shared" / "data")
-    if not folder.is_dir():
-        sys.exit(f"NOTHING MEASURED: no data sets at {folder}; set BELLWETHER_SHARED to the folder that holds them")
-    return folder
 
 
 if __name__ == "__main__":

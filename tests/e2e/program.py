@@ -1,6 +1,7 @@
 """The program as a user starts it: a process of its own, with all its children, killable at any moment."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -93,6 +94,18 @@ class Program:
                 self.lines.append(json.loads(line))
             except ValueError:
                 continue
+
+
+def group_of(leader: int) -> list[int]:
+    """Processes of the program's session."""
+    return [each.pid for each in psutil.process_iter() if _session(each.pid) == leader]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
 
 
 def _heed_ctrl_c() -> None:

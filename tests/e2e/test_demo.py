@@ -7,8 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.program import BELLWETHER, Program, wait_for
-from tests.e2e.test_starting import _group
+from tests.e2e.program import BELLWETHER, Program, group_of, wait_for
 
 
 @pytest.mark.service
@@ -28,7 +27,7 @@ def test_ctrl_c_ends_a_demo_that_runs_and_leaves_no_process(tmp_path: Path) -> N
     try:
         wait_for((directory / "bellwether.db").exists, 120, "a demo that made its database")
         assert program.stop() == 0
-        wait_for(lambda: not _group(program.process.pid), 10, "no process left behind")
+        wait_for(lambda: not group_of(program.process.pid), 10, "no process left behind")
     finally:
-        for pid in _group(program.process.pid):
+        for pid in group_of(program.process.pid):
             psutil.Process(pid).kill()

@@ -1,6 +1,5 @@
 """A program that is still starting: an absent broker is waited for, a crashed one outlived, and Ctrl-C ends it."""
 
-import os
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from infra.stack.kafka import KafkaBroker
 from infra.stack.server import free_port
-from tests.e2e.program import Program, monitor_file, wait_for
+from tests.e2e.program import Program, group_of, monitor_file, wait_for
 from tests.e2e.stream import Sending, wait_until_accounted
 from tests.e2e.test_poison import sound_records
 
@@ -47,19 +46,7 @@ def test_ctrl_c_ends_a_program_that_is_still_starting(topic: str, tmp_path: Path
     try:
         time.sleep(seconds)
         assert program.stop() in {0, 130}
-        wait_for(lambda: not _group(program.process.pid), 10, "no process left behind")
+        wait_for(lambda: not group_of(program.process.pid), 10, "no process left behind")
     finally:
-        for pid in _group(program.process.pid):
+        for pid in group_of(program.process.pid):
             psutil.Process(pid).kill()
-
-
-def _group(leader: int) -> list[int]:
-    """Processes of the program's session."""
-    return [each.pid for each in psutil.process_iter() if _session(each.pid) == leader]
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return -1

@@ -3,34 +3,26 @@
 K tasks, N rows, D width.
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from schemas.components import ModelSettings
+from trainer.sharing.hard import Hard
 
 _OWN = 0.9
 """How much of its own a task takes at the start; the others share the rest (section 4.3: 0.9 and 0.1 of two)."""
 
 
-class CrossStitch(nn.Module):
+class CrossStitch(Hard):
     """Each task goes on with a learned linear combination of all tasks' representations, the same for every row."""
 
-    shared_queries: ClassVar[int] = 0
-
     def __init__(self, tasks: int, model: ModelSettings) -> None:
-        super().__init__()
-        bound = model.width**-0.5
-        self.weight_KDD = nn.Parameter(torch.empty(tasks, model.width, model.width).uniform_(-bound, bound))
-        self.bias_K1D = nn.Parameter(torch.zeros(tasks, 1, model.width))
+        super().__init__(tasks, model)
         self.before_KK, self.after_KK = _unit(tasks), _unit(tasks)
 
-    def forward(self, task_KND: Tensor, _shared_1ND: Tensor) -> Tensor:
+    def forward(self, task_KND: Tensor, shared_1ND: Tensor) -> Tensor:
         """[K, N, D] to [K, N, D]."""
-        stitched_KND = _stitch(self.before_KK, task_KND)
-        return _stitch(self.after_KK, functional.gelu(torch.baddbmm(self.bias_K1D, stitched_KND, self.weight_KDD)))
+        return _stitch(self.after_KK, super().forward(_stitch(self.before_KK, task_KND), shared_1ND))
 
 
 def _unit(tasks: int) -> nn.Parameter:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.bench.quality import __doc__ as description
 from tests.bench.quality import faults, forecast, icu, nab
 from tests.bench.quality.table import Figures, show
 from tests.bench.report import machine
+from tests.bench.shared import shared_data
 
 _PARTS = {"nab": nab.measure, "faults": faults.measure, "forecast": forecast.measure, "icu": icu.measure}
 
@@ -26,7 +26,7 @@ def main() -> None:
     configure(verbose=False)
     torch.set_num_threads(1)
     console = Console(stderr=arguments.json, highlight=False)
-    shared = _shared_data()
+    shared = shared_data()
     load = {"before": os.getloadavg()[0]}
     figures: Figures = {}
     for name in [arguments.part] if arguments.part else _PARTS:
@@ -48,13 +48,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a part of the data: figures are not comparable")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     return parser.parse_args()
-
-
-def _shared_data() -> Path:
-    folder = Path(os.environ.get("BELLWETHER_SHARED") or Path(__file__).parents[4] / "shared" / "data")
-    if not folder.is_dir():
-        sys.exit(f"NOTHING MEASURED: no data sets at {folder}; set BELLWETHER_SHARED to the folder that holds them")
-    return folder
 
 
 if __name__ == "__main__":
