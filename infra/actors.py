@@ -4,7 +4,6 @@ Ray's own restarts and retries stay off (`deployment`): they lose state and orde
 """
 
 import os
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import ray
@@ -29,17 +28,14 @@ class Service(Protocol):
 
 
 class _Shell:
-    """Makes its service when it is told to serve, so that what hinders the service is the error of that call."""
+    """Starts empty, with what takes seconds to import; makes its service when it is told what to serve.
 
-    def __init__(self, make: Callable[[], Service], *, verbose: bool) -> None:
+    What hinders the service is so the error of that call.
+    """
+
+    def __init__(self, *, verbose: bool) -> None:
         _prepare(verbose=verbose)
-        self._make = make
         self._service: Service | None = None
-
-    def serve(self) -> None:
-        """Make the service and serve until stopped."""
-        self._service = self._make()
-        self._service.serve()
 
     def status(self) -> dict[str, object]:
         """What the service says of itself; nothing before it was made."""
@@ -55,26 +51,28 @@ class _Shell:
 class ShardActor(_Shell):
     """A `ShardService` in a process of its own."""
 
-    def __init__(self, monitor: dict[str, Any], index: int, *, verbose: bool) -> None:
-        def make() -> Service:
-            from infra.shard_service import ShardService
+    def __init__(self, *, verbose: bool) -> None:
+        super().__init__(verbose=verbose)
+        import infra.shard_service  # noqa: F401
 
-            return ShardService(Monitor.model_validate(monitor), index)
+    def serve(self, monitor: dict[str, Any], index: int) -> None:
+        """Serve until stopped."""
+        from infra.shard_service import ShardService
 
-        super().__init__(make, verbose=verbose)
+        self._service = ShardService(Monitor.model_validate(monitor), index)
+        self._service.serve()
 
 
 @ray.remote
 class TrainerActor(_Shell):
     """A `TrainerService` in a process of its own."""
 
-    def __init__(self, monitor: dict[str, Any], *, verbose: bool) -> None:
-        def make() -> Service:
-            from infra.trainer_service import TrainerService
+    def serve(self, monitor: dict[str, Any], index: int) -> None:  # noqa: ARG002 - a monitor has one trainer
+        """Serve until stopped."""
+        from infra.trainer_service import TrainerService
 
-            return TrainerService(Monitor.model_validate(monitor))
-
-        super().__init__(make, verbose=verbose)
+        self._service = TrainerService(Monitor.model_validate(monitor))
+        self._service.serve()
 
 
 def _prepare(*, verbose: bool) -> None:

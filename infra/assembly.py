@@ -68,10 +68,7 @@ def registry_of(monitor: Monitor, engine: Engine | None = None) -> SqlRegistry:
 
 def first_version(layout: Layout, registry: Registry) -> ModelRecord:
     """The serving version; a fresh network is published where there is none (its forecast is persistence)."""
-    serving = registry.serving()
-    if serving is not None:
-        return serving
-    return registry.publish(save_weights(Network(layout)), None, {})
+    return registry.serving() or registry.publish_first(save_weights(Network(layout)))
 
 
 def ledger_of(monitor: Monitor, engine: Engine, name: str, owner: str) -> SqlLedger:

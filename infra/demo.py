@@ -75,16 +75,19 @@ def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_jso
     console = Console(stderr=as_json)
     begun = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
     _prepare(directory)
+    deployments = [Deployment(monitor, verbose=verbose) for monitor in monitors]
     with interruptible() as stopping, ThreadPoolExecutor(2) as pool:
         broker = KafkaBroker(directory / "kafka", say=console.print)
         try:
             console.print(f"starting Kafka, Ray and {len(monitors)} monitors in {directory}")
-            starting = pool.submit(start_ray, "", LOCAL_CPUS)
-            preparing = pool.submit(_prepare_databases, monitors)
-            bootstrap = broker.start()
-            preparing.result()
-            starting.result()
-            ended = _watch([_at(each, bootstrap) for each in monitors], console, stopping, seconds, verbose=verbose)
+            warming = pool.submit(_warm_up, deployments)
+            starting = pool.submit(broker.start)
+            runs = _runs(monitors)
+            bootstrap = starting.result()
+            warming.result()
+            for deployment, run in zip(deployments, runs, strict=True):
+                deployment.monitor = run.monitor = _at(run.monitor, bootstrap)
+            ended = _watch(deployments, runs, console, stopping, seconds)
         finally:
             stop_ray()
             broker.stop()
@@ -96,26 +99,35 @@ def demo(names: Sequence[str], directory: Path, seconds: float | None, *, as_jso
     click.echo(json.dumps(totals))
 
 
+def _warm_up(deployments: Sequence[Deployment]) -> None:
+    """What takes longest first: the processes of the shards import torch while the broker starts and data load."""
+    start_ray("", LOCAL_CPUS)
+    for deployment in deployments:
+        deployment.warm_up()
+
+
+def _runs(monitors: Sequence[Monitor]) -> list[FeedRun]:
+    """Databases that stand, and what is to be streamed."""
+    for monitor in monitors:
+        Deployment(monitor).prepare()
+    return [FeedRun(feed_of(each.monitor, each.topics), each, _RATES[each.monitor]) for each in monitors]
+
+
 def _watch(
-    monitors: Sequence[Monitor],
+    deployments: Sequence[Deployment],
+    runs: Sequence[FeedRun],
     console: Console,
     stopping: threading.Event,
     seconds: float | None,
-    *,
-    verbose: bool,
 ) -> Watched:
-    """Shards first: they take longer to start than what is streamed takes to load."""
-    bootstrap = monitors[0].kafka.bootstrap_servers
-    deployments = [Deployment(monitor, verbose=verbose) for monitor in monitors]
+    bootstrap = runs[0].monitor.kafka.bootstrap_servers
     threads: list[threading.Thread] = []
-    engine = connect(monitors[0].database.url)
+    engine = connect(runs[0].monitor.database.url)
     deadline = None if seconds is None else time.monotonic() + seconds
     try:
-        for deployment in deployments if not stopping.is_set() else ():
-            _make_topics(deployment.monitor, bootstrap)
+        for deployment, run in zip(deployments, runs, strict=True) if not stopping.is_set() else ():
+            _make_topics(run.monitor, bootstrap)
             deployment.start()
-        runs = [FeedRun(feed_of(each.monitor, each.topics), each, _RATES[each.monitor]) for each in monitors]
-        for run in runs:
             console.print(f"{run.monitor.monitor}: {run.feed.title}")
             threads.append(threading.Thread(target=run.run, args=(bootstrap, stopping), daemon=True))
             threads[-1].start()
@@ -142,11 +154,6 @@ def _over(runs: Sequence[FeedRun], engine: Engine, stopping: threading.Event, de
 def _make_topics(monitor: Monitor, bootstrap: str) -> None:
     topics = {monitor.topics.observations: PARTITIONS, monitor.topics.dlq: 1}
     create_topics(bootstrap, topics | ({monitor.topics.globals: 1} if monitor.topics.globals else {}))
-
-
-def _prepare_databases(monitors: Sequence[Monitor]) -> None:
-    for monitor in monitors:
-        Deployment(monitor).prepare()
 
 
 def _kept_in(directory: Path, monitor: Monitor) -> Monitor:

@@ -11,7 +11,6 @@ import structlog
 from infra.database import connect, migrate
 from ingest.topics import await_topics
 from schemas.errors import LedgerError, StackError
-from schemas.layout import Layout
 from schemas.monitor import Monitor
 
 _log = structlog.get_logger(__name__)
@@ -25,12 +24,12 @@ LOCAL_CPUS = 1
 
 @dataclass(slots=True)
 class Member:
-    """One actor and the call that is its life."""
+    """One actor and the call that is its life; None: it was only told to warm up."""
 
     name: str
     index: int
     actor: Any
-    life: Any
+    life: Any = None
     last: dict[str, Any] = field(default_factory=dict)
 
 
@@ -52,16 +51,14 @@ class Deployment:
     _topics: Future[bool] | None = None
 
     def prepare(self) -> None:
-        """Bring the schema up and publish a first version where there is none.
-
-        torch is imported here: at the top of the file it would delay the broker and Ray by seconds.
-        """
-        from infra.assembly import first_version, registry_of
-
+        """Bring the schema up. The first version is the shards' to publish: torch takes seconds to import."""
         engine = connect(self.monitor.database.url)
         migrate(engine)
-        first_version(Layout(self.monitor), registry_of(self.monitor, engine))
         engine.dispose()
+
+    def warm_up(self) -> None:
+        """Start the shards' processes, which import meanwhile what they need. Nothing is read yet."""
+        self.members = [self._new("shard", index) for index in range(self.monitor.ray.shards)]
 
     def await_topics(self, stopping: threading.Event, say: Callable[[str], None]) -> None:
         """Look for the topics in a thread; `heal` starts the shards once they stand.
@@ -75,8 +72,9 @@ class Deployment:
         looking.shutdown(wait=False)
 
     def start(self) -> None:
-        """Start the shards now: their topics stand. The trainer follows by `heal`."""
-        self.members = [self._begin("shard", index) for index in range(self.monitor.ray.shards)]
+        """Let the shards serve now: their topics stand. The trainer follows by `heal`."""
+        for member in self.members:
+            self._begin(member)
 
     def status(self) -> list[dict[str, Any]]:
         """What each member says of itself; a silent one repeats its last words."""
@@ -99,8 +97,7 @@ class Deployment:
 
         self._start_missing()
         for place, member in enumerate(self.members):
-            ended, _ = ray.wait([member.life], timeout=0)
-            if not ended:
+            if member.life is None or not ray.wait([member.life], timeout=0)[0]:
                 continue
             try:
                 ray.get(member.life)
@@ -115,7 +112,7 @@ class Deployment:
                 continue
             _log.warning("member ended, replacing it", member=member.name, index=member.index, why=why)
             self.replaced += 1
-            self.members[place] = self._begin(member.name, member.index)
+            self.members[place] = self._begin(self._new(member.name, member.index))
 
     def wind_down(self) -> None:
         """Ask the shards to end after the batch in hand."""
@@ -141,23 +138,28 @@ class Deployment:
 
     def _start_missing(self) -> None:
         """The shards, once their topics stand; the trainer, once they score: it must not slow them at the start."""
-        if not self.members:
+        if any(member.life is None for member in self.members):
             if self._topics is not None and self._topics.done() and self._topics.result():
                 self.start()
-        elif self.learn and all(member.name == "shard" and member.last.get("events") for member in self.members):
-            self.members.append(self._begin("trainer", 0))
+        elif self.learn and self.members and all(map(_scores, self.members)):
+            self.members.append(self._begin(self._new("trainer", 0)))
 
-    def _begin(self, name: str, index: int) -> Member:
+    def _new(self, name: str, index: int) -> Member:
         from infra.actors import ShardActor, TrainerActor
 
-        described = self.monitor.model_dump(mode="json")
         settings = self.monitor.ray
         shells: dict[str, Any] = {"shard": ShardActor, "trainer": TrainerActor}
         cpus = settings.cpus_per_shard if name == "shard" else settings.cpus_per_trainer
         cpus = cpus if settings.address else 0.0
-        arguments = (described, index) if name == "shard" else (described,)
-        actor = shells[name].options(num_cpus=cpus, **_SHELL).remote(*arguments, verbose=self.verbose)
-        return Member(name, index, actor, actor.serve.remote())
+        return Member(name, index, shells[name].options(num_cpus=cpus, **_SHELL).remote(verbose=self.verbose))
+
+    def _begin(self, member: Member) -> Member:
+        member.life = member.actor.serve.remote(self.monitor.model_dump(mode="json"), member.index)
+        return member
+
+
+def _scores(member: Member) -> bool:
+    return member.name == "shard" and bool(member.last.get("events"))
 
 
 def _last_line(error: Exception) -> str:

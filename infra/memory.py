@@ -63,6 +63,10 @@ class MemoryRegistry:
         """Its weights."""
         return self._weights[record.version]
 
+    def publish_first(self, weights: bytes) -> ModelRecord:
+        """The first version, unless there is one."""
+        return self.serving() or self.publish(weights, None, {})
+
     def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
         """The next version."""
         version = len(self._records) + 1

@@ -77,6 +77,19 @@ class SqlRegistry:
             raise ModelError(f"model version {record.version}: {record.path} has SHA-256 {seen}; expected {expected}")
         return weights
 
+    def publish_first(self, weights: bytes) -> ModelRecord:
+        """Store weights as version 1, unless there is one: whoever comes second gets what serves then.
+
+        Raises as `publish` does.
+        """
+        try:
+            return transact(self.engine, lambda connection, _: self._publish(connection, weights, None, {}, version=1))
+        except LedgerError as error:
+            serving = self.serving()
+            if not isinstance(error.__cause__, IntegrityError) or serving is None:
+                raise
+            return serving
+
     def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
         """Store weights as the next version, durably, and let it serve; the version before retires.
 
@@ -86,9 +99,7 @@ class SqlRegistry:
         """
         for _ in range(_RIVALS):
             try:
-                record = transact(
-                    self.engine, lambda connection, _: self._publish(connection, weights, parent, metrics)
-                )
+                record = transact(self.engine, lambda connection, _: self._next(connection, weights, parent, metrics))
             except LedgerError as error:
                 if not isinstance(error.__cause__, IntegrityError):
                     raise
@@ -115,11 +126,16 @@ class SqlRegistry:
         row = {"monitor": self.monitor, "reason": reason[:200], "offsets": offsets, "recorded_at": self.clock()}
         transact(self.engine, lambda connection, _: connection.execute(insert(QuarantineRow), row))
 
-    def _publish(
+    def _next(
         self, connection: Connection, weights: bytes, parent: int | None, metrics: Mapping[str, float]
     ) -> ModelRecord:
+        newest = select(func.coalesce(func.max(_MODELS.c.version), 0)).where(_MODELS.c.monitor == self.monitor)
+        return self._publish(connection, weights, parent, metrics, connection.execute(newest).scalar_one() + 1)
+
+    def _publish(
+        self, connection: Connection, weights: bytes, parent: int | None, metrics: Mapping[str, float], version: int
+    ) -> ModelRecord:
         mine = _MODELS.c.monitor == self.monitor
-        version = connection.execute(select(func.coalesce(func.max(_MODELS.c.version), 0)).where(mine)).scalar_one() + 1
         file = f"models/{self.monitor}/v{version:05d}.safetensors"
         row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.SERVING.value}
         row |= {"file": file, "digest": hashlib.sha256(weights).hexdigest()}

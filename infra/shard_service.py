@@ -3,7 +3,7 @@
 import os
 import threading
 
-from infra.assembly import ledger_of, registry_of, shard_parts, snapshot_policy, utc_now
+from infra.assembly import first_version, ledger_of, registry_of, shard_parts, snapshot_policy, utc_now
 from infra.database import connect
 from infra.meter import Meter
 from ingest.kafka import KafkaSource
@@ -24,8 +24,9 @@ class ShardService:
         layout, engine = Layout(monitor), connect(monitor.database.url)
         member = f"{monitor.monitor}-shard-{index}"
         self._source = KafkaSource(layout, utc_now, group_instance_id=member)
-        ledger = ledger_of(monitor, engine, monitor.monitor, member)
-        self._parts = shard_parts(layout, ledger, registry_of(monitor, engine), snapshot_policy(monitor))
+        ledger, registry = ledger_of(monitor, engine, monitor.monitor, member), registry_of(monitor, engine)
+        first_version(layout, registry)
+        self._parts = shard_parts(layout, ledger, registry, snapshot_policy(monitor))
         self._meter = Meter()
         self._stop = threading.Event()
 

@@ -58,6 +58,7 @@ def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as
     with interruptible() as stopping, _ray(monitors[0].ray.address, stopping):
         try:
             for deployment in deployments:
+                deployment.warm_up()
                 deployment.await_topics(stopping, partial(console.print, markup=False, soft_wrap=True))
             if not stopping.is_set():
                 for deployment in deployments:

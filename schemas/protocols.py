@@ -118,6 +118,10 @@ class Registry(Protocol):
         """A version's weights. Raises ModelError when they do not match their digest."""
         ...
 
+    def publish_first(self, weights: bytes) -> ModelRecord:
+        """Store weights as the first version, unless there is one; the version that serves then."""
+        ...
+
     def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
         """Store weights as the next version and let it serve."""
         ...

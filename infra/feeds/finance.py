@@ -1,13 +1,18 @@
-"""Real markets from PyPI packages: daily bars and VIX (`arch`), US macro figures (`statsmodels`)."""
+"""Real markets from PyPI packages: daily bars and VIX (`arch`), US macro figures (`statsmodels`).
+
+The tables that come with the packages are read where they lie: to import the packages takes seconds.
+"""
 
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 import pandas as pd
 
 from infra.feeds.feed import Feed, Message
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, InputError
 from schemas.monitor import Topics
 
 EXCHANGE = "America/New_York"
@@ -63,9 +68,7 @@ def _rows(frame: pd.DataFrame, after: pd.Timedelta) -> Iterator[tuple[int, dict[
 
 
 def _bars(name: str) -> pd.DataFrame:
-    from arch.data import nasdaq, sp500
-
-    bars = {"sp500": sp500, "nasdaq": nasdaq}[name].load()
+    bars = _daily(name)
     range_percent = (100 * (bars["High"] - bars["Low"]) / bars["Close"]).round(6)
     volume = bars["Volume"].where(bars["Volume"] > 0)  # 0: not reported
     return pd.DataFrame({"close": bars["Close"], "range_percent": range_percent, "volume": volume}, dtype=float)
@@ -73,22 +76,36 @@ def _bars(name: str) -> pd.DataFrame:
 
 def _oil() -> pd.DataFrame:
     """WTI spot: a price alone. An entity may lack any of the signals."""
-    from arch.data import wti
-
-    prices = wti.load().iloc[:, :1].set_axis(["close"], axis=1)
+    prices = _daily("wti").iloc[:, :1].set_axis(["close"], axis=1)
     return prices.dropna().astype(float)
 
 
 def _vix() -> tuple[pd.DataFrame, pd.Timedelta]:
-    from arch.data import vix
-
-    return vix.load()[["vix"]].dropna().astype(float), VIX_KNOWN
+    return _daily("vix")[["vix"]].dropna().astype(float), VIX_KNOWN
 
 
 def _macro() -> tuple[pd.DataFrame, pd.Timedelta]:
-    from statsmodels.datasets import macrodata
-
-    table = macrodata.load_pandas().data
+    table = pd.read_csv(_packaged("statsmodels", "datasets/macrodata/macrodata.csv"))
     months = 3 * table["quarter"].astype(int)
     days = pd.to_datetime({"year": table["year"].astype(int), "month": months, "day": 1}) + pd.offsets.MonthEnd(0)
     return table[MACRO].set_axis(pd.DatetimeIndex(days), axis=0), PUBLICATION_LAG
+
+
+def _daily(name: str) -> pd.DataFrame:
+    """A table of `arch`, by day."""
+    table = pd.read_csv(_packaged("arch", f"data/{name}/{name}.csv.gz"), na_values=".")
+    return table.set_index(pd.DatetimeIndex(table.pop(table.columns[0])))
+
+
+def _packaged(package: str, file: str) -> Path:
+    """A file of an installed package, which is found but not imported.
+
+    Raises:
+        InputError: the package is not installed, or has no such file any more.
+    """
+    found = find_spec(package)
+    folders = [Path(folder) for folder in (found.submodule_search_locations or [])] if found is not None else []
+    for path in (folder / file for folder in folders):
+        if path.is_file():
+            return path
+    raise InputError(f"{package}: got no {file}; expected the table that comes with the package")

@@ -138,3 +138,9 @@ def test_the_command_lists_versions(registry: SqlRegistry) -> None:
         {"forecast.mae": 0.5},
         "2026-01-31T12:00:00.000+00:00",
     )
+
+
+def test_whoever_publishes_a_first_version_second_gets_the_one_that_serves(registry: SqlRegistry) -> None:
+    first, second = registry.publish_first(b"mine"), registry.publish_first(b"another's")
+
+    assert (second, registry.load(second), len(registry.versions())) == (first, b"mine", 1)
