@@ -39,9 +39,8 @@ test: $(READY) ## unit, integration and end-to-end tests, against real services
 check: $(READY) ## format, lint, types, import contracts, unit tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest tests/unit tests/laws
+	@$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 tests/unit; tests=$$?; wait $$types && exit $$tests
 
 bench: $(READY) ## throughput, latency and memory on this machine
 	@$(BIN)/python -m tests.bench

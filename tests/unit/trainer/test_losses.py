@@ -125,7 +125,7 @@ def test_the_forecast_loss_is_pinball_in_scales_over_what_persistence_costs(outp
         ("huber", lambda change: (abs(change) - 0.5) / (1.0 - math.exp(-1.0))),
         ({"name": "huber", "delta": 2.0}, lambda change: 0.5 * change**2 / (1.0 - math.exp(-2.0))),
     ],
-    ids=str,
+    ids=["mse", "huber", "huber-2"],
 )
 def test_a_point_loss_judges_the_median_in_typical_changes_and_leaves_the_other_quantiles_to_pinball(
     outputs_rows, loss, cost
