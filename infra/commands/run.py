@@ -45,14 +45,24 @@ def run(
 def _introduce(loaded: "Monitor", name: str, *, to_stderr: bool) -> None:
     """Where observations come from, where alerts go, and what to type in another terminal to see them."""
     from infra.typed import typed
-    from schemas.components import DatabaseSettings
     from schemas.database import masked
 
     database, kafka = masked(loaded.database.url), loaded.kafka.bootstrap_servers
-    elsewhere = () if loaded.database.url == DatabaseSettings().url else ("--database", database)
     lines = [
         f"{loaded.monitor}: reads {loaded.topics.observations} at {kafka}, writes alerts to {database}",
-        f"  what was raised: {typed('alerts', 'list', '--monitor', loaded.monitor, *elsewhere)}",
+        f"  what was raised: {typed('alerts', 'list', '--monitor', loaded.monitor, *_database(loaded.database.url))}",
         f"  what was refused: {typed('deadletters', 'list', name)}",
     ]
     click.echo("\n".join(lines), err=to_stderr)
+
+
+def _database(url: str) -> tuple[str, ...]:
+    """The option that finds the database: none where the environment or the default does, no password ever."""
+    import os
+
+    from schemas.components import DatabaseSettings
+    from schemas.database import masked
+
+    if os.environ.get("DATABASE_URL") or url == DatabaseSettings().url:
+        return ()
+    return ("--database", url if masked(url) == url else "URL")

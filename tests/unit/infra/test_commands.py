@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from infra.commands.check import check
 from infra.commands.deadletters import deadletters
 from infra.commands.produce import produce
+from infra.commands.run import _database
 from infra.stack.compose import ServiceStatus, environment
 from infra.typed import exports, typed
 from ingest import client
@@ -110,3 +111,17 @@ def test_a_program_on_the_path_is_called_by_its_name(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.argv", [str(program)])
     assert typed("demo") == "bellwether demo"
+
+
+@pytest.mark.parametrize(
+    ("url", "option"),
+    [
+        ("sqlite:///.bellwether/bellwether.db", ()),
+        ("postgresql+psycopg://me@db/risk", ("--database", "postgresql+psycopg://me@db/risk")),
+        ("postgresql+psycopg://me:secret@db/risk", ("--database", "URL")),
+    ],
+)
+def test_what_to_type_next_finds_the_database_and_shows_no_password(monkeypatch, url, option):
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    assert _database(url) == option
