@@ -94,6 +94,8 @@ class Target(Frozen):
 class Task(Frozen):
     """One question. `horizons` count the entity's next rows, or are durations; `quantiles` must contain 0.5.
 
+    A state task without `target` is taught by labels alone.
+
     An event task asks whether something becomes true of the entity as a whole (death in hospital, default): what came
     true is told from outside, once, after the fact. Its probability is that of a yes, given all rows so far.
     """
@@ -120,9 +122,9 @@ class Task(Frozen):
             seen = ", ".join(map(str, self.horizons))
             raise ValueError(f"expected ascending horizons that start with 1, durations last, got ({seen})")
         if self.kind is TaskKind.STATE:
-            if self.target is None:
-                raise ValueError("expected target {rule, cuts, within} for a state task, got none")
-            if len(self.classes) != len(self.target.cuts) + 1:
+            if self.target is None and len(self.classes) < 2:
+                raise ValueError(f"expected at least 2 classes for a state task without target, got {self.classes}")
+            if self.target is not None and len(self.classes) != len(self.target.cuts) + 1:
                 raise ValueError(
                     f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}"
                 )
