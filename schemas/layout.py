@@ -16,8 +16,8 @@ NO_YES = ("no", "yes")
 class Layout:
     """Column order of a monitor's arrays.
 
-    Signals stand in the order entity, static, global; within a scope as configured. Only the first
-    `n_targets` (scope entity) are forecast and scored; the rest is context.
+    Signals stand in the order entity, static, global; within a scope as configured, but those derived from frames and
+    vectors first. Only the first `n_targets` (scope entity) are forecast and scored; the rest is context.
     """
 
     monitor: Monitor
@@ -28,8 +28,9 @@ class Layout:
         return [
             (index, signal)
             for scope in order
+            for is_vector in (True, False)
             for index, modality in enumerate(self.monitor.modalities)
-            if modality.scope is scope
+            if modality.scope is scope and bool(modality.shape) is is_vector
             for signal in modality.carried
         ]
 
@@ -61,6 +62,11 @@ class Layout:
     def vectors(self) -> dict[str, Modality]:
         """The modalities whose rows carry a frame or a vector beside the signals derived from it, by name."""
         return {modality.name: modality for modality in self.monitor.modalities if modality.shape}
+
+    @cached_property
+    def n_derived(self) -> int:
+        """How many signals (the first ones) are derived from frames and vectors: they stand in no message."""
+        return sum(len(modality.carried) for modality in self.vectors.values())
 
     def derived(self, name: str) -> slice:
         """Columns of the signals derived from a frame or vector."""
