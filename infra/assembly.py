@@ -49,7 +49,7 @@ def shard_parts(
     store = Store(template)
     serving = ServingModels(layout, registry, time.monotonic, look_seconds)
     scorer = Scorer(layout, store, serving.network_of)
-    reorder = Reorder(layout.monitor.lateness, len(layout.signals))
+    reorder = Reorder(layout.monitor.lateness, layout)
     shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic)
     return ShardParts(shard, AlertPipeline(layout, store), store)
 

@@ -25,7 +25,7 @@ def load_monitor(name_or_path: str | Path, environment: Mapping[str, str] = os.e
     """Read a shipped monitor by name, or a file by path.
 
     Args:
-        name_or_path: ``health``, ``finance``, or a path that ends in .yaml, .yml or .toml.
+        name_or_path: ``health``, ``finance``, ``surveillance``, or a path that ends in .yaml, .yml or .toml.
         environment: BELLWETHER_<SECTION>__<KEY> and DATABASE_URL override the file.
 
     Raises:

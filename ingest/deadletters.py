@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 from kafka.errors import KafkaError
 
 from ingest import client
+from ingest.record import Headers
 from schemas.observation import DeadLetter
 
 LONGEST = 65_536
@@ -15,10 +16,11 @@ LONGEST = 65_536
 TRUNCATED = "bellwether.truncated"
 """Header that holds the whole length in bytes where key or value was cut."""
 
+OURS = ("__connect.errors.", "kafka_dlt-", "bellwether.")
+"""How the names of headers begin that are not the record's own."""
+
 EXCEPTION = "bellwether.RefusedObservation"
 _FLUSH_SECONDS = 30.0
-
-Headers = list[tuple[str, bytes]]
 
 
 class DeadLetterWriter:
@@ -89,7 +91,7 @@ def headers(letter: DeadLetter) -> Headers:
         ("kafka_dlt-original-offset", offset.to_bytes(8, "big", signed=True)),
         ("kafka_dlt-original-timestamp", letter.timestamp_ms.to_bytes(8, "big", signed=True)),
     ]
-    return [(name, _encode(text)) for name, text in texts.items()] + numbers + _length(letter)
+    return [*letter.headers, *((name, _encode(text)) for name, text in texts.items()), *numbers, *_length(letter)]
 
 
 def _length(letter: DeadLetter) -> Headers:

@@ -1,6 +1,6 @@
 """JSON records -> columns. Typed and vectorised for sound records; the judge reads the others.
 
-Shapes: N records or rows, S signals of the layout, of which the first K may stand in a message.
+Shapes: N records or rows, S signals of the layout, of which some successive K may stand in a message.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +15,9 @@ import numpy as np
 from ingest.clock import EARLIEST_MS, Clock, epoch_ms
 from ingest.judge import LONGEST_ENTITY, Judge, Verdict, dead_letter, units_key
 from ingest.record import Record
-from schemas.layout import Layout
+from schemas.layout import Layout, no_vectors
 from schemas.monitor import Scope
-from schemas.observation import Batch, Bool, DeadLetter, Float64, Int64, Partition, Status
+from schemas.observation import Batch, Bool, DeadLetter, Field, Float64, Int64, Partition, Status
 
 _REFUSED = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 _NO_UNITS = b""
@@ -33,6 +33,7 @@ class _Draft:
     values: Float64
     kept: Bool
     masked: Bool
+    vectors: dict[str, Field]
 
 
 class Decoder:
@@ -45,11 +46,11 @@ class Decoder:
 
     def __init__(self, layout: Layout, clock: Clock) -> None:
         monitor = layout.monitor
-        message = layout.columns(Scope.ENTITY, Scope.STATIC)
+        message = layout.columns(Scope.ENTITY, Scope.STATIC)[layout.n_derived :]
         self._clock = clock
         self._max_ahead = monitor.max_ahead
         self._max_bytes = monitor.max_record_bytes
-        self._width, self._message = len(layout.names), len(message)
+        self._layout, self._message = layout, slice(layout.n_derived, layout.n_derived + len(message))
         self._low = np.array([layout.signals[c].range[0] for c in message])
         self._high = np.array([layout.signals[c].range[1] for c in message])
         self._parse, self._pick = _form(layout, [layout.names[c] for c in message])
@@ -78,8 +79,8 @@ class Decoder:
         forms = [self._read(record.value) for record in arrived]
         read: Bool = np.array([form is not None for form in forms], dtype=bool)
         sound = forms if read.all() else [form for form in forms if form is not None]
-        draft = _blank(len(arrived), self._width)
-        draft.values[read, : self._message] = self._columns(sound)
+        draft = _blank(len(arrived), self._layout)
+        draft.values[read, self._message] = self._columns(sound)
         times = np.full(len(arrived), np.nan)
         times[read] = _times(sound)
         draft.entity = ["" if form is None else form.e for form in forms]
@@ -97,10 +98,10 @@ class Decoder:
         return form if units in self._sound_units else None
 
     def _columns(self, forms: list[Any]) -> Float64:
-        return np.array([self._pick(form) for form in forms], dtype=np.float64).reshape(len(forms), self._message)
+        return np.array([self._pick(form) for form in forms], dtype=np.float64).reshape(len(forms), len(self._low))
 
     def _plausible(self, values: Float64) -> Bool:
-        message = values[:, : self._message]
+        message = values[:, self._message]
         missing = np.isnan(message)
         sound = missing | ((message >= self._low) & (message <= self._high))
         plausible: Bool = np.logical_and(sound.all(axis=1), ~missing.all(axis=1))
@@ -130,7 +131,9 @@ class Decoder:
         draft.entity[row], draft.time_ms[row] = verdict.entity, verdict.time_ms
         for column, value in verdict.values.items():
             draft.values[row, column] = value
-        if not verdict.faults:
+        for name, vector in verdict.vectors.items():
+            draft.vectors[name][row] = vector
+        if not verdict.faults and not verdict.vectors:
             self._remember_units(record.value)
 
     def _remember_units(self, value: bytes | None) -> None:
@@ -160,16 +163,18 @@ def _form(layout: Layout, names: list[str]) -> tuple[Callable[[Any], Any], Calla
     wire = {"e": monitor.entity, "t": monitor.time, "u": units or "\x00units"}
     wire |= {f"s{column}": name for column, name in enumerate(names)}
     form = msgspec.defstruct("Message", fields, forbid_unknown_fields=True, rename=wire, gc=False)
-    return msgspec.json.Decoder(form).decode, attrgetter(*(f"s{column}" for column in range(len(names))))
+    picked = [f"s{column}" for column in range(len(names))]
+    return msgspec.json.Decoder(form).decode, attrgetter(*picked) if picked else lambda _: ()
 
 
-def _blank(rows: int, width: int) -> _Draft:
+def _blank(rows: int, layout: Layout) -> _Draft:
     return _Draft(
         entity=[],
         time_ms=np.zeros(rows, dtype=np.int64),
-        values=np.full((rows, width), np.nan),
+        values=np.full((rows, len(layout.names)), np.nan),
         kept=np.zeros(rows, dtype=bool),
         masked=np.zeros(rows, dtype=bool),
+        vectors=no_vectors(layout, rows),
     )
 
 
@@ -199,4 +204,5 @@ def _batch(
         next_offsets=progress[1],
         dead_letters=tuple(letters),
         raw=[arrived[row].value or b"" for row in rows],
+        vectors={name: vector[kept] for name, vector in draft.vectors.items()},
     )

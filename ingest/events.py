@@ -1,17 +1,21 @@
-"""Wide CSV and Parquet files as one table of events: one row an event, one column a signal."""
+"""Wide CSV and Parquet files, and folders of frames, as one table of events: one row an event, one column a signal."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from ingest.recording import LABELS, is_recording, recorded
 from ingest.table import header, numbers, read, seen
 from ingest.times import read_times
+from ingest.vectors import read_embeddings, read_frames
 from schemas.errors import InputError
-from schemas.observation import Bool, Float64, Int64
+from schemas.layout import Layout, no_vectors
+from schemas.monitor import Modality, ModalityKind
+from schemas.observation import Bool, Field, Float64, Int64
 
 LABEL = "label"
 """The optional column of 0 and 1 that is never a signal."""
@@ -32,6 +36,8 @@ class Events:
         unreadable: name -> cells that held something else than a number, [N]; only columns that have such.
         others: columns of the files that were not read.
         label: 0/1, NaN = none; None where no file has the column, or it was not asked for.
+        vectors: modality -> frames or embeddings, [N, ...]; 0 where there is none. What is derived from them stands
+            among the columns.
     """
 
     entity: list[str]
@@ -42,6 +48,7 @@ class Events:
     unreadable: Mapping[str, Bool]
     others: tuple[str, ...] = ()
     label: Float64 | None = None
+    vectors: Mapping[str, Field] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.entity)
@@ -69,20 +76,29 @@ def read_events(
     signals: Collection[str] | None = None,
     *,
     labelled: bool = False,
+    layout: Layout | None = None,
 ) -> Events:
     """Read files into one table, in the order given.
 
     Args:
-        files: .csv, .csv.gz or .parquet; a folder stands for those in it, sorted by name.
+        files: .csv, .csv.gz or .parquet; a folder stands for those in it, sorted by name. Where the layout has an
+            image modality: folders of frames too (`ingest.recording`), which come after the tables.
         entity_key: column of entity names, read as text; absent: the file's stem.
         time_key: column of event times, ISO 8601 or epoch milliseconds, UTC.
         signals: columns to read; None: all.
         labelled: read the column `label` too.
+        layout: the columns of frames and embeddings; None: there are none.
 
     Raises:
         InputError: a file is missing, no table, or has no time column; a label is neither 0 nor 1.
     """
-    parts = [_read_part(path, entity_key, time_key, signals, labelled=labelled) for path in expand(files)]
+    images = [] if layout is None else [m for m in layout.vectors.values() if m.kind is ModalityKind.IMAGE]
+    folders = [path for path in files if images and is_recording(path)]
+    tables = [path for path in files if path not in folders]
+    paths = expand(tables) if tables or not folders else []
+    keys = entity_key, time_key
+    parts = [_read_part(path, *keys, signals, labelled=labelled, layout=layout) for path in paths]
+    parts += [_read_recording(folder, keys, images, labelled=labelled) for folder in folders]
     names = list(dict.fromkeys(name for part in parts for name in part.columns))
     torn = [name for name in names if any(name in part.unreadable for part in parts)]
     return Events(
@@ -97,6 +113,9 @@ def read_events(
         },
         others=tuple(dict.fromkeys(name for part in parts for name in part.others)),
         label=_labels(parts),
+        vectors={name: np.concatenate([_vector(part, name, layout) for part in parts]) for name in layout.vectors}
+        if layout
+        else {},
     )
 
 
@@ -150,7 +169,13 @@ def _stem(path: Path) -> str:
 
 
 def _read_part(
-    path: Path, entity_key: str, time_key: str, signals: Collection[str] | None, *, labelled: bool
+    path: Path,
+    entity_key: str,
+    time_key: str,
+    signals: Collection[str] | None,
+    *,
+    labelled: bool,
+    layout: Layout | None,
 ) -> Events:
     names = header(path)
     if time_key not in names:
@@ -159,9 +184,14 @@ def _read_part(
     wanted = others if signals is None else [name for name in others if name in signals]
     labels = [LABEL] if labelled and LABEL in names else []
     named = entity_key in names
-    table = read(path, numeric=[*wanted, *labels], texts=[entity_key] if named else [], others=[time_key])
+    embeddings = _embeddings(layout, others)
+    texts = [entity_key] if named else []
+    table = read(path, numeric=[*wanted, *labels], texts=texts, others=[time_key, *embeddings])
     times = read_times(table[time_key].to_pandas())
     columns = {name: numbers(table[name]) for name in wanted}
+    vectors = {}
+    for name, size in embeddings.items():
+        vectors[name], columns[f"{name}.norm"] = read_embeddings(table[name].to_pylist(), size, name)
     return Events(
         entity=table[entity_key].fill_null("").to_pylist() if named else [_stem(path)] * len(table),
         time_ms=times.ms,
@@ -169,9 +199,52 @@ def _read_part(
         timed=times.timed,
         columns={name: values for name, (values, _) in columns.items()},
         unreadable={name: bad for name, (_, bad) in columns.items() if bad.any()},
-        others=tuple(name for name in others if name not in columns),
+        others=tuple(name for name in others if name not in columns and name not in vectors),
         label=_label(path, table[LABEL]) if labels else None,
+        vectors=vectors,
     )
+
+
+def _embeddings(layout: Layout | None, names: Collection[str]) -> dict[str, int]:
+    """Columns that hold lists of numbers, and how many."""
+    vectors = layout.vectors.items() if layout else ()
+    return {name: each.size for name, each in vectors if each.size is not None and name in names}
+
+
+def _read_recording(folder: Path, keys: tuple[str, str], images: Sequence[Modality], *, labelled: bool) -> Events:
+    """A row a frame."""
+    if len(images) > 1:
+        names = ", ".join(each.name for each in images)
+        raise InputError(f"{folder}: expected a monitor with one image modality for a folder of frames, got {names}")
+    frames, image = recorded(folder), images[0]
+    frame, light, sound = read_frames([(each.path, each.encoding) for each in frames], image.shape)
+    columns = [signal.name for signal in image.carried]
+    events = Events(
+        entity=[each.camera for each in frames],
+        time_ms=np.array([each.time_ms or 0 for each in frames], dtype=np.int64),
+        below_ns=np.zeros(len(frames), dtype=np.int64),
+        timed=np.array([each.time_ms is not None for each in frames], dtype=bool),
+        columns={name: light[:, place] for place, name in enumerate(columns)},
+        unreadable={} if sound.all() else dict.fromkeys(columns, ~sound),
+        vectors={image.name: frame},
+    )
+    told = folder / LABELS
+    return _told(events, told, keys) if labelled and told.is_file() else events
+
+
+def _told(events: Events, path: Path, keys: tuple[str, str]) -> Events:
+    """The events with the labels of a table, joined by entity and time."""
+    table = _read_part(path, *keys, (), labelled=True, layout=None)
+    if table.label is None:
+        return events
+    places = {pair: row for row, pair in enumerate(zip(table.entity, table.time_ms.tolist(), strict=True))}
+    rows = [places.get(pair) for pair in zip(events.entity, events.time_ms.tolist(), strict=True)]
+    label = np.array([np.nan if row is None else table.label[row] for row in rows])
+    return replace(events, label=label)
+
+
+def _vector(part: Events, name: str, layout: Layout) -> Field:
+    return part.vectors[name] if name in part.vectors else no_vectors(layout, len(part))[name]
 
 
 def _label(path: Path, column: Any) -> Float64:

@@ -23,7 +23,7 @@ INPUT = Partition("input", 0)
 
 
 class FileSource:
-    """Implements `schemas.protocols.Source` over wide CSV and Parquet files.
+    """Implements `schemas.protocols.Source` over wide CSV and Parquet files, and recorded frames.
 
     Rows come by event time, stable by position, whatever the order of files. Every input row is answered: one
     without a readable time, an entity or a sound value has status INVALID and no values. Cells outside their
@@ -31,7 +31,7 @@ class FileSource:
     there to its number in input order.
 
     Args:
-        files: .csv, .csv.gz, .parquet, or folders of them.
+        files: .csv, .csv.gz, .parquet, or folders of them; folders of frames.
         layout: the monitor's columns; a file column of any scope counts for its row.
         batch_rows: rows in a batch; batches are cut by number alone, never by what rows hold.
         labelled: read the column `label` too.
@@ -44,7 +44,8 @@ class FileSource:
         self, files: Sequence[Path], layout: Layout, batch_rows: int = 2_000, *, labelled: bool = False
     ) -> None:
         monitor = layout.monitor
-        self.events = read_events(files, monitor.entity, monitor.time, set(layout.names), labelled=labelled)
+        names = set(layout.names[layout.n_derived :])
+        self.events = read_events(files, monitor.entity, monitor.time, names, labelled=labelled, layout=layout)
         if not self.events.columns:
             got, expected = _some(self.events.others), _some(layout.names)
             raise InputError(
@@ -78,6 +79,7 @@ class FileSource:
             offset=np.arange(start, start + len(rows)),
             status=np.where(valid, Status.OK, Status.INVALID).astype(np.uint8),
             masked=valid & self._faults[rows].any(axis=1),
+            vectors={name: vector[rows] for name, vector in self.events.vectors.items()},
             partitions=(INPUT,),
             next_offsets=(start + len(rows),),
             dead_letters=tuple(

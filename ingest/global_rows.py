@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from ingest.clock import Clock, epoch_ms
-from ingest.judge import Fault, Judge, Verdict, dead_letter, refused
+from ingest.fault import Fault
+from ingest.judge import Judge, Verdict, dead_letter, refused
 from ingest.record import Record
 from schemas.layout import Layout
 from schemas.monitor import Scope

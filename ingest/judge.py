@@ -3,13 +3,16 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingest.clock import EARLIEST_MS, read_time
+from ingest.fault import Fault
+from ingest.frame_records import ENCODING, MODALITY, fields_of, is_frame
 from ingest.record import Record
+from ingest.vectors import derived, read_embedding, read_frame
 from schemas.layout import Layout
-from schemas.monitor import Monitor, Scope, Signal
-from schemas.observation import DeadLetter, Partition
+from schemas.monitor import ModalityKind, Monitor, Scope, Signal
+from schemas.observation import DeadLetter, Field, Partition
 from schemas.reasons import Reason
 
 UNITS = "units"
@@ -21,22 +24,17 @@ _SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong. `signal` empty: the whole record."""
-
-    reason: Reason
-    detail: str
-    signal: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is left of a record. `values` (column -> number) empty: nothing, and `faults` holds the one reason."""
+    """What is left of a record. `values` (column -> number) empty: nothing, and `faults` holds the one reason.
+
+    `vectors`: modality -> its frame or embedding.
+    """
 
     entity: str = ""
     time_ms: int = 0
     values: Mapping[int, float] | None = None
     faults: tuple[Fault, ...] = ()
+    vectors: Mapping[str, Field] = field(default_factory=dict)
 
 
 def refused(fault: Fault) -> Verdict:
@@ -55,6 +53,7 @@ def dead_letter(partition: Partition, record: Record, fault: Fault) -> DeadLette
         key=record.key,
         value=record.value,
         timestamp_ms=record.timestamp,
+        headers=tuple(record.headers) if is_frame(record) else (),
     )
 
 
@@ -73,12 +72,19 @@ class Judge:
 
     def __init__(self, layout: Layout, *scopes: Scope) -> None:
         self.monitor = layout.monitor
-        self._signals = {layout.names[c]: (c, layout.signals[c]) for c in layout.columns(*scopes)}
+        self._layout = layout
+        self._signals = {
+            layout.names[c]: (c, layout.signals[c]) for c in layout.columns(*scopes) if c >= layout.n_derived
+        }
+        vectors = layout.vectors.items() if Scope.ENTITY in scopes else ()
+        self._images = {name: each.shape for name, each in vectors if each.kind is ModalityKind.IMAGE}
+        self._sizes = {name: each.shape[0] for name, each in vectors if each.kind is ModalityKind.EMBEDDING}
         self._units = units_key(layout.monitor, layout.names)
 
     def observation(self, record: Record, latest_ms: int) -> Verdict:
         """Judge an observation. `latest_ms` is the latest event time the clock allows."""
-        document = self.document(record)
+        framed = bool(self._images) and is_frame(record)
+        document = fields_of(record, self.monitor.time) if framed else self.document(record)
         if isinstance(document, Fault):
             return refused(document)
         entity = self._entity(document, record.key)
@@ -87,6 +93,8 @@ class Judge:
         time_ms = self.time(document, self.monitor.time, latest_ms)
         if isinstance(time_ms, Fault):
             return refused(time_ms)
+        if framed:
+            return self._frame(record, document, entity, time_ms)
         return self.signals(document, entity, time_ms, frozenset({self.monitor.entity, self.monitor.time}))
 
     def document(self, record: Record) -> dict[str, object] | Fault:
@@ -139,18 +147,42 @@ class Judge:
             detail = f"expected {UNITS} as an object of strings, got {type(units).__name__}"
             return refused(Fault(Reason.WRONG_UNIT, detail))
         values: dict[int, float] = {}
+        vectors: dict[str, Field] = {}
         faults: list[Fault] = []
         for name, value in document.items():
             if name in skip or name == self._units:
                 continue
-            found = self._signal(name, value, units)
+            size = self._sizes.get(name)
+            found = self._signal(name, value, units) if size is None else read_embedding(value, size, name)
             if isinstance(found, Fault):
                 faults.append(found)
-            elif found is not None:
+            elif isinstance(found, tuple):
                 values[found[0]] = found[1]
+            elif found is not None:
+                vectors[name] = found
+                values |= self._derived(name, found)
         if not values:
             return refused(_nothing_left(faults))
-        return Verdict(entity, time_ms, values, _bounded(faults))
+        return Verdict(entity, time_ms, values, _bounded(faults), vectors)
+
+    def _frame(self, record: Record, headers: Mapping[str, object], entity: str, time_ms: int) -> Verdict:
+        value, limit = record.value or b"", self.monitor.max_record_bytes
+        name = str(headers.get(MODALITY, next(iter(self._images))))
+        if name not in self._images:
+            expected = f"expected {MODALITY} as one of {', '.join(self._images)}, got another"
+            return refused(Fault(Reason.UNKNOWN_SIGNAL, expected))
+        if len(value) > limit:
+            return refused(
+                Fault(Reason.TOO_LARGE, f"expected at most max_record_bytes={limit} bytes, got {len(value)}")
+            )
+        frame = read_frame(value, str(headers[ENCODING]), self._images[name])
+        if isinstance(frame, Fault):
+            return refused(frame)
+        return Verdict(entity, time_ms, self._derived(name, frame), vectors={name: frame})
+
+    def _derived(self, name: str, vector: Field) -> dict[int, float]:
+        columns = self._layout.derived(name)
+        return dict(zip(range(columns.start, columns.stop), derived(vector[None])[0].tolist(), strict=True))
 
     def knows_units(self, units: Mapping[str, str]) -> bool:
         """Is each unit the one its signal is configured with, whatever signals a message carries?"""

@@ -10,9 +10,10 @@ from typing import Any
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from ingest import client
+from ingest.record import Headers
 
-Message = tuple[bytes | None, bytes, int | None]
-"""Key, value, timestamp in epoch milliseconds (None: now)."""
+Message = tuple[bytes | None, bytes, int | None] | tuple[bytes | None, bytes, int | None, Headers]
+"""Key, value, timestamp in epoch milliseconds (None: now), and headers where there are any."""
 
 _SLICE_SECONDS = 0.02
 _UNPACED = 500
@@ -96,8 +97,10 @@ class _Publishing:
     def _slice(self, waiting: Iterable[Message]) -> bool:
         size = max(1, int(self._rate * _SLICE_SECONDS)) if self._rate else _UNPACED
         before = self._sent
-        for key, value, timestamp_ms in islice(waiting, size):
-            future = self._producer.send(self._topic, value=value, key=key, timestamp_ms=timestamp_ms)
+        for record in islice(waiting, size):
+            key, value, timestamp_ms = record[:3]
+            headers = record[3] if len(record) == 4 else []
+            future = self._producer.send(self._topic, value=value, key=key, timestamp_ms=timestamp_ms, headers=headers)
             future.add_errback(self._failures.append)
             self._sent += 1
         return self._sent > before

@@ -1,6 +1,9 @@
 """A record as a broker hands it over."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
+
+Headers = list[tuple[str, bytes]]
 
 
 class Record(Protocol):
@@ -22,6 +25,10 @@ class Record(Protocol):
     def timestamp(self) -> int:
         """Epoch milliseconds, -1 where unknown."""
 
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Name and value."""
+
 
 class PlainRecord(NamedTuple):
     """A record that came from no broker."""
@@ -30,3 +37,4 @@ class PlainRecord(NamedTuple):
     value: bytes | None
     offset: int
     timestamp: int = -1
+    headers: Sequence[tuple[str, bytes]] = ()

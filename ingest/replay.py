@@ -7,7 +7,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from ingest import client
-from ingest.deadletters import TRUNCATED
+from ingest.deadletters import OURS, TRUNCATED
 from schemas.components import KafkaSettings
 from schemas.errors import InputError, StackError
 from schemas.observation import DeadLetter, Partition
@@ -113,6 +113,7 @@ def _resend(producer: Any, letter: DeadLetter) -> Any:
         value=letter.value,
         partition=letter.partition.number if letter.key is None else None,
         timestamp_ms=letter.timestamp_ms if letter.timestamp_ms >= 0 else None,
+        headers=list(letter.headers),
     )
 
 
@@ -148,6 +149,7 @@ def _stored(record: Any) -> StoredLetter | None:
             key=record.key,
             value=record.value,
             timestamp_ms=int.from_bytes(headers["kafka_dlt-original-timestamp"], "big", signed=True),
+            headers=tuple((name, value) for name, value in record.headers if not name.startswith(OURS)),
         )
         return StoredLetter(headers["bellwether.id"].decode(), letter, int(headers.get(TRUNCATED, b"0")))
     except (KeyError, ValueError):

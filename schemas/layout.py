@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from schemas.monitor import Monitor, Scope, Signal, Task, TaskKind, Transform
+import numpy as np
+
+from schemas.monitor import Modality, ModalityKind, Monitor, Scope, Signal, Task, TaskKind, Transform
+from schemas.observation import Field
 
 NO_YES = ("no", "yes")
 """Classes of an event task."""
@@ -13,8 +16,8 @@ NO_YES = ("no", "yes")
 class Layout:
     """Column order of a monitor's arrays.
 
-    Signals stand in the order entity, static, global; within a scope as configured. Only the first
-    `n_targets` (scope entity) are forecast and scored; the rest is context.
+    Signals stand in the order entity, static, global; within a scope as configured, but those derived from frames and
+    vectors first. Only the first `n_targets` (scope entity) are forecast and scored; the rest is context.
     """
 
     monitor: Monitor
@@ -25,9 +28,10 @@ class Layout:
         return [
             (index, signal)
             for scope in order
+            for is_vector in (True, False)
             for index, modality in enumerate(self.monitor.modalities)
-            if modality.scope is scope
-            for signal in modality.signals
+            if modality.scope is scope and bool(modality.shape) is is_vector
+            for signal in modality.carried
         ]
 
     @cached_property
@@ -53,6 +57,22 @@ class Layout:
     def columns(self, *scopes: Scope) -> tuple[int, ...]:
         """Columns of the signals with one of these scopes."""
         return tuple(c for c, m in enumerate(self.modality_of) if self.monitor.modalities[m].scope in scopes)
+
+    @cached_property
+    def vectors(self) -> dict[str, Modality]:
+        """The modalities whose rows carry a frame or a vector beside the signals derived from it, by name."""
+        return {modality.name: modality for modality in self.monitor.modalities if modality.shape}
+
+    @cached_property
+    def n_derived(self) -> int:
+        """How many signals (the first ones) are derived from frames and vectors: they stand in no message."""
+        return sum(len(modality.carried) for modality in self.vectors.values())
+
+    def derived(self, name: str) -> slice:
+        """Columns of the signals derived from a frame or vector."""
+        modality = self.vectors[name]
+        start = self.index[modality.carried[0].name]
+        return slice(start, start + len(modality.carried))
 
     @cached_property
     def n_targets(self) -> int:
@@ -93,3 +113,11 @@ class Layout:
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Task -> its classes, of all that are answered by a choice among classes: states first, then events."""
         return {task.name: task.classes for task in self.states} | {task.name: NO_YES for task in self.events}
+
+
+def no_vectors(layout: Layout, n: int) -> dict[str, Field]:
+    """Frames and vectors of n rows that carry none, as in `Batch`."""
+    return {
+        name: np.zeros((n, *modality.shape), dtype=np.uint8 if modality.kind is ModalityKind.IMAGE else np.float32)
+        for name, modality in layout.vectors.items()
+    }

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -62,13 +62,65 @@ class Signal(Frozen):
         return self
 
 
+class ModalityKind(StrEnum):
+    """What arrives: numbers by name, a camera's frame, or a vector from the user's own encoder (text, audio)."""
+
+    SIGNALS = "signals"
+    IMAGE = "image"
+    EMBEDDING = "embedding"
+
+
+class Frame(Frozen):
+    """The size that a camera's frames are brought to, whatever it sends; 1 channel is grey, 3 are red, green, blue."""
+
+    channels: Literal[1, 3] = 1
+    height: int = Field(default=32, ge=4, le=512)
+    width: int = Field(default=32, ge=4, le=512)
+
+
 class Modality(Frozen):
-    """A group of signals that arrive together. `max_age` masks a global value older than that."""
+    """What arrives together. `max_age` masks a global value older than that.
+
+    An image or embedding has no signals of its own: `carried` are derived from each frame or vector, so that all that
+    is done for signals (statistics, age, forecasts, rules) is done for it. The frame or vector goes beside them.
+    """
 
     name: Identifier
+    kind: ModalityKind = ModalityKind.SIGNALS
     scope: Scope = Scope.ENTITY
-    signals: tuple[Signal, ...] = Field(min_length=1)
+    signals: tuple[Signal, ...] = ()
+    frame: Frame | None = None
+    size: int | None = Field(default=None, ge=1, le=65_536, description="numbers of an embedding")
     max_age: Duration | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        image, embedding = self.kind is ModalityKind.IMAGE, self.kind is ModalityKind.EMBEDDING
+        if bool(self.signals) == (image or embedding):
+            expected = "no signals" if self.signals else "at least one signal"
+            raise ValueError(f"expected {expected} for a modality of kind {self.kind}, got {len(self.signals)}")
+        if (self.size is None) == embedding:
+            raise ValueError(f"expected size for a modality of kind embedding alone, got kind {self.kind}")
+        if self.frame is not None and not image:
+            raise ValueError(f"expected frame for a modality of kind image alone, got kind {self.kind}")
+        if self.shape and self.scope is not Scope.ENTITY:
+            raise ValueError(f"expected scope entity for a modality of kind {self.kind}, got {self.scope}")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a frame, [channels, height, width] of bytes, or of a vector, [size] of float32; () for signals."""
+        if self.kind is ModalityKind.IMAGE:
+            frame = self.frame or Frame()
+            return frame.channels, frame.height, frame.width
+        return () if self.size is None else (self.size,)
+
+    @property
+    def carried(self) -> tuple[Signal, ...]:
+        """Its signals: as configured; of an image brightness and contrast (mean and deviation of white = 1); a norm."""
+        if self.kind is ModalityKind.IMAGE:
+            return tuple(Signal(name=f"{self.name}.{name}", range=(0.0, 1.0)) for name in ("brightness", "contrast"))
+        return self.signals if self.size is None else (Signal(name=f"{self.name}.norm", range=(0.0, ABSURD)),)
 
 
 class TaskKind(StrEnum):
@@ -93,6 +145,8 @@ class Target(Frozen):
 
 class Task(Frozen):
     """One question. `horizons` count the entity's next rows, or are durations; `quantiles` must contain 0.5.
+
+    A state task without `target` is taught by labels alone.
 
     An event task asks whether something becomes true of the entity as a whole (death in hospital, default): what came
     true is told from outside, once, after the fact. Its probability is that of a yes, given all rows so far.
@@ -120,9 +174,9 @@ class Task(Frozen):
             seen = ", ".join(map(str, self.horizons))
             raise ValueError(f"expected ascending horizons that start with 1, durations last, got ({seen})")
         if self.kind is TaskKind.STATE:
-            if self.target is None:
-                raise ValueError("expected target {rule, cuts, within} for a state task, got none")
-            if len(self.classes) != len(self.target.cuts) + 1:
+            if self.target is None and len(self.classes) < 2:
+                raise ValueError(f"expected at least 2 classes for a state task without target, got {self.classes}")
+            if self.target is not None and len(self.classes) != len(self.target.cuts) + 1:
                 raise ValueError(
                     f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}"
                 )
@@ -142,6 +196,7 @@ class RuleKind(StrEnum):
     NEWS2 = "news2"
     BAND = "band"
     MOVE = "move"
+    FROZEN = "frozen"
 
 
 class Rule(Frozen):
@@ -150,6 +205,7 @@ class Rule(Frozen):
     news2: aggregate score of `inputs` (vital -> signal; Royal College of Physicians, 2017), a missing vital counts 0.
     band:  how far `signal` lies outside [low, high], in raw units; a value on the bound is inside.
     move:  |change of `signal`| (of its logarithm where the transform says so) over the entity's running mean one.
+    frozen: how often in a row all of `inputs`, or `signal`, stayed what they were, in multiples of `rows`.
     """
 
     name: Identifier
@@ -159,12 +215,15 @@ class Rule(Frozen):
     low: float | None = None
     high: float | None = None
     inputs: dict[str, Name] = Field(default_factory=dict)
+    rows: int | None = Field(default=None, ge=1, le=100_000)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.kind is RuleKind.NEWS2 and not self.inputs:
             raise ValueError("expected inputs {vital: signal} for a news2 rule, got none")
-        if self.kind is not RuleKind.NEWS2 and self.signal is None:
+        if (self.kind is RuleKind.FROZEN) == (self.rows is None):
+            raise ValueError(f"expected rows for a frozen rule alone, got {self.rows} for a {self.kind} rule")
+        if self.kind is not RuleKind.NEWS2 and not self._reads_inputs and self.signal is None:
             raise ValueError(f"expected a signal for a {self.kind} rule, got none")
         if self.kind is RuleKind.BAND and self.low is None and self.high is None:
             raise ValueError("expected low or high for a band rule, got neither")
@@ -173,7 +232,11 @@ class Rule(Frozen):
     @property
     def signals(self) -> tuple[str, ...]:
         """Names of the signals the rule reads."""
-        return tuple(self.inputs.values()) if self.kind is RuleKind.NEWS2 else (self.signal or "",)
+        return tuple(self.inputs.values()) if self._reads_inputs else (self.signal or "",)
+
+    @property
+    def _reads_inputs(self) -> bool:
+        return bool(self.inputs) and self.kind in {RuleKind.NEWS2, RuleKind.FROZEN}
 
 
 class Topics(Frozen):
@@ -220,14 +283,15 @@ class Monitor(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        names = [signal.name for modality in self.modalities for signal in modality.signals]
+        names = [signal.name for modality in self.modalities for signal in modality.carried]
         _unique("signal", names)
         _unique("modality", [modality.name for modality in self.modalities])
         _unique("task", [task.name for task in self.tasks])
         _unique("rule", [rule.name for rule in self.rules])
         if not any(modality.scope is Scope.ENTITY for modality in self.modalities):
             raise ValueError("expected at least one modality of scope entity, got none")
-        for reserved in {self.entity, self.time} & set(names):
+        vectors = [modality.name for modality in self.modalities if modality.shape]
+        for reserved in ({self.entity, self.time} & {*names, *vectors}) | (set(vectors) & set(names)):
             raise ValueError(f"expected a signal name other than the entity and time keys, got {reserved!r}")
         for kind in (TaskKind.FORECAST, TaskKind.ANOMALY):
             if sum(task.kind is kind for task in self.tasks) != 1:

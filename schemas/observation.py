@@ -3,8 +3,10 @@
 Shapes: N rows, S signals (order of `Layout`).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,9 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 Field = NDArray[Any]
 """One array of per-entity state: each field has its own dtype, fixed by its template."""
+
+
+NO_VECTORS: Mapping[str, Field] = MappingProxyType({})
 
 
 class Partition(NamedTuple):
@@ -40,7 +45,8 @@ class Status(IntEnum):
 class DeadLetter:
     """A refused record, or one signal of it. `signal` empty: the whole record.
 
-    `reason` is one word of `ingest.reasons`; `detail` says what was expected and never holds a payload.
+    `reason` is one word of `ingest.reasons`; `detail` says what was expected and never holds a payload. `headers` are
+    the record's own where they are part of it (a camera's frame).
     """
 
     partition: Partition
@@ -51,6 +57,7 @@ class DeadLetter:
     key: bytes | None = None
     value: bytes | None = None
     timestamp_ms: int = 0
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class Batch:
         dead_letters: refused records and signals found while this batch was read.
         raw: the records' values as received (for dead letters found later); empty where there are none.
         due: offset of the record that let each row pass, [N]; None where none waited: the row's own.
+        vectors: modality -> its frames, [N, C, H, W] uint8, or embeddings, [N, P] float32; 0 where the row has none.
     """
 
     entity: list[str]
@@ -87,6 +95,7 @@ class Batch:
     dead_letters: tuple[DeadLetter, ...] = ()
     raw: list[bytes] = field(default_factory=list)
     due: Int64 | None = None
+    vectors: Mapping[str, Field] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.entity)

@@ -9,12 +9,14 @@ W waiting rows, n rows that came, S signals.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 
+from schemas.errors import SnapshotError
+from schemas.layout import Layout, no_vectors
 from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition
 
 _NEVER = np.iinfo(np.int64).min // 2
@@ -31,6 +33,7 @@ class _Rows:
     values: Float64
     offset: Int64
     masked: Bool
+    vectors: Mapping[str, Field]
 
     def pick(self, rows: Int64) -> "_Rows":
         chosen = rows.tolist()
@@ -41,6 +44,7 @@ class _Rows:
             self.values[rows],
             self.offset[rows],
             self.masked[rows],
+            {name: vector[rows] for name, vector in self.vectors.items()},
         )
 
 
@@ -49,12 +53,12 @@ class Reorder:
 
     Args:
         lateness: how much older than the newest one a row may be.
-        n_signals: columns of `values`.
+        layout: columns of `values`, and what rows carry beside them.
     """
 
-    def __init__(self, lateness: timedelta, n_signals: int) -> None:
+    def __init__(self, lateness: timedelta, layout: Layout) -> None:
         self._lateness_ms = round(lateness / timedelta(milliseconds=1))
-        self._n_signals = n_signals
+        self._nothing = _no_rows(layout)
         self._waiting: dict[Partition, _Rows] = {}
         self._newest_ms: dict[Partition, int] = {}
 
@@ -68,7 +72,7 @@ class Reorder:
             return batch
         passed = [self._advance(partition, _rows_of(batch, place)) for place, partition in enumerate(batch.partitions)]
         count = [len(due) for _, due in passed]
-        rows = _joined([rows for rows, _ in passed], self._n_signals)
+        rows = _joined([self._nothing, *(rows for rows, _ in passed)])
         return replace(
             batch,
             entity=rows.entity,
@@ -77,6 +81,7 @@ class Reorder:
             values=rows.values,
             offset=rows.offset,
             masked=rows.masked,
+            vectors=rows.vectors,
             partition=np.repeat(np.arange(len(count)), count),
             status=np.zeros(len(rows.entity), dtype=batch.status.dtype),
             due=np.concatenate([due for _, due in passed]) if passed else np.empty(0, dtype=np.int64),
@@ -97,6 +102,7 @@ class Reorder:
             f"{_PREFIX}offset": rows.offset,
             f"{_PREFIX}masked": rows.masked,
             f"{_PREFIX}newest_ms": np.array([self._newest_ms[partition]], dtype=np.int64),
+            **{f"{_PREFIX}vectors.{name}": vector for name, vector in rows.vectors.items()},
         }
 
     def restore(self, partition: Partition, fields: dict[str, Field]) -> None:
@@ -105,6 +111,9 @@ class Reorder:
         if f"{_PREFIX}newest_ms" not in fields:
             return
         held = {name.removeprefix(_PREFIX): value for name, value in fields.items() if name.startswith(_PREFIX)}
+        for name, vector in self._nothing.vectors.items():
+            if (seen := held[f"vectors.{name}"].shape[1:]) != vector.shape[1:]:
+                raise SnapshotError(f"waiting frames of {name}: got {seen}; expected {vector.shape[1:]}")
         ends = np.cumsum(held["raw_bytes"]).tolist()
         raw = held["raw"].tobytes()
         self._newest_ms[partition] = int(held["newest_ms"][0])
@@ -115,6 +124,7 @@ class Reorder:
             values=held["values"],
             offset=held["offset"],
             masked=held["masked"],
+            vectors={name: held[f"vectors.{name}"] for name in self._nothing.vectors},
         )
 
     def drop(self, partition: Partition) -> None:
@@ -126,7 +136,7 @@ class Reorder:
         """Rows that pass, in order, and for each the offset of the record that let it pass."""
         before = self._waiting.get(partition)
         held = 0 if before is None else len(before.entity)
-        rows = came if before is None else _joined([before, came], self._n_signals)
+        rows = came if before is None else _joined([before, came])
         newest_n = np.maximum.accumulate(came.time_ms)
         newest_n = np.maximum(newest_n, self._newest_ms.get(partition, _NEVER))
         by = np.searchsorted(newest_n, rows.time_ms + self._lateness_ms, side="left")
@@ -143,20 +153,23 @@ class Reorder:
 def _rows_of(batch: Batch, place: int) -> _Rows:
     rows = np.flatnonzero(batch.partition == place)
     raw = batch.raw or [b""] * len(batch)
-    whole = _Rows(batch.entity, raw, batch.time_ms, batch.values, batch.offset, batch.masked)
+    whole = _Rows(batch.entity, raw, batch.time_ms, batch.values, batch.offset, batch.masked, batch.vectors)
     return whole.pick(rows)
 
 
-def _joined(parts: Sequence[_Rows], n_signals: int) -> _Rows:
-    nothing = _Rows(
+def _no_rows(layout: Layout) -> _Rows:
+    return _Rows(
         [],
         [],
         np.empty(0, dtype=np.int64),
-        np.empty((0, n_signals)),
+        np.empty((0, len(layout.signals))),
         np.empty(0, dtype=np.int64),
         np.empty(0, dtype=np.bool_),
+        no_vectors(layout, 0),
     )
-    parts = [nothing, *parts]
+
+
+def _joined(parts: Sequence[_Rows]) -> _Rows:
     return _Rows(
         entity=[name for part in parts for name in part.entity],
         raw=[value for part in parts for value in part.raw],
@@ -164,4 +177,5 @@ def _joined(parts: Sequence[_Rows], n_signals: int) -> _Rows:
         values=np.concatenate([part.values for part in parts]),
         offset=np.concatenate([part.offset for part in parts]),
         masked=np.concatenate([part.masked for part in parts]),
+        vectors={name: np.concatenate([part.vectors[name] for part in parts]) for name in parts[0].vectors},
     )

@@ -85,7 +85,7 @@ class Scorer:
         accepted = admitted.status == Status.OK
         for version in np.unique(versions[accepted]):
             rows = np.flatnonzero(accepted & (versions == version))
-            self._score_rows(rows, slot[rows], batch.time_ms[rows], values[rows], int(version), columns)
+            self._score_rows(rows, slot[rows], batch, values[rows], int(version), columns)
         return Predictions(
             batch=batch,
             status=admitted.status,
@@ -123,10 +123,11 @@ class Scorer:
         return admitted
 
     def _score_rows(
-        self, rows: Int64, slot: Int64, time_ms: Int64, values: Field, version: int, columns: _Columns
+        self, rows: Int64, slot: Int64, batch: Batch, values: Field, version: int, columns: _Columns
     ) -> None:
         entities, entity = np.unique(slot, return_inverse=True)
-        packed, order, entity_order = pack(entity, values, time_ms, self._layout)
+        vectors = {name: vector[rows] for name, vector in batch.vectors.items()}
+        packed, order, entity_order = pack(entity, values, batch.time_ms[rows], self._layout, vectors)
         slots = entities[entity_order]
         served = self._server.serve(self._network_of(version), packed, self._gather("network.", slots))
         detection, detector_state = self._detector.scan(served, self._gather("detector.", slots))

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from schemas.layout import Layout
 from trainer.cells import CELLS, LinearCell
+from trainer.frames import projection_of
 from trainer.population import N_INPUTS
 from trainer.rows import Rows
 from trainer.statistics import Observed
@@ -45,6 +46,8 @@ class Encoded:
 class Encoder(nn.Module):
     """Features -> linear, GELU -> recurrent cell with time-decayed state -> token from state and features.
 
+    Of an image or embedding the projected frame or vector is added to the projected features where it is present.
+
     A modality that is absent from a row keeps its state; the decay for the time passed is applied when it is next
     seen (GRU-D, Che et al., 2018, section 2.2, with the decay in units of the signal's typical gap).
 
@@ -67,6 +70,9 @@ class Encoder(nn.Module):
         self.decay_M1C = nn.Parameter(torch.full((m, 1, self.cell.channels), -4.0))
         self.state_width = self.cell.slots * self.cell.channels
         self.norm = nn.LayerNorm(d)
+        places = {modality.name: place for place, modality in enumerate(layout.monitor.modalities)}
+        self._vector_places = [(name, places[name]) for name in layout.vectors]
+        self.vectors = nn.ModuleDict({name: projection_of(each.shape, 2 * d) for name, each in layout.vectors.items()})
 
     def forward(self, features_GNS: Tensor, observed: Observed, rows: Rows, hidden_EMX: Tensor) -> Encoded:
         """Encode all rows; only the cell's steps run wave by wave."""
@@ -74,6 +80,8 @@ class Encoder(nn.Module):
         seen_MN = self._any((observed.count_NS > 0).float())
         pause_MN = self._pause(observed)
         projected_MN2D = torch.baddbmm(self.bias_M12D, self._inputs(features_GNS), self.input_MI2D)
+        if self._vector_places:
+            projected_MN2D = self._with_vectors(projected_MN2D, rows, present_MN)
         x_MND, skip_MND = projected_MN2D.chunk(2, -1)
         x_MND = functional.gelu(x_MND)
         keep_MNC = torch.exp(-functional.softplus(self.decay_M1C) * (pause_MN * present_MN)[..., None])
@@ -95,6 +103,12 @@ class Encoder(nn.Module):
                 state_MELC = state_MELC.clamp(-_HALF_MAX, _HALF_MAX).half().float()
             states.append(state_MELC)
         return states[0] if len(states) == 1 else torch.cat(states, 1)
+
+    def _with_vectors(self, projected_MN2D: Tensor, rows: Rows, present_MN: Tensor) -> Tensor:
+        each = list(projected_MN2D.unbind(0))
+        for name, place in self._vector_places:
+            each[place] = each[place] + self.vectors[name](rows.vectors[name]) * present_MN[place, :, None]
+        return torch.stack(each)
 
     def _any(self, flag_NS: Tensor) -> Tensor:
         """Whether any signal of a modality is flagged, [M, N] of 0.0 and 1.0."""

@@ -8,7 +8,7 @@ R rows of a piece, S signals, V event tasks.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from schemas.label import Label
 from schemas.layout import Layout
-from schemas.observation import Batch, Float64, Int64, Partition, Status
+from schemas.observation import Batch, Field, Float64, Int64, Partition, Status
 
 _REMEMBERED, _REMEMBERED_IN_ALL = 2048, 400_000
 """Rows remembered of an entity, and of all: a label that comes later finds nothing."""
@@ -26,8 +26,8 @@ _CONTEXT = 48
 """Rows before the first labelled one, from which the network finds its bearings."""
 _FRESH, _REPLAYED = 8, 24
 _RESERVOIR = 1024
-_Row = tuple[int, int, NDArray[np.float32]]
-"""Event time, offset, values in raw units."""
+_Row = tuple[int, int, NDArray[np.float32], Mapping[str, Field]]
+"""Event time, offset, values in raw units, frames and vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Piece:
         time_ms: [R].
         faulty: 1.0 faulty, 0.0 sound, NaN unknown or taught before, [R].
         events: for each event task 1 yes, 0 no, -1 unknown, [V].
+        vectors: modality -> frames or embeddings, [R, ...].
         partition: where the rows came from.
         offsets: first offset and the one after the last.
     """
@@ -47,6 +48,7 @@ class Piece:
     time_ms: Int64
     faulty: Float64
     events: Int64
+    vectors: Mapping[str, Field]
     partition: Partition
     offsets: tuple[int, int]
 
@@ -86,7 +88,8 @@ class Hindsight:
             time_ms = int(batch.time_ms[row])
             if not account.rows or time_ms > account.rows[-1][0]:
                 self._rows += len(account.rows) < _REMEMBERED
-                account.rows.append((time_ms, int(batch.offset[row]), values[row]))
+                vectors = {name: vector[row] for name, vector in batch.vectors.items()}
+                account.rows.append((time_ms, int(batch.offset[row]), values[row], vectors))
         while self._rows > _REMEMBERED_IN_ALL:
             self._rows -= len(self._accounts.popitem(last=False)[1].rows)
 
@@ -153,6 +156,7 @@ def _piece(account: _Account, rows: list[_Row], labels: dict[int, bool], events:
         time_ms=np.array(time_ms, dtype=np.int64),
         faulty=np.array([float(labels[each]) if each in labels else np.nan for each in time_ms]),
         events=events,
+        vectors={name: np.stack([row[3][name] for row in rows]) for name in rows[0][3]},
         partition=account.partition,
         offsets=(rows[0][1], rows[-1][1] + 1),
     )

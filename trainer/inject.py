@@ -3,17 +3,18 @@
 T rows of a window, S signals (targets come first).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 import numpy as np
 
 from schemas.layout import Layout
-from schemas.observation import Bool, Float64, Int64
+from schemas.observation import Bool, Field, Float64, Int64
 from trainer.rows import to_model, to_raw
 
 _LEAST_VALUES = 4
 """A signal with fewer values in the window has no course that a fault could break."""
+_WHITE = 255.0
 
 
 class Fault(StrEnum):
@@ -53,6 +54,22 @@ def inject(values_TS: Float64, layout: Layout, rng: np.random.Generator) -> tupl
     raw_TS = np.where(broken, np.clip(to_raw(broken_TS, layout), low_S, high_S), values_TS)
     faulty_T |= ((raw_TS != values_TS) & broken).any(axis=1)
     return raw_TS, faulty_T
+
+
+def follow(vectors: Mapping[str, Field], values_TS: Float64, broken_TS: Float64, layout: Layout) -> dict[str, Field]:
+    """Frames and vectors as their derived signals have become: brought to the new brightness and contrast, or norm."""
+    followed = {name: vector.copy() for name, vector in vectors.items()}
+    for name, vector in followed.items():
+        was_TP, now_TP = (each[:, layout.derived(name)] for each in (values_TS, broken_TS))
+        rows = np.flatnonzero((was_TP != now_TP).any(axis=1) & ~np.isnan(was_TP).any(axis=1))
+        was_P, now_P = (each[rows].T.reshape(-1, len(rows), *[1] * (vector.ndim - 1)) for each in (was_TP, now_TP))
+        stretch = now_P[-1] / np.where(was_P[-1] > 0, was_P[-1], 1.0)
+        if vector.dtype == np.uint8:
+            light = (vector[rows] - _WHITE * was_P[0]) * stretch + _WHITE * now_P[0]
+            vector[rows] = np.clip(np.rint(light), 0, _WHITE)
+        else:
+            vector[rows] = vector[rows] * stretch
+    return followed
 
 
 def _breakable(model_TS: Float64) -> Int64:

@@ -21,7 +21,7 @@ from schemas.monitor import Task
 from schemas.observation import Bool, Field, Float64, Int64, Partition
 from trainer.ahead import newest_within
 from trainer.hindsight import Piece
-from trainer.inject import inject
+from trainer.inject import follow, inject
 from trainer.losses import Targets
 from trainer.rows import Rows, pack, to_model
 from trainer.windows import Window
@@ -67,7 +67,8 @@ def lesson_of(windows: Sequence[Window], layout: Layout, rng: np.random.Generato
     faulty += [broken[1] for _, broken in copies]
     entity = np.repeat(np.arange(len(chains)), [len(value) for value in values])
     time_ms = np.concatenate([window.time_ms[:length] for chain in chains for window in chain])
-    rows, order, entity_order = pack(entity, np.concatenate(values), time_ms, layout)
+    vectors = _stacked([*(_vectors(chain, length) for chain in pieces.values()), *(broken[2] for _, broken in copies)])
+    rows, order, entity_order = pack(entity, np.concatenate(values), time_ms, layout, vectors)
     slots = np.array([*pieces, *(slot for slot, _ in copies)], dtype=np.int64)
     count = sum(map(len, chains))
     learned = [window for piece in pieces.values() for window in piece]
@@ -89,7 +90,7 @@ def hindsight_lesson(fresh: Sequence[Piece], replayed: Sequence[Piece], layout: 
     pieces = [*fresh, *replayed]
     piece = np.repeat(np.arange(len(pieces)), [len(each.time_ms) for each in pieces])
     values, time_ms = (np.concatenate([getattr(each, name) for each in pieces]) for name in ("values", "time_ms"))
-    rows, order, _ = pack(piece, values, time_ms, layout)
+    rows, order, _ = pack(piece, values, time_ms, layout, _stacked([each.vectors for each in pieces]))
     n = len(rows.real_N)
     return Lesson(
         rows=rows,
@@ -118,8 +119,10 @@ def _told(pieces: Sequence[Piece], piece: Int64, order: Int64, n: int, layout: L
     )
 
 
-def _broken(piece: list[Window], layout: Layout, rng: np.random.Generator) -> tuple[Float64, Bool] | None:
-    """A copy of a piece with a fault in some of its windows: values and faulty rows; None if none was drawn."""
+def _broken(
+    piece: list[Window], layout: Layout, rng: np.random.Generator
+) -> tuple[Float64, Bool, Mapping[str, Field]] | None:
+    """A copy of a piece with a fault in some of its windows: values, faulty rows, vectors; None if none was drawn."""
     settings = layout.monitor.training
     drawn = rng.random(len(piece)) < settings.inject_rate
     if not drawn.any():
@@ -130,11 +133,21 @@ def _broken(piece: list[Window], layout: Layout, rng: np.random.Generator) -> tu
         else (window.values[: settings.window], np.zeros(settings.window, dtype=np.bool_))
         for window, hit in zip(piece, drawn, strict=True)
     ]
-    return np.concatenate([values for values, _ in parts]), np.concatenate([faulty for _, faulty in parts])
+    values, faulty = (np.concatenate(each) for each in zip(*parts, strict=True))
+    sound = _rows(piece, settings.window)
+    return values, faulty, follow(_vectors(piece, settings.window), sound, values, layout)
 
 
 def _rows(piece: list[Window], length: int) -> Float64:
     return np.concatenate([window.values[:length] for window in piece])
+
+
+def _vectors(piece: list[Window], length: int) -> dict[str, Field]:
+    return _stacked([{name: vector[:length] for name, vector in window.vectors.items()} for window in piece])
+
+
+def _stacked(parts: Sequence[Mapping[str, Field]]) -> dict[str, Field]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _targets(windows: Sequence[Window], faulty: Bool, real_N: Tensor, order: Int64, layout: Layout) -> Targets:
@@ -170,8 +183,9 @@ def _placed(values: Field, order: Int64, n: int, rest: float) -> Field:
 
 
 def _classes(task: Task, scores: Float64, layout: Layout) -> Int64:
-    """Class of the worst score within the rows that follow each row, [W, L]; -1 where the rule saw nothing."""
-    assert task.target is not None
+    """Class of the worst score within the rows that follow each row, [W, L]; -1 where no rule saw anything."""
+    if task.target is None:
+        return np.full((len(scores), layout.monitor.training.window), -1, dtype=np.int64)
     rule = [rule.name for rule in layout.monitor.rules].index(task.target.rule)
     known = np.where(np.isnan(scores[..., rule]), -np.inf, scores[..., rule])
     ahead = np.lib.stride_tricks.sliding_window_view(known[:, 1:], task.target.within, axis=1)

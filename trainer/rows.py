@@ -9,14 +9,15 @@ sums over the first axis).
 N rows, E entities, S signals, B windows, T rows of a window.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from schemas.layout import Layout
-from schemas.observation import Bool, Float64, Int64
+from schemas.observation import NO_VECTORS, Bool, Field, Float64, Int64
 
 MULTIPLE = 32
 """Row counts are padded to this."""
@@ -32,6 +33,7 @@ class Rows:
         waves: padded wave sizes, non-increasing; their sum is N, the first is E.
         real_N: bool, False on padding.
         final_E: int64, the entity's last real row; -1 = none (a padding entity).
+        vectors: modality -> its frames, [N, C, H, W] uint8, or embeddings, [N, P] float32.
     """
 
     value_NS: Tensor
@@ -39,6 +41,7 @@ class Rows:
     waves: tuple[int, ...]
     real_N: Tensor
     final_E: Tensor
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
 
     def before(self, after: Tensor, state: Tensor, dim: int = 0) -> Tensor:
         """What stood before each row: `after` (N along `dim`) at the entity's previous row, else its state."""
@@ -63,7 +66,13 @@ class Rows:
         return torch.cat(tails[::-1], dim)
 
 
-def pack(entity_index: Int64, values: Float64, time_ms: Int64, layout: Layout) -> tuple[Rows, Int64, Int64]:
+def pack(
+    entity_index: Int64,
+    values: Float64,
+    time_ms: Int64,
+    layout: Layout,
+    vectors: Mapping[str, Field] = NO_VECTORS,
+) -> tuple[Rows, Int64, Int64]:
     """Pack a batch.
 
     Args:
@@ -71,6 +80,7 @@ def pack(entity_index: Int64, values: Float64, time_ms: Int64, layout: Layout) -
         values: [N, S] raw units, NaN = missing.
         time_ms: [N] epoch milliseconds.
         layout: column order.
+        vectors: as in `Batch`, of the same rows.
 
     Returns:
         The rows; `order` [N], the packed row of each input row; `entity_order` [E], the input entity of each packed
@@ -92,7 +102,8 @@ def pack(entity_index: Int64, values: Float64, time_ms: Int64, layout: Layout) -
     final_E[: len(counts)] = starts[counts[entity_order] - 1] + np.arange(len(counts))
     whole = np.zeros(padded[0], dtype=np.int64)
     whole[: len(entity_order)] = entity_order
-    return _rows(value_NS, time_N, real_N, final_E, tuple(padded.tolist())), order, whole
+    rows = _rows(value_NS, time_N, real_N, final_E, tuple(padded.tolist()))
+    return replace(rows, vectors=_placed(vectors, order, len(real_N))) if vectors else rows, order, whole
 
 
 def windows(value_BTS: Float64, time_BT: Float64) -> Rows:
@@ -135,6 +146,14 @@ def _rank(entity_index: Int64, counts: Int64) -> Int64:
     rank = np.empty_like(by_entity)
     rank[by_entity] = np.arange(len(by_entity)) - np.repeat(np.cumsum(counts) - counts, counts)
     return rank
+
+
+def _placed(vectors: Mapping[str, Field], order: Int64, n: int) -> dict[str, Tensor]:
+    """Frames and vectors moved to their packed rows; 0 on padding."""
+    placed = {name: np.zeros((n, *vector.shape[1:]), dtype=vector.dtype) for name, vector in vectors.items()}
+    for name, vector in vectors.items():
+        placed[name][order] = vector
+    return {name: torch.from_numpy(vector) for name, vector in placed.items()}
 
 
 def _rows(value_NS: Float64, time_N: Float64, real_N: Bool, final_E: Int64, waves: tuple[int, ...]) -> Rows:

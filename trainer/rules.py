@@ -1,4 +1,4 @@
-"""Hard rules: NEWS2, bands and moves, vectorised over rows. They run whatever the network does.
+"""Hard rules: NEWS2, bands, moves and what is frozen, vectorised over rows. They run whatever the network does.
 
 N rows, S signals, R rules.
 """
@@ -33,6 +33,7 @@ class Known:
         age: seconds since `last` was seen, inf never, [N, S].
         change: |change from the value before| in model scale, NaN none, [N, S].
         scale: the entity's typical |change|, model scale, > 0, [N, S].
+        still: values in a row, up to now, that repeated the one before, [N, S].
     """
 
     value: Float64
@@ -40,6 +41,7 @@ class Known:
     age: Float64
     change: Float64
     scale: Float64
+    still: Float64
 
 
 def known_of(rows: PackedRows, observed: Observed, layout: Layout) -> Known:
@@ -51,6 +53,7 @@ def known_of(rows: PackedRows, observed: Observed, layout: Layout) -> Known:
         age=observed.age_NS.cpu().numpy(),
         change=(value_NS - before_NS).abs().numpy(),
         scale=observed.scale_NS.cpu().numpy(),
+        still=observed.still_NS.cpu().numpy(),
     )
 
 
@@ -126,6 +129,24 @@ class Move:
         return [(self._column, _taken(last_S[self._column], age_S[self._column]))]
 
 
+class Frozen:
+    """How often in a row all signals repeated what they were, over the rule's `rows`."""
+
+    def __init__(self, rule: Rule, layout: Layout) -> None:
+        assert rule.rows is not None
+        self._columns = [layout.index[name] for name in rule.signals]
+        self._per_row = 1.0 / rule.rows
+
+    def score(self, known: Known) -> Float64:
+        """Repetitions in multiples of `rows`, [N]."""
+        still: Float64 = known.still[:, self._columns].min(axis=1) * self._per_row
+        return np.where(np.isnan(known.value[:, self._columns]).all(axis=1), np.nan, still)
+
+    def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """The values that stand still."""
+        return [(column, _taken(last_S[column], age_S[column])) for column in self._columns]
+
+
 class News2:
     """National Early Warning Score 2, SpO2 scale 1 (Royal College of Physicians, 2017, chart 1).
 
@@ -192,8 +213,9 @@ NEWS2_BANDS = {
     "temperature": Bands((350, 360, 380, 390), (3, 1, 0, 1, 2), per_unit=10.0),
 }
 """Vital -> points, in the chart's steps."""
-_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[News2]] = {
+_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[News2] | type[Frozen]] = {
     RuleKind.BAND: Band,
     RuleKind.MOVE: Move,
     RuleKind.NEWS2: News2,
+    RuleKind.FROZEN: Frozen,
 }

@@ -40,7 +40,8 @@ class Statistic(IntEnum):
     """Planes of the state.
 
     NEG_MIN is the negated minimum, so that one maximum serves both ends. CHANGE is the mean |change| where the value
-    did change, MOVES how often it did: a score that stands still for a day has not become a thousand times finer.
+    did change, MOVES how often it did: a score that stands still for a day has not become a thousand times finer. STILL
+    is how many values in a row repeated the one before.
     """
 
     LAST = 0
@@ -54,14 +55,15 @@ class Statistic(IntEnum):
     SLOW = 8
     GAP = 9
     MOVES = 10
-    CHANGE = 11
-    VARIANCE = 12
+    STILL = 11
+    CHANGE = 12
+    VARIANCE = 13
 
 
 # Planes that one pass over the waves can advance together; each pass needs what the ones before it found.
 _LATEST = slice(Statistic.LAST, Statistic.COUNT + 1)
 _ENDS = slice(Statistic.NEG_MIN, Statistic.MAX + 1)
-_AVERAGES = slice(Statistic.FIRST, Statistic.MOVES + 1)
+_AVERAGES = slice(Statistic.FIRST, Statistic.STILL + 1)
 _SPREADS = slice(Statistic.CHANGE, Statistic.VARIANCE + 1)
 
 
@@ -81,6 +83,7 @@ class Observed:
         low_NS, high_NS: lowest and highest value (infinite before the first).
         spread_NS: running standard deviation, shrunk, > 0.
         count_NS: values seen.
+        still_NS: values in a row, up to now, that repeated the one before.
         pause_NS: float32 log1p of the time since the previous value, in typical gaps of the signal; 0 never.
         features_GNS: float32, bounded; 0 for a signal never seen.
         statistics_EFS: the state after each entity's last row.
@@ -99,6 +102,7 @@ class Observed:
     high_NS: Tensor
     spread_NS: Tensor
     count_NS: Tensor
+    still_NS: Tensor
     pause_NS: Tensor
     features_GNS: Tensor
     statistics_EFS: Tensor
@@ -168,6 +172,7 @@ class Statistics(nn.Module):
             high_NS=after_FNS[Statistic.MAX],
             spread_NS=spread_NS,
             count_NS=count_NS,
+            still_NS=after_FNS[Statistic.STILL],
             pause_NS=pause_NS,
             features_GNS=features_GNS.mul_(known_NS),
             statistics_EFS=final_EFS,
@@ -225,10 +230,12 @@ def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, present_NS: Tensor) 
     last_NS, seen_NS, count_NS = before_3NS
     change_NS, gap_NS = (value_NS - last_NS).abs(), (time_NS - seen_NS).clamp(min=0.0)
     moved_NS = ((change_NS > 0) & (count_NS > 0)) * present_NS
+    still_NS = present_NS * (count_NS > 0) - moved_NS
     rate_5NS = _rates(count_NS).mul_(present_NS)
     add_5NS = torch.stack([value_NS, value_NS, value_NS, value_NS, gap_NS]).mul_(rate_5NS)
-    keep_6NS = torch.cat([1.0 - rate_5NS, always_NS[None]])
-    _affine(rows.waves, state_FES[_AVERAGES], keep_6NS, torch.cat([add_5NS, moved_NS[None]]), after_FNS[_AVERAGES])
+    keep_7NS = torch.cat([1.0 - rate_5NS, torch.stack([always_NS, 1.0 - moved_NS])])
+    add_7NS = torch.cat([add_5NS, torch.stack([moved_NS, still_NS])])
+    _affine(rows.waves, state_FES[_AVERAGES], keep_7NS, add_7NS, after_FNS[_AVERAGES])
     mean_NS = rows.before(after_FNS[Statistic.MEAN], state_FES[Statistic.MEAN])
     change_rate_NS = after_FNS[Statistic.MOVES].clamp(1.0, _CHANGE_MEMORY).reciprocal() * moved_NS
     rate_2NS = torch.stack([change_rate_NS, rate_5NS[Statistic.MEAN - Statistic.FIRST]])

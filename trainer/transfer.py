@@ -19,7 +19,7 @@ from trainer.network import Network
 from trainer.weights import Architecture, architecture, differences, read_weights
 
 _TASKS = ("horizons", "quantiles", "classes")
-_DOMAIN = ("modalities", "signals", "targets")
+_DOMAIN = ("modalities", "signals", "targets", "vectors")
 _NAMED_AXES = {"encoder": "M", "encoders": "M", "fusion": "K", "fusions": "K", "sharing": "K", "forecast": "HQ"}
 """Module -> axes of its weights whose rows have names; the letters are those of the module's legend."""
 _READS_SIGNALS = ".input_MI2D"

@@ -66,7 +66,7 @@ def architecture(layout: Layout) -> Architecture:
     """Everything that the weights' meaning depends on."""
     monitor, forecast = layout.monitor, layout.forecast
     placed = zip(layout.signals, layout.modality_of, strict=True)
-    parts = {
+    parts: Architecture = {
         "format": FORMAT,
         **monitor.model.model_dump(mode="json", exclude=_NO_MEANING),
         "modalities": [[modality.name, modality.scope] for modality in monitor.modalities],
@@ -76,6 +76,8 @@ def architecture(layout: Layout) -> Architecture:
         "quantiles": forecast.quantiles,
         "classes": list(layout.classes.items()),
     }
+    if layout.vectors:
+        parts["vectors"] = [[name, modality.shape] for name, modality in layout.vectors.items()]
     plain: Architecture = json.loads(json.dumps(parts))
     return plain
 

@@ -3,14 +3,14 @@
 L rows of a window, A rows ahead of it (the longest horizon or outlook), S signals, R rules, n accepted rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 import torch
 
-from schemas.layout import Layout
+from schemas.layout import Layout, no_vectors
 from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition, Status
 from trainer.rows import pack
 from trainer.rules import Rules, known_of
@@ -18,6 +18,7 @@ from trainer.slots import LEAST_ENTITIES, Slots
 from trainer.statistics import Statistics
 
 _NEVER = np.iinfo(np.int64).min
+_VECTOR = "vector."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Window:
         values: raw units, [L + A, S].
         time_ms: [L + A].
         rules: each rule's score, NaN where unknown, [L + A, R].
+        vectors: modality -> frames or embeddings, [L + A, ...].
         partition: where the rows came from.
         offsets: first offset and the one after the last of the L rows.
     """
@@ -37,6 +39,7 @@ class Window:
     values: Float64
     time_ms: Int64
     rules: Float64
+    vectors: Mapping[str, Field]
     partition: Partition
     offsets: tuple[int, int]
 
@@ -52,6 +55,7 @@ def window_template(layout: Layout) -> dict[str, Field]:
         "filled": np.zeros(1, dtype=np.int64),
         "newest_ms": np.full(1, _NEVER, dtype=np.int64),
         "ahead": Statistics(layout).initial(1).numpy(),
+        **{f"{_VECTOR}{name}": vector[None] for name, vector in no_vectors(layout, span).items()},
     }
 
 
@@ -95,6 +99,7 @@ class WindowBuffer:
                 "time_ms": batch.time_ms[rows],
                 "offset": batch.offset[rows],
                 "rules": self._judge(slot, batch.values[rows], batch.time_ms[rows]),
+                **{f"{_VECTOR}{name}": vector[rows] for name, vector in batch.vectors.items()},
             }
             windows = self._fill(slot, incoming, partition_of)
         return windows, evicted
@@ -159,6 +164,7 @@ class WindowBuffer:
             values=held["values"][e].copy(),
             time_ms=held["time_ms"][e].copy(),
             rules=held["rules"][e].copy(),
+            vectors={name: held[f"{_VECTOR}{name}"][e].copy() for name in self._layout.vectors},
             partition=partition_of[slot],
             offsets=(int(offsets.min()), int(offsets.max()) + 1),
         )

@@ -23,7 +23,7 @@ def check(monitor: str, *, as_json: bool) -> None:
     summary = {
         "monitor": loaded.monitor,
         "topics": loaded.topics.model_dump(mode="json") | {"dead_letters": loaded.topics.dlq},
-        "modalities": {modality.name: len(modality.signals) for modality in loaded.modalities},
+        "modalities": {modality.name: len(modality.carried) for modality in loaded.modalities},
         "signals": len(layout.signals),
         "tasks": {task.name: task.kind.value for task in loaded.tasks},
         "rules": [rule.name for rule in loaded.rules],

@@ -1,6 +1,7 @@
-"""`bellwether produce`: send wide CSV or Parquet files to a topic, one JSON message a row."""
+"""`bellwether produce`: send wide CSV or Parquet files to a topic, one JSON message a row, or recorded frames."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -31,16 +32,23 @@ def produce(
     *,
     as_json: bool,
 ) -> None:
-    """Send FILES (or folders of them) to a topic in event-time order; the key is the entity."""
-    from itertools import islice
+    """Send FILES (or folders of them) to a topic in event-time order; the key is the entity.
+
+    Of FOLDER/<camera>/<time>.png (or .jpg) each picture becomes one record, as it is.
+    """
+    from itertools import chain, islice
 
     from infra.interrupt import interruptible
     from ingest.events import read_events, to_messages
-    from ingest.producer import create_topics, publish
+    from ingest.producer import Message, create_topics, publish
+    from ingest.recording import frame_messages, is_recording
 
-    events = read_events(files)
+    folders = [path for path in files if is_recording(path)]
+    tables = [path for path in files if path not in folders]
+    events = read_events(tables) if tables else None
     made = create_topics(bootstrap, {topic: partitions})
-    records = islice(to_messages(events, list(events.columns)), limit)
+    rows: Iterable[Message] = to_messages(events, list(events.columns)) if events else ()
+    records = islice(chain(rows, *map(frame_messages, folders)), limit)
     with interruptible() as stopping:
         sent = publish(records, bootstrap, topic, rate=rate, stopping=stopping)
     if as_json:

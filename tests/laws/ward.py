@@ -7,7 +7,7 @@ import torch
 
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from schemas.observation import Batch, Partition
+from schemas.observation import NO_VECTORS, Batch, Partition
 from trainer.network import Network
 from trainer.rows import pack
 
@@ -91,12 +91,14 @@ def batch(entity, values, time_ms, first_offset=0) -> Batch:
     )
 
 
-def run(network, entity, values, time_ms, cuts=()):
+def run(network, entity, values, time_ms, cuts=(), vectors=NO_VECTORS):
     """Outputs in arrival order for the stream cut into batches at `cuts`, and the final state per entity."""
     state = network.initial(int(entity.max()) + 1)
     with torch.inference_mode():
         parts = [part for part in np.split(np.arange(len(entity)), cuts) if len(part)]
-        seen = [_step(network, entity[part], values[part], time_ms[part], state) for part in parts]
+        carried = [{name: vector[part] for name, vector in vectors.items()} for part in parts]
+        steps = zip(parts, carried, strict=True)
+        seen = [_step(network, entity[part], values[part], time_ms[part], state, each) for part, each in steps]
     outputs = {name: np.concatenate([each[name] for each in seen]) for name in seen[0]}
     return outputs, {name: part.numpy() for name, part in state.items()}
 
@@ -106,9 +108,9 @@ def different(one, other) -> list[str]:
     return [name for name in one if not np.array_equal(one[name], other[name], equal_nan=True)]
 
 
-def _step(network, entity, values, time_ms, state):
+def _step(network, entity, values, time_ms, state, vectors):
     names, local = np.unique(entity, return_inverse=True)
-    rows, order, entity_order = pack(local, values, time_ms, network.layout)
+    rows, order, entity_order = pack(local, values, time_ms, network.layout, vectors)
     slots = torch.from_numpy(names[entity_order])
     outputs, after = network(rows, {name: part[slots] for name, part in state.items()})
     for name, part in state.items():

@@ -25,7 +25,7 @@ def refusal(file: Path, text: str, environment: dict[str, str] | None = None) ->
     return str(caught.value).replace(str(file), "FILE")
 
 
-@pytest.mark.parametrize("name", ["finance", "health"])
+@pytest.mark.parametrize("name", ["finance", "health", "surveillance"])
 def test_a_shipped_monitor_loads_by_its_name(name: str) -> None:
     assert (name in shipped(), load_monitor(name, {}).monitor) == (True, name)
 

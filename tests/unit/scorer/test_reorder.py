@@ -8,9 +8,10 @@ import pytest
 
 from schemas.observation import Batch
 from scorer.reorder import Reorder
-from tests.laws.ward import TOPIC, batch
+from tests.laws.ward import TOPIC, batch, layout
 
 LATENESS = timedelta(minutes=5)
+WARD = layout()
 MINUTE_MS = 60_000
 
 
@@ -43,7 +44,7 @@ def passed(reorder: Reorder, batches: list[Batch]) -> list[tuple]:
 
 
 def test_rows_that_are_late_within_the_bound_come_in_order_of_event_time():
-    times = [row[2] for row in passed(Reorder(LATENESS, 7), [shuffled(200, 1)])]
+    times = [row[2] for row in passed(Reorder(LATENESS, WARD), [shuffled(200, 1)])]
     assert times == sorted(times)
     assert 190 <= len(times) < 200
 
@@ -52,23 +53,23 @@ def test_rows_that_are_late_within_the_bound_come_in_order_of_event_time():
 def test_how_records_were_grouped_changes_nothing(seed):
     whole = shuffled(300, seed, jitter=9.0)
     cuts = np.sort(np.random.default_rng(seed).choice(np.arange(1, 300), 40, replace=False))
-    assert passed(Reorder(LATENESS, 7), [whole]) == passed(Reorder(LATENESS, 7), parts(whole, cuts))
+    assert passed(Reorder(LATENESS, WARD), [whole]) == passed(Reorder(LATENESS, WARD), parts(whole, cuts))
 
 
 def test_a_row_older_than_the_bound_passes_at_once_and_is_left_to_admission():
     rows = batch(np.zeros(3, dtype=np.int64), np.zeros((3, 7)), np.array([0, 60, 10]) * MINUTE_MS)
-    found = Reorder(LATENESS, 7).let_pass(rows)
+    found = Reorder(LATENESS, WARD).let_pass(rows)
     assert (found.offset.tolist(), found.due_offset.tolist()) == ([0, 2], [1, 2])
 
 
 def test_without_lateness_a_batch_passes_untouched():
     rows = shuffled(20, 2)
-    assert Reorder(timedelta(0), 7).let_pass(rows) is rows
+    assert Reorder(timedelta(0), WARD).let_pass(rows) is rows
 
 
 def test_a_snapshot_holds_what_waits():
     before, after = parts(shuffled(200, 3), [77])
-    reorder, restored = Reorder(LATENESS, 7), Reorder(LATENESS, 7)
+    reorder, restored = Reorder(LATENESS, WARD), Reorder(LATENESS, WARD)
     reorder.let_pass(before)
     assert reorder.waiting(TOPIC) > 0
     restored.restore(TOPIC, reorder.snapshot(TOPIC))
@@ -77,14 +78,14 @@ def test_a_snapshot_holds_what_waits():
 
 def test_what_waits_is_not_lost_when_lateness_is_taken_out_of_the_configuration():
     before, after = parts(shuffled(200, 4), [77])
-    patient, hasty = Reorder(LATENESS, 7), Reorder(timedelta(0), 7)
+    patient, hasty = Reorder(LATENESS, WARD), Reorder(timedelta(0), WARD)
     waiting = patient.let_pass(before)
     hasty.restore(TOPIC, patient.snapshot(TOPIC))
     assert len(waiting) + len(hasty.let_pass(after)) == 200
 
 
 def test_a_dropped_partition_leaves_nothing():
-    reorder = Reorder(LATENESS, 7)
+    reorder = Reorder(LATENESS, WARD)
     reorder.let_pass(shuffled(50, 5))
     reorder.drop(TOPIC)
     assert (reorder.waiting(TOPIC), reorder.snapshot(TOPIC)) == (0, {})

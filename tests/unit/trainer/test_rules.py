@@ -37,12 +37,13 @@ def rules(*configured) -> Rules:
     return Rules(Layout(Monitor.model_validate(monitor)))
 
 
-def known(values, last=None, age=None, change=None, scale=None) -> Known:
+def known(values, last=None, age=None, change=None, scale=None, still=0.0) -> Known:
     values = np.array(values, dtype=np.float64, ndmin=2)
     last = values if last is None else np.array(last, dtype=np.float64, ndmin=2)
     age = np.where(np.isnan(values), np.inf, 0.0) if age is None else np.array(age, ndmin=2)
     change = np.full_like(values, np.nan) if change is None else np.array(change, ndmin=2)
-    return Known(values, last, age, change, np.ones_like(values) if scale is None else np.array(scale, ndmin=2))
+    scale = np.ones_like(values) if scale is None else np.array(scale, ndmin=2)
+    return Known(values, last, age, change, scale, np.zeros_like(values) + still)
 
 
 def news2(vital: str, value: float) -> float:
