@@ -160,19 +160,23 @@ def _print_alert(record: Record, steps: list[Record]) -> None:
     from rich.text import Text
 
     for name, value in record.items():
-        if name != "reasons":
+        if name not in {"reasons", "explanation"}:
             click.echo(f"{name.replace('_', ' '):>14}  {'-' if value is None else value}")
     for title, rows in (("reasons", record["reasons"]), ("events", steps)):
         names = [name for name in (rows[0] if rows else ()) if _says_something(name, rows)]
         headings = [_HEADINGS.get(name, name.replace("_", " ")) for name in names]
         table = Table(*headings, title=title, title_justify="left")
         for row in rows:
-            table.add_row(*(Text(_cell(name, row[name])) for name in names))
+            table.add_row(*(Text(_cell(name, row.get(name))) for name in names))
         console().print(table)
+    if record["explanation"] is not None:
+        from infra.explained import print_attention
+
+        print_attention(record["explanation"])
 
 
 def _says_something(name: str, rows: list[Record]) -> bool:
-    return name not in {"id", "alert_id"} and any(row[name] is not None for row in rows)
+    return name not in {"id", "alert_id"} and any(row.get(name) is not None for row in rows)
 
 
 def _cell(name: str, value: object) -> str:
