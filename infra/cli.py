@@ -15,7 +15,7 @@ _COMMANDS = {
     "train": "fit a monitor's network on history and publish it",
     "backtest": "stream history through the same code and write scores, metrics and a report",
     "check": "validate a monitor's configuration",
-    "alerts": "list, show or watch alerts",
+    "alerts": "list, show, explain or watch alerts",
     "models": "list model versions",
     "deadletters": "list or replay refused records",
     "stack": "start, stop or inspect a real Kafka and a real PostgreSQL on this machine",

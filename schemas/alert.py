@@ -50,6 +50,7 @@ class SignalReason:
         expected: what had been forecast for it; None: nothing.
         evidence: of the learned score, about -log10 p.
         taken: what the rule took for it, perhaps from an earlier row; None for an alert of the learned score.
+        statistic: which of the learned score's statistics brought most of the evidence; None for an alert of a rule.
     """
 
     signal: str
@@ -57,6 +58,41 @@ class SignalReason:
     expected: float | None
     evidence: float
     taken: Taken | None = None
+    statistic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityPart:
+    """How much a task looked at one modality.
+
+    Attributes:
+        modality: its name.
+        attention: share, mean over attention heads; a task's shares and its `nothing` sum to 1.
+        age_seconds: since any of its signals was last seen, 0: in the alert's row; None: never.
+    """
+
+    modality: str
+    attention: float
+    age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the network looked at when it judged an alert's row.
+
+    Attributes:
+        task: of the network: whose attention this is.
+        modalities: in the configured order.
+        nothing: attention on the token that stands for "nothing was seen".
+        tasks: task -> how much this one looked at it; sums to 1.
+        signals: of every signal that came, was forecast or brought evidence, not of the first few alone.
+    """
+
+    task: str
+    modalities: tuple[ModalityPart, ...]
+    nothing: float
+    tasks: tuple[tuple[str, float], ...]
+    signals: tuple[SignalReason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +100,7 @@ class Alert:
     """One transition of one alert. Natural key: monitor, entity, task, kind, started.
 
     `task` is what was asked (anomaly, or a rule's name), `kind` what was found (tail, news2, band, move).
+    `explanation` is None where no network had a part in it.
     """
 
     monitor: str
@@ -83,6 +120,7 @@ class Alert:
     partition: Partition
     offset: int
     summary: str
+    explanation: Explanation | None = None
 
     @property
     def id(self) -> str:

@@ -1,7 +1,7 @@
 """What the scorer says of a batch.
 
 Shapes: N rows, S signals, S_t target signals, R rules, K state and event tasks of C classes, H horizons, Q quantiles.
-Score: high = anomalous.
+Score: high = anomalous. P packed rows of one pass, M modalities, T statistics of a signal.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,25 @@ from numpy.typing import NDArray
 from schemas.observation import Batch, Bool, Float64
 
 Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What stands behind the scores of one version, as computed: nothing is copied for a row without an alert.
+
+    Attributes:
+        rows: the batch's rows, ascending, [n].
+        packed: where each of them stands in the arrays below, [n].
+        statistics: per signal the -log10 p of each statistic its evidence is made of, [P, S_t, T].
+        attention: each task's over "nothing yet" and the modalities, [P, K, 1 + M]; None: no network ran.
+        affinity: how much each task (axis 1) looks at each (axis 2), [P, K, K]; None: no network ran.
+    """
+
+    rows: NDArray[np.int64]
+    packed: NDArray[np.int64]
+    statistics: Float32
+    attention: Float32 | None
+    affinity: Float32 | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,7 @@ class Predictions:
         last: last known value of each signal, this row included, raw units, NaN = never seen, [N, S].
         age: seconds since it was seen, inf = never, [N, S].
         version: model version that made each row, 0 = the network could not run, [N].
+        backing: what stands behind the rows, one for each version.
     """
 
     batch: Batch
@@ -59,3 +79,12 @@ class Predictions:
     last: Float64
     age: Float64
     version: NDArray[np.int64]
+    backing: tuple[Backing, ...] = ()
+
+    def behind(self, row: int) -> tuple[Backing, int] | None:
+        """What stands behind an accepted row, and the place there; None: the row was not scored."""
+        for backing in self.backing:
+            place = int(np.searchsorted(backing.rows, row))
+            if place < len(backing.rows) and backing.rows[place] == row:
+                return backing, int(backing.packed[place])
+        return None

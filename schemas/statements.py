@@ -5,6 +5,7 @@ or an older one late, therefore changes nothing.
 """
 
 import math
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import cast
@@ -16,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
-from schemas.alert import Alert, Change, Phase, SignalReason
+from schemas.alert import Alert, Change, Explanation, Phase, SignalReason
 from schemas.components import Severity
 from schemas.protocols import Tally
 from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table
@@ -98,7 +99,8 @@ def join_alert(dialect: str) -> Insert:
     new, old = statement.excluded, ALERTS.c
     later, worse = new.event_time >= old.event_time, new.score > old.score
     taken = dict.fromkeys(("phase", "peak_at", "ended_at", "event_time"), later)
-    taken |= dict.fromkeys(("score", "probability", "summary", "reasons", "model_version", "rung"), worse)
+    of_worst = ("score", "probability", "summary", "reasons", "explanation", "model_version", "rung")
+    taken |= dict.fromkeys(of_worst, worse)
     values = {name: case((condition, new[name]), else_=old[name]) for name, condition in taken.items()}
     values["severity"] = case((_rank(new.severity) > _rank(old.severity), new.severity), else_=old.severity)
     changes = or_(later, worse, _rank(new.severity) > _rank(old.severity))
@@ -131,6 +133,7 @@ def alert_row(name: str, alert: Alert, now: datetime) -> Row:
         "probability": alert.probability,
         "summary": alert.summary[:1000],
         "reasons": [_reason(reason) for reason in alert.reasons],
+        "explanation": None if alert.explanation is None else _explanation(alert.explanation),
         "model_version": alert.model_version,
         "rung": alert.rung,
         "topic": alert.partition.topic,
@@ -166,7 +169,18 @@ def _reason(reason: SignalReason) -> Row:
     if (taken := reason.taken) is not None:
         numbers |= {"used": taken.value, "age_seconds": taken.age_seconds, "points": taken.points}
     finite = {name: None if value is None or not math.isfinite(value) else value for name, value in numbers.items()}
-    return {"signal": reason.signal, **finite}
+    named = {} if reason.statistic is None else {"statistic": reason.statistic}
+    return {"signal": reason.signal, **finite, **named}
+
+
+def _explanation(explanation: Explanation) -> Row:
+    return {
+        "task": explanation.task,
+        "modalities": [asdict(part) for part in explanation.modalities],
+        "nothing": explanation.nothing,
+        "tasks": dict(explanation.tasks),
+        "signals": [_reason(reason) for reason in explanation.signals],
+    }
 
 
 def _rank(column: ColumnElement[str]) -> ColumnElement[int]:

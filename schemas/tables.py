@@ -65,6 +65,7 @@ class AlertRow(Table):
     probability: Mapped[float] = mapped_column(Float)
     summary: Mapped[str] = mapped_column(String(1000))
     reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    explanation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     model_version: Mapped[int] = mapped_column(Integer)
     rung: Mapped[str] = mapped_column(String(16))
     topic: Mapped[str] = mapped_column(String(249))

@@ -54,6 +54,7 @@ class Detection:
         anomaly: score / (score + 2), in [0, 1); float64 keeps its resolution at any score, [N].
         probability: that a row of this entity brings less evidence, by its own online tail, in [0, 1], [N].
         evidence: per-signal -log10 p, float32 [N, S].
+        statistics: -log10 p of each statistic that the evidence is made of, named by `statistic_names`, [N, S, T].
         rhythm: how much the hour is expected to change each signal until the entity's next row, model scale, [N, S].
     """
 
@@ -62,6 +63,7 @@ class Detection:
     anomaly: Float64
     probability: Float64
     evidence: Float32
+    statistics: Float32
     rhythm: Float32
 
 
@@ -75,7 +77,7 @@ class Detector:
     def __init__(self, layout: Layout) -> None:
         self._n_signals = layout.n_targets
         self._differenced_S = np.array(layout.differenced[: layout.n_targets])
-        self._together = 1 < layout.n_targets <= _MOST_TOGETHER
+        self._together = judged_together(layout)
 
     def initial(self, e: int) -> dict[str, Field]:
         """State of entities never seen, [E, ...]."""
@@ -108,7 +110,7 @@ class Detector:
         rarity_N = _judge(_tail(state, "calibration."), surprise_N, series.any_N, waves) * series.any_N
         probability_N = 1.0 - 10.0 ** -rarity_N.astype(np.float64)
         surprise = surprise_N.astype(np.float64)
-        return Detection(score_N, surprise, anomaly_N, probability_N, evidence_NS, rhythm_NS), state
+        return Detection(score_N, surprise, anomaly_N, probability_N, evidence_NS, surprise_NST, rhythm_NS), state
 
     def _series(self, served: Served, rows_E: Float32) -> "_Series":
         s, observed = self._n_signals, served.observed
@@ -146,6 +148,22 @@ class Detector:
         if not self._together:
             return left_NS[:, None], ahead_NS * unit_NS
         return np.stack([average_NSA[..., _SHORT] / unit_NS, left_NS], axis=1), ahead_NS * unit_NS
+
+
+def judged_together(layout: Layout) -> bool:
+    """Are signals judged given each other?"""
+    return 1 < layout.n_targets <= _MOST_TOGETHER
+
+
+def statistic_names(layout: Layout) -> tuple[str, ...]:
+    """What each of a signal's T statistics looks at, in words that follow "by its"."""
+    if not judged_together(layout):
+        return ("level", *(f"level over {rows:g} rows" for rows in _AVERAGES_ALONE))
+    return tuple(
+        name + over
+        for name in ("sudden change", "level")
+        for over in (" given the others", *(f" over {rows:g} rows given the others" for rows in _AVERAGES_TOGETHER))
+    )
 
 
 @dataclass(frozen=True, slots=True)

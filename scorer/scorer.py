@@ -4,13 +4,13 @@ Shapes: N rows of the batch, n admitted rows, E entities, S signals, S_t target 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from schemas.layout import Layout
 from schemas.observation import Batch, Bool, Field, Float64, GlobalRow, Int64, Status
-from schemas.prediction import Predictions
+from schemas.prediction import Backing, Predictions
 from scorer.admission import Admission, Admitted
 from scorer.detector import Detector
 from scorer.fast import FastHead
@@ -45,6 +45,7 @@ class _Columns:
     rules: Field
     last: Field
     age: Field
+    backing: list[Backing] = field(default_factory=list)
 
 
 class Scorer:
@@ -106,6 +107,7 @@ class Scorer:
             last=columns.last,
             age=columns.age,
             version=versions,
+            backing=tuple(columns.backing),
         )
 
     def _slots(self, batch: Batch) -> Int64:
@@ -148,6 +150,7 @@ class Scorer:
         columns.rules[rows] = self._rules.score(served.known)[order]
         columns.last[rows] = served.known.last[order]
         columns.age[rows] = served.known.age[order]
+        columns.backing.append(Backing(rows, order, detection.statistics, served.attention, served.affinity))
 
     def _gather(self, part: str, slots: Int64) -> dict[str, Field]:
         gathered = self._store.gather(self._fields[part], slots)

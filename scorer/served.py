@@ -1,6 +1,6 @@
 """One pass of the network over packed rows, in numpy; without a network, persistence and statistics.
 
-N packed rows, E packed entities, S signals, S_t targets, H horizons, Q quantiles, C classes.
+N packed rows, E packed entities, S signals, S_t targets, H horizons, Q quantiles, C classes, K tasks, M modalities.
 """
 
 from dataclasses import dataclass
@@ -31,6 +31,8 @@ class Served:
         states: class probabilities per state and event task; 0 without a network, [N, C].
         known: what rules may look at.
         state: the network's state after each entity's last row.
+        attention: each task's, [N, K, 1 + M]; None without a network.
+        affinity: how much each task looks at each, [N, K, K]; None without a network.
     """
 
     rows: Rows
@@ -42,6 +44,8 @@ class Served:
     states: tuple[Float32, ...]
     known: Known
     state: dict[str, Field]
+    attention: Float32 | None = None
+    affinity: Float32 | None = None
 
 
 class Server:
@@ -72,6 +76,8 @@ class Server:
             known=known_of(rows, outputs.observed, self._layout),
             states=tuple(torch.softmax(logits, -1).numpy() for logits in outputs.states),
             state={name: value.numpy() for name, value in after.items()},
+            attention=outputs.attention_NKM.numpy(),
+            affinity=outputs.affinity_NKK.numpy(),
         )
 
     def _persist(self, rows: Rows, state: dict[str, torch.Tensor]) -> Served:

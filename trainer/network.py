@@ -97,7 +97,7 @@ class Network(nn.Module):
             `hidden` comes back in the dtype it was given: in evaluation with `half_state` its values fit float16.
         """
         observed = observed or self.statistics.observe(state["statistics"], rows)
-        features_GNS = torch.cat([observed.features_GNS, self.population(observed)])
+        features_GNS = self.read(observed)
         seen = self.trunk(features_GNS, observed, rows, state["hidden"])
         forecast_NSHQ = self.forecast(seen.task_KND[0], features_GNS, observed)
         scale_NS = observed.scale_NS[:, : self._n_targets]
@@ -126,6 +126,10 @@ class Network(nn.Module):
             "expected": rows.final(next_NS, state["expected"]),
             "spread": rows.final(scale_NS, state["spread"]),
         }
+
+    def read(self, observed: Observed) -> Tensor:
+        """What is read of each signal at each row, [G, N, S]; all 0 for a signal never seen."""
+        return torch.cat([observed.features_GNS, self.population(observed)])
 
 
 def state_bytes(layout: Layout) -> dict[str, int]:

@@ -1,10 +1,11 @@
-"""`bellwether alerts`: list, show or watch what was raised."""
+"""`bellwether alerts`: list, show, explain or watch what was raised."""
 
 import json
 import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,7 +40,7 @@ def _filters(command: Command) -> Command:
 
 @click.group()
 def alerts() -> None:
-    """List, show or watch alerts."""
+    """List, show, explain or watch alerts."""
 
 
 @alerts.command("list")
@@ -85,6 +86,31 @@ def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
         click.echo(json.dumps(record | {"events": steps}))
     else:
         _print_alert(record, steps)
+
+
+@alerts.command()
+@click.argument("alert_id", metavar="ID")
+@click.option(
+    "--rows", type=click.IntRange(min=2), default=64, show_default=True, help="The entity's last rows to replay."
+)
+@click.option(
+    "--input", "files", multiple=True, type=click.Path(exists=True, path_type=Path), help="Rows from files, not Kafka."
+)
+@click.option("--config", help="The monitor's file. Default: the alert's monitor as shipped.", metavar="MONITOR")
+@_database
+@_json
+def explain(
+    alert_id: str, rows: int, files: tuple[Path, ...], config: str | None, database: str | None, *, as_json: bool
+) -> None:
+    """Why: which signals, rows, modalities and tasks the network's answer hung on, and what was expected."""
+    from infra.explained import print_explanation
+    from infra.explaining import explain_alert
+
+    told = explain_alert(alert_id, rows, files, database, config)
+    if as_json:
+        click.echo(json.dumps(told, allow_nan=False))
+    else:
+        print_explanation(told)
 
 
 @alerts.command()
@@ -160,19 +186,23 @@ def _print_alert(record: Record, steps: list[Record]) -> None:
     from rich.text import Text
 
     for name, value in record.items():
-        if name != "reasons":
+        if name not in {"reasons", "explanation"}:
             click.echo(f"{name.replace('_', ' '):>14}  {'-' if value is None else value}")
     for title, rows in (("reasons", record["reasons"]), ("events", steps)):
         names = [name for name in (rows[0] if rows else ()) if _says_something(name, rows)]
         headings = [_HEADINGS.get(name, name.replace("_", " ")) for name in names]
         table = Table(*headings, title=title, title_justify="left")
         for row in rows:
-            table.add_row(*(Text(_cell(name, row[name])) for name in names))
+            table.add_row(*(Text(_cell(name, row.get(name))) for name in names))
         console().print(table)
+    if record["explanation"] is not None:
+        from infra.explained import print_attention
+
+        print_attention(record["explanation"])
 
 
 def _says_something(name: str, rows: list[Record]) -> bool:
-    return name not in {"id", "alert_id"} and any(row[name] is not None for row in rows)
+    return name not in {"id", "alert_id"} and any(row.get(name) is not None for row in rows)
 
 
 def _cell(name: str, value: object) -> str:

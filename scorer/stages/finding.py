@@ -12,17 +12,25 @@ from schemas.observation import Field
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What can raise an alert: `task` asks, `kind` names what is found. `rule` is its column in the rule scores."""
+    """What can raise an alert: `task` asks, `kind` names what is found. `rule` is its column in the rule scores.
+
+    `question` is the place of the network's task behind it (0 is the forecast, 1 the anomaly): of a rule, the state
+    task whose classes follow from it; None where there is none.
+    """
 
     task: str
     kind: str
     rule: int | None
+    question: int | None
 
 
 def kinds_of(layout: Layout) -> list[Kind]:
     """What can raise an alert: the anomaly score, then each rule."""
-    rules = [Kind(rule.name, rule.kind.value, column) for column, rule in enumerate(layout.monitor.rules)]
-    return [Kind(layout.anomaly.name, "tail", None), *rules]
+    fed = {task.target.rule: place for place, task in enumerate(layout.states, start=2) if task.target is not None}
+    rules = [
+        Kind(rule.name, rule.kind.value, column, fed.get(rule.name)) for column, rule in enumerate(layout.monitor.rules)
+    ]
+    return [Kind(layout.anomaly.name, "tail", None, 1), *rules]
 
 
 @dataclass(slots=True)

@@ -4,16 +4,19 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from schemas.alert import Alert, Change, SignalReason, Taken
+from schemas.alert import Alert, Change, Explanation, ModalityPart, SignalReason, Taken
 from schemas.components import Severity
 from schemas.duration import short_form
 from schemas.layout import Layout
-from schemas.prediction import Predictions
+from schemas.observation import Float64
+from schemas.prediction import Float32, Predictions
+from scorer.detector import statistic_names
 from scorer.stages.finding import Decision, Kind, Memory
 from trainer.rules import Rules
 
 _TOP = 3
 """Signals named in an alert of the learned score: more hide the one that matters."""
+_DECIMALS = 4
 
 
 def alert_of(
@@ -43,6 +46,7 @@ def alert_of(
         partition=batch.partitions[int(batch.partition[row])],
         offset=int(batch.offset[row]),
         summary=_summary(kind, score, reasons, decision),
+        explanation=_explanation(layout, predictions, row, kind.question),
     )
 
 
@@ -72,6 +76,46 @@ def _reason(
         expected=None if np.isnan(expected) else expected,
         evidence=float(predictions.evidence[row, column]) if is_target else 0.0,
         taken=taken,
+        statistic=_statistic(layout, predictions, row, column) if is_target and taken is None else None,
+    )
+
+
+def _statistic(layout: Layout, predictions: Predictions, row: int, column: int) -> str | None:
+    found = predictions.behind(row)
+    if found is None or not predictions.evidence[row, column] > 0:
+        return None
+    backing, place = found
+    return statistic_names(layout)[int(backing.statistics[place, column].argmax())]
+
+
+def _explanation(layout: Layout, predictions: Predictions, row: int, question: int | None) -> Explanation | None:
+    """None: no network ran, or none has a part in this kind of alert."""
+    found = predictions.behind(row)
+    if question is None or found is None or found[0].attention is None or found[0].affinity is None:
+        return None
+    place = found[1]
+    nothing, *weights = _rounded(found[0].attention[place, question])
+    affinity = _rounded(found[0].affinity[place, question])
+    reasons = (_reason(layout, predictions, row, column) for column in range(layout.n_targets))
+    return Explanation(
+        task=layout.questions[question],
+        modalities=_modality_parts(layout, weights, predictions.age[row]),
+        nothing=nothing,
+        tasks=tuple(zip(layout.questions, affinity, strict=True)),
+        signals=tuple(each for each in reasons if each.observed is not None or each.expected is not None),
+    )
+
+
+def _rounded(shares: Float32) -> list[float]:
+    return [round(float(share), _DECIMALS) for share in shares]
+
+
+def _modality_parts(layout: Layout, weights: list[float], age: Float64) -> tuple[ModalityPart, ...]:
+    owners = np.array(layout.modality_of)
+    ages = [float(age[owners == modality].min()) for modality in range(len(layout.monitor.modalities))]
+    return tuple(
+        ModalityPart(modality.name, weight, seconds if np.isfinite(seconds) else None)
+        for modality, weight, seconds in zip(layout.monitor.modalities, weights, ages, strict=True)
     )
 
 
@@ -91,6 +135,8 @@ def _phrase(reason: SignalReason) -> str:
         words += f" +{taken.points:g}"
     elif reason.expected is not None:
         words += f" (expected {reason.expected:.6g})"
+    if reason.statistic is not None:
+        words += f" by its {reason.statistic}"
     return f"{words} ({short_form(taken.age_seconds)} old)" if taken is not None and taken.age_seconds else words
 
 

@@ -8,11 +8,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, select, text
 
 from infra.database import _alembic, connect, masked, migrate
 from schemas.errors import ConfigError, StackError
-from schemas.tables import Table
+from schemas.tables import AlertRow, Table
 
 pytestmark = pytest.mark.service
 
@@ -98,3 +98,19 @@ def test_a_url_of_another_kind_is_a_setting_error_that_hides_it(url: str) -> Non
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert masked(url) == shown
+
+
+def test_alerts_from_before_explanations_are_kept(engine: Engine) -> None:
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0001")
+        connection.execute(
+            text(
+                "INSERT INTO alerts VALUES ('a', 'ward', 'bed', 'anomaly', 'tail', 'info', 'firing', :now, :now, NULL,"
+                " :now, :now, 3.0, 0.9, 'HR', '[]', 1, 'model', 'vitals', 0, 7)"
+            ),
+            {"now": "2026-01-31 12:00:00+00:00"},
+        )
+    migrate(engine)
+    with engine.connect() as connection:
+        (row,) = connection.execute(select(AlertRow.id, AlertRow.offset, AlertRow.explanation))
+    assert tuple(row) == ("a", 7, None)
