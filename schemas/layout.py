@@ -90,6 +90,11 @@ class Layout:
         return tuple(task for task in self.monitor.tasks if task.kind is TaskKind.EVENT)
 
     @cached_property
+    def choices(self) -> tuple[Task, ...]:
+        """The tasks that are answered by a choice among classes: states first, then events."""
+        return (*self.states, *self.events)
+
+    @cached_property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """Task -> its classes, of all that are answered by a choice among classes: states first, then events."""
+        """Task -> its classes, of all `choices`."""
         return {task.name: task.classes for task in self.states} | {task.name: NO_YES for task in self.events}
