@@ -95,11 +95,11 @@ class Target(Frozen):
 class Task(Frozen):
     """One question. `horizons` count the entity's next rows, or are durations; `quantiles` must contain 0.5.
 
+    A state task without `target` is taught by labels alone.
+
     An event task asks whether something becomes true of the entity as a whole (death in hospital, default): what came
     true is told from outside, once, after the fact. Its probability is that of a yes, given all rows so far. With
     `within` it asks whether that happens within so many of the entity's next rows, or so long; it may happen again.
-
-    A state task without a target is taught by labels alone.
 
     A state or event task with `severities` raises alerts: the highest severity whose value is reached by the
     probability of the classes from `alert_from` on (default: the last class), or of a yes.
@@ -139,10 +139,12 @@ class Task(Frozen):
         return self
 
     def _check_classes(self) -> None:
+        if self.target is None and len(self.classes) < 2:
+            raise ValueError(f"expected at least 2 classes for a state task without target, got {self.classes}")
         if self.target is not None and len(self.classes) != len(self.target.cuts) + 1:
             raise ValueError(f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}")
-        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"expected two classes or more for a state task, each once, got {self.classes}")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"expected each class once, got {self.classes}")
 
     def _check_severities(self) -> None:
         if self.severities and self.kind not in {TaskKind.STATE, TaskKind.EVENT}:

@@ -170,8 +170,9 @@ def _placed(values: Field, order: Int64, n: int, rest: float) -> Field:
 
 
 def _classes(task: Task, scores: Float64, layout: Layout) -> Int64:
-    """Class of the worst score within the rows that follow each row, [W, L]; -1 where the rule saw nothing."""
-    assert task.target is not None
+    """Class of the worst score within the rows that follow each row, [W, L]; -1 where no rule saw anything."""
+    if task.target is None:
+        return np.full((len(scores), layout.monitor.training.window), -1, dtype=np.int64)
     rule = [rule.name for rule in layout.monitor.rules].index(task.target.rule)
     known = np.where(np.isnan(scores[..., rule]), -np.inf, scores[..., rule])
     ahead = np.lib.stride_tricks.sliding_window_view(known[:, 1:], task.target.within, axis=1)

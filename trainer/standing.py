@@ -1,8 +1,8 @@
 """Where a state task stands before anything is learned: how often each class followed the one its rule is in now.
 
 Persistence is the zero point of a forecast; this is that of a class. A head adds to these log odds what it has
-learned, so that it need not spend hundreds of small steps on finding out that crises are rare and calm lasts. An event
-task, told from outside, has its base rate alone.
+learned, so that it need not spend hundreds of small steps on finding out that crises are rare and calm lasts. A task
+that is told from outside (an event, a state without a rule) has its base rate alone.
 
 N rows, T state and event tasks, C classes of a task, W standings (the rule's class, or unknown).
 """
@@ -35,8 +35,10 @@ class Standing(nn.Module):
         self._rules = Rules(layout)
         places = {rule.name: place for place, rule in enumerate(layout.monitor.rules)}
         targets = [task.target for task in layout.states]
-        self._read = [(places[target.rule], np.array(target.cuts)) for target in targets if target is not None]
-        states = [_Counts(len(task.classes), len(task.classes)) for task in layout.states]
+        self._read = [
+            (task, places[target.rule], np.array(target.cuts)) for task, target in enumerate(targets) if target
+        ]
+        states = [_Counts(len(task.classes) if task.target else 0, len(task.classes)) for task in layout.states]
         self.counts = nn.ModuleList([*states, *(_Counts(0, len(NO_YES)) for _ in layout.events)])
 
     def of(self, rows: Rows, observed: Observed) -> tuple[Tensor, ...]:
@@ -45,10 +47,10 @@ class Standing(nn.Module):
         standing = [torch.zeros(n, dtype=torch.int64, device=rows.time_N.device) for _ in self.counts]
         if self._read:
             score_NR = self._rules.score(known_of(rows, observed, self._layout))
-            for place, (rule, cuts) in enumerate(self._read):
+            for task, rule, cuts in self._read:
                 reached_N = np.searchsorted(cuts, score_NR[:, rule], side="right")
                 class_N = np.where(np.isnan(score_NR[:, rule]), len(cuts) + 1, reached_N)
-                standing[place] = torch.from_numpy(class_N).to(rows.time_N.device)
+                standing[task] = torch.from_numpy(class_N).to(rows.time_N.device)
         return tuple(standing)
 
     def forward(self, standing: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

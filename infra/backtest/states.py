@@ -1,7 +1,7 @@
 """How well state tasks foresaw the class that came, beside the class that stood and the share of each class.
 
-The truth is the task's target: the worst score of its rule among the entity's next rows, once all of them came. N rows
-in input order, n rows in stream order, C classes.
+The truth is the task's target: the worst score of its rule among the entity's next rows, once all of them came; a task
+without one is not judged. N rows in input order, n rows in stream order, C classes.
 """
 
 from typing import Any
@@ -22,14 +22,14 @@ def judge_states(table: ScoresTable, stream_n: Int64, first: int) -> dict[str, J
     entity_n = pd.factorize(table.entity[stream_n])[0].astype(np.int64)
     last_nK = last_known(table.rules[stream_n], entity_n)
     found = {}
-    for place, task in enumerate(table.layout.states):
+    for place, task in enumerate(table.ruled):
         assert task.target is not None
         score_n = table.rules[stream_n, place]
         came_n = classes_of(worst_ahead(score_n, entity_n, task.target.within), task.target.cuts)
         # Before the rule has seen anything, the mildest class stands.
         now_n = np.maximum(classes_of(last_nK[:, place], task.target.cuts), 0)
         judged = np.flatnonzero(came_n[first:] >= 0) + first
-        probability_nC = table.states[place][stream_n[judged]].astype(np.float64)
+        probability_nC = table.states[table.layout.states.index(task)][stream_n[judged]].astype(np.float64)
         found[task.name] = _judged(task.classes, probability_nC, came_n[judged], now_n[judged])
     return found
 

@@ -67,7 +67,8 @@ class ScoresTable:
         self.values = np.full((n_rows, layout.n_targets), np.nan)
         self.forecast = np.full((n_rows, layout.n_targets, len(task.horizons), len(task.quantiles)), np.nan)
         rules = [rule.name for rule in layout.monitor.rules]
-        self._rules = [rules.index(task.target.rule) for task in layout.states if task.target]
+        self.ruled = [task for task in layout.states if task.target]
+        self._rules = [rules.index(task.target.rule) for task in self.ruled if task.target]
         self.rules = np.full((n_rows, len(self._rules)), np.nan)
         self.states = [np.zeros((n_rows, len(names)), dtype=np.float32) for names in layout.classes.values()]
         self.order = order

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from schemas.layout import Layout
-from schemas.monitor import Monitor
+from schemas.monitor import Monitor, Task, TaskKind
 from trainer.network import Network
 from trainer.rows import pack
 from trainer.standing import Standing
@@ -32,11 +32,11 @@ LAYOUT = Layout(
 )
 
 
-def standings(heart_rates: list[float]) -> tuple[torch.Tensor, ...]:
+def standings(heart_rates: list[float], layout: Layout = LAYOUT) -> tuple[torch.Tensor, ...]:
     values = np.column_stack([heart_rates, np.full(len(heart_rates), 37.0)])
     entity = np.arange(len(heart_rates))
-    rows, order, _ = pack(entity, values, 60_000 * entity, LAYOUT)
-    network = Network(LAYOUT).eval()
+    rows, order, _ = pack(entity, values, 60_000 * entity, layout)
+    network = Network(layout).eval()
     outputs, _ = network(rows, network.initial(rows.waves[0]))
     return tuple(each[order] for each in outputs.standing)
 
@@ -61,3 +61,11 @@ def test_what_followed_a_standing_becomes_its_odds_and_replays_do_not_count():
     expected = torch.tensor([[2 / 3, 0.0, 1 / 3], [0.0, 0.0, 1.0]])
     torch.testing.assert_close(heat, expected, atol=3e-3, rtol=0)
     torch.testing.assert_close(death[0], torch.tensor([0.0, 1.0]), atol=1e-3, rtol=0)
+
+
+def test_a_state_without_a_rule_has_its_base_rate_alone():
+    pose, tasks = Task(name="pose", kind=TaskKind.STATE, classes=("up", "down")), LAYOUT.monitor.tasks
+    layout = Layout(LAYOUT.monitor.model_copy(update={"tasks": (*tasks[:2], pose, *tasks[2:])}))
+    found = standings([80.0, 120.0], layout)
+    odds = Standing(layout)(found)[0].exp()
+    assert ([each.tolist() for each in found], odds.tolist()) == ([[0, 0], [0, 1], [0, 0]], [[0.5, 0.5]] * 2)
