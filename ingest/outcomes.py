@@ -20,6 +20,7 @@ class Outcome:
     task: str
     value: bool
     revealed_ms: int
+    occurred_ms: int | None = None
 
 
 def read_outcomes(path: Path) -> list[Outcome]:

@@ -10,6 +10,7 @@ from infra.backtest.options import Options
 from infra.backtest.outcomes import judge_outcomes
 from infra.backtest.states import judge_states
 from infra.backtest.table import ScoresTable, signal_map
+from infra.backtest.warnings import judge_warnings
 from ingest.outcomes import Outcome
 from schemas.observation import Float64, Status
 
@@ -26,6 +27,8 @@ def report_of(
         **judge_states(table, stream, first),
         **judge_outcomes(table, outcomes),
     }
+    for task, warned in judge_warnings(table, stream, first, outcomes, options.seed).items():
+        judged[task] = judged[task].beside(warned)
     return {
         "rows": len(table.order),
         "rows_by_status": {status.name.lower(): int((table.status == status).sum()) for status in Status},
