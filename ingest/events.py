@@ -1,7 +1,7 @@
 """Wide CSV and Parquet files as one table of events: one row an event, one column a signal."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from schemas.errors import InputError
 from schemas.observation import Bool, Float64, Int64
 
 LABEL = "label"
-"""The optional column of 0 and 1 that is never a signal."""
+"""The optional column of 0 and 1 that is never a signal; ``label.<task>`` holds the classes of a state task."""
 
+_NO_STATES: Mapping[str, Sequence[str]] = {}
 _SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 
 
@@ -32,6 +33,7 @@ class Events:
         unreadable: name -> cells that held something else than a number, [N]; only columns that have such.
         others: columns of the files that were not read.
         label: 0/1, NaN = none; None where no file has the column, or it was not asked for.
+        classes: state task -> index of the class that a row was labelled with, NaN = none, [N]; tasks with a column.
     """
 
     entity: list[str]
@@ -42,6 +44,7 @@ class Events:
     unreadable: Mapping[str, Bool]
     others: tuple[str, ...] = ()
     label: Float64 | None = None
+    classes: Mapping[str, Float64] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.entity)
@@ -69,6 +72,7 @@ def read_events(
     signals: Collection[str] | None = None,
     *,
     labelled: bool = False,
+    states: Mapping[str, Sequence[str]] = _NO_STATES,
 ) -> Events:
     """Read files into one table, in the order given.
 
@@ -78,11 +82,12 @@ def read_events(
         time_key: column of event times, ISO 8601 or epoch milliseconds, UTC.
         signals: columns to read; None: all.
         labelled: read the column `label` too.
+        states: task -> its classes, of which the column ``label.<task>`` is read too.
 
     Raises:
-        InputError: a file is missing, no table, or has no time column; a label is neither 0 nor 1.
+        InputError: a file is missing, no table, or has no time column; a label is neither 0 nor 1, or no class.
     """
-    parts = [_read_part(path, entity_key, time_key, signals, labelled=labelled) for path in expand(files)]
+    parts = [_read_part(path, entity_key, time_key, signals, states, labelled=labelled) for path in expand(files)]
     names = list(dict.fromkeys(name for part in parts for name in part.columns))
     torn = [name for name in names if any(name in part.unreadable for part in parts)]
     return Events(
@@ -97,6 +102,11 @@ def read_events(
         },
         others=tuple(dict.fromkeys(name for part in parts for name in part.others)),
         label=_labels(parts),
+        classes={
+            task: np.concatenate([part.classes.get(task, np.full(len(part), np.nan)) for part in parts])
+            for task in states
+            if any(task in part.classes for part in parts)
+        },
     )
 
 
@@ -150,16 +160,24 @@ def _stem(path: Path) -> str:
 
 
 def _read_part(
-    path: Path, entity_key: str, time_key: str, signals: Collection[str] | None, *, labelled: bool
+    path: Path,
+    entity_key: str,
+    time_key: str,
+    signals: Collection[str] | None,
+    states: Mapping[str, Sequence[str]],
+    *,
+    labelled: bool,
 ) -> Events:
     names = header(path)
     if time_key not in names:
         raise InputError(f"{path}: expected a column {time_key!r} of event times, got columns {names[:20]}")
-    others = [name for name in names if name and name not in {entity_key, time_key, LABEL}]
+    told = {task: f"{LABEL}.{task}" for task in states if f"{LABEL}.{task}" in names}
+    others = [name for name in names if name and name not in {entity_key, time_key, LABEL, *told.values()}]
     wanted = others if signals is None else [name for name in others if name in signals]
     labels = [LABEL] if labelled and LABEL in names else []
     named = entity_key in names
-    table = read(path, numeric=[*wanted, *labels], texts=[entity_key] if named else [], others=[time_key])
+    texts = [*told.values(), *([entity_key] if named else [])]
+    table = read(path, numeric=[*wanted, *labels], texts=texts, others=[time_key])
     times = read_times(table[time_key].to_pandas())
     columns = {name: numbers(table[name]) for name in wanted}
     return Events(
@@ -171,6 +189,7 @@ def _read_part(
         unreadable={name: bad for name, (_, bad) in columns.items() if bad.any()},
         others=tuple(name for name in others if name not in columns),
         label=_label(path, table[LABEL]) if labels else None,
+        classes={task: _classes(path, name, table[name], states[task]) for task, name in told.items()},
     )
 
 
@@ -181,6 +200,19 @@ def _label(path: Path, column: Any) -> Float64:
         row = int(np.argmax(wrong))
         raise InputError(f"{path}: row {row + 1}: {LABEL}: got {seen(column, row)}; expected 0, 1 or nothing")
     return values
+
+
+def _classes(path: Path, name: str, column: Any, classes: Sequence[str]) -> Float64:
+    """Indices of classes; two may be told as 0 and 1."""
+    known = {each: float(place) for place, each in enumerate(classes)} | {"": np.nan}
+    if len(classes) == 2:
+        known |= {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
+    cells = [cell.strip() for cell in column.fill_null("").to_pylist()]
+    wrong = next((row for row, cell in enumerate(cells) if cell not in known), None)
+    if wrong is not None:
+        expected = f"one of {', '.join(classes)}, or nothing"
+        raise InputError(f"{path}: row {wrong + 1}: {name}: got {seen(column, wrong)}; expected {expected}")
+    return np.array([known[cell] for cell in cells])
 
 
 def _column(part: Events, name: str) -> Float64:

@@ -34,7 +34,7 @@ class FileSource:
         files: .csv, .csv.gz, .parquet, or folders of them.
         layout: the monitor's columns; a file column of any scope counts for its row.
         batch_rows: rows in a batch; batches are cut by number alone, never by what rows hold.
-        labelled: read the column `label` too.
+        labelled: read the column `label` too, and ``label.<task>`` of state tasks that labels alone teach.
 
     Raises:
         InputError: a file cannot be read, or no column of any of them is a signal of the monitor.
@@ -44,7 +44,10 @@ class FileSource:
         self, files: Sequence[Path], layout: Layout, batch_rows: int = 2_000, *, labelled: bool = False
     ) -> None:
         monitor = layout.monitor
-        self.events = read_events(files, monitor.entity, monitor.time, set(layout.names), labelled=labelled)
+        taught = {task.name: task.classes for task in layout.states if labelled and task.target is None}
+        self.events = read_events(
+            files, monitor.entity, monitor.time, set(layout.names), labelled=labelled, states=taught
+        )
         if not self.events.columns:
             got, expected = _some(self.events.others), _some(layout.names)
             raise InputError(

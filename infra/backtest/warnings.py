@@ -22,7 +22,7 @@ from infra.metrics.state import classes_of
 from infra.metrics.warning import Moments, lead_times, match, onsets
 from ingest.outcomes import Outcome
 from schemas.horizon import Horizon
-from schemas.monitor import Task
+from schemas.monitor import Task, TaskKind
 from schemas.observation import Bool, Float64, Int64
 
 _QUARTILES = (0.25, 0.5, 0.75)
@@ -76,7 +76,7 @@ class _Asked:
 def judge_warnings(
     table: ScoresTable, stream_n: Int64, first: int, outcomes: Sequence[Outcome], seed: int
 ) -> dict[str, Judged]:
-    """`warnings` of each task that has severities.
+    """`warnings` of each task that has severities; a state that labels alone teach has no onsets, and is left out.
 
     `events`, how many were `caught`, `lead_hours` and `lead_rows` (quartiles) from the first alarm to the event;
     `alarms`, how many were `foretelling`, `late` and `false`, `false_per_entity_day`, `precision` (foretelling of all).
@@ -86,9 +86,10 @@ def judge_warnings(
     stream = _Stream(table, stream_n, first)
     found = {}
     for task in table.layout.choices:
-        if task.severities:
-            asked = _of_state(stream, task) if task in table.layout.states else _of_event(stream, task, outcomes)
-            found[task.name] = _judged(stream, task, asked, seed)
+        if not task.severities or (task.kind is TaskKind.STATE and task.target is None):
+            continue
+        asked = _of_state(stream, task) if task.target else _of_event(stream, task, outcomes)
+        found[task.name] = _judged(stream, task, asked, seed)
     return found
 
 
@@ -135,9 +136,7 @@ def _quartiles(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def _of_state(stream: _Stream, task: Task) -> _Asked:
-    """Of a state by a rule: onsets. Of one taught by labels alone nothing is known between them: no event."""
-    if task.target is None:
-        return _Asked(stream.moments(np.empty(0, dtype=np.int64)), None, _never(stream), None, None)
+    assert task.target is not None
     table, target = stream.table, task.target
     score_n = table.rules[stream.row, table.ruled.index(task)]
     worst_n = classes_of(score_n, target.cuts) >= task.warns_from
