@@ -18,8 +18,9 @@ from schemas.monitor import Modality, ModalityKind
 from schemas.observation import Bool, Field, Float64, Int64
 
 LABEL = "label"
-"""The optional column of 0 and 1 that is never a signal."""
+"""The optional column of 0 and 1 that is never a signal; ``label.<task>`` holds the classes of a state task."""
 
+_NO_STATES: Mapping[str, Sequence[str]] = {}
 _SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 
 
@@ -38,6 +39,7 @@ class Events:
         label: 0/1, NaN = none; None where no file has the column, or it was not asked for.
         vectors: modality -> frames or embeddings, [N, ...]; 0 where there is none. What is derived from them stands
             among the columns.
+        classes: state task -> index of the class that a row was labelled with, NaN = none, [N]; tasks with a column.
     """
 
     entity: list[str]
@@ -49,6 +51,7 @@ class Events:
     others: tuple[str, ...] = ()
     label: Float64 | None = None
     vectors: Mapping[str, Field] = field(default_factory=dict)
+    classes: Mapping[str, Float64] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.entity)
@@ -77,6 +80,7 @@ def read_events(
     *,
     labelled: bool = False,
     layout: Layout | None = None,
+    states: Mapping[str, Sequence[str]] = _NO_STATES,
 ) -> Events:
     """Read files into one table, in the order given.
 
@@ -88,17 +92,18 @@ def read_events(
         signals: columns to read; None: all.
         labelled: read the column `label` too.
         layout: the columns of frames and embeddings; None: there are none.
+        states: task -> its classes, of which the column ``label.<task>`` is read too.
 
     Raises:
-        InputError: a file is missing, no table, or has no time column; a label is neither 0 nor 1.
+        InputError: a file is missing, no table, or has no time column; a label is neither 0 nor 1, or no class.
     """
     images = [] if layout is None else [m for m in layout.vectors.values() if m.kind is ModalityKind.IMAGE]
     folders = [path for path in files if images and is_recording(path)]
     tables = [path for path in files if path not in folders]
     paths = expand(tables) if tables or not folders else []
     keys = entity_key, time_key
-    parts = [_read_part(path, *keys, signals, labelled=labelled, layout=layout) for path in paths]
-    parts += [_read_recording(folder, keys, images, labelled=labelled) for folder in folders]
+    parts = [_read_part(path, *keys, signals, states, labelled=labelled, layout=layout) for path in paths]
+    parts += [_read_recording(folder, keys, images, states, labelled=labelled) for folder in folders]
     names = list(dict.fromkeys(name for part in parts for name in part.columns))
     torn = [name for name in names if any(name in part.unreadable for part in parts)]
     return Events(
@@ -116,6 +121,11 @@ def read_events(
         vectors={name: np.concatenate([_vector(part, name, layout) for part in parts]) for name in layout.vectors}
         if layout
         else {},
+        classes={
+            task: np.concatenate([part.classes.get(task, np.full(len(part), np.nan)) for part in parts])
+            for task in states
+            if any(task in part.classes for part in parts)
+        },
     )
 
 
@@ -173,6 +183,7 @@ def _read_part(
     entity_key: str,
     time_key: str,
     signals: Collection[str] | None,
+    states: Mapping[str, Sequence[str]],
     *,
     labelled: bool,
     layout: Layout | None,
@@ -180,12 +191,13 @@ def _read_part(
     names = header(path)
     if time_key not in names:
         raise InputError(f"{path}: expected a column {time_key!r} of event times, got columns {names[:20]}")
-    others = [name for name in names if name and name not in {entity_key, time_key, LABEL}]
+    told = {task: f"{LABEL}.{task}" for task in states if f"{LABEL}.{task}" in names}
+    others = [name for name in names if name and name not in {entity_key, time_key, LABEL, *told.values()}]
     wanted = others if signals is None else [name for name in others if name in signals]
     labels = [LABEL] if labelled and LABEL in names else []
     named = entity_key in names
     embeddings = _embeddings(layout, others)
-    texts = [entity_key] if named else []
+    texts = [*told.values(), *([entity_key] if named else [])]
     table = read(path, numeric=[*wanted, *labels], texts=texts, others=[time_key, *embeddings])
     times = read_times(table[time_key].to_pandas())
     columns = {name: numbers(table[name]) for name in wanted}
@@ -202,6 +214,7 @@ def _read_part(
         others=tuple(name for name in others if name not in columns and name not in vectors),
         label=_label(path, table[LABEL]) if labels else None,
         vectors=vectors,
+        classes={task: _classes(path, name, table[name], states[task]) for task, name in told.items()},
     )
 
 
@@ -211,7 +224,14 @@ def _embeddings(layout: Layout | None, names: Collection[str]) -> dict[str, int]
     return {name: each.size for name, each in vectors if each.size is not None and name in names}
 
 
-def _read_recording(folder: Path, keys: tuple[str, str], images: Sequence[Modality], *, labelled: bool) -> Events:
+def _read_recording(
+    folder: Path,
+    keys: tuple[str, str],
+    images: Sequence[Modality],
+    states: Mapping[str, Sequence[str]],
+    *,
+    labelled: bool,
+) -> Events:
     """A row a frame."""
     if len(images) > 1:
         names = ", ".join(each.name for each in images)
@@ -229,18 +249,21 @@ def _read_recording(folder: Path, keys: tuple[str, str], images: Sequence[Modali
         vectors={image.name: frame},
     )
     told = folder / LABELS
-    return _told(events, told, keys) if labelled and told.is_file() else events
+    return _told(events, told, keys, states) if labelled and told.is_file() else events
 
 
-def _told(events: Events, path: Path, keys: tuple[str, str]) -> Events:
+def _told(events: Events, path: Path, keys: tuple[str, str], states: Mapping[str, Sequence[str]]) -> Events:
     """The events with the labels of a table, joined by entity and time."""
-    table = _read_part(path, *keys, (), labelled=True, layout=None)
-    if table.label is None:
-        return events
+    table = _read_part(path, *keys, (), states, labelled=True, layout=None)
     places = {pair: row for row, pair in enumerate(zip(table.entity, table.time_ms.tolist(), strict=True))}
-    rows = [places.get(pair) for pair in zip(events.entity, events.time_ms.tolist(), strict=True)]
-    label = np.array([np.nan if row is None else table.label[row] for row in rows])
-    return replace(events, label=label)
+    pairs = zip(events.entity, events.time_ms.tolist(), strict=True)
+    rows = np.array([places.get(pair, len(places)) for pair in pairs], dtype=np.int64)
+    label = None if table.label is None else np.append(table.label, np.nan)[rows]
+    return replace(
+        events,
+        label=label,
+        classes={task: np.append(class_N, np.nan)[rows] for task, class_N in table.classes.items()},
+    )
 
 
 def _vector(part: Events, name: str, layout: Layout) -> Field:
@@ -254,6 +277,19 @@ def _label(path: Path, column: Any) -> Float64:
         row = int(np.argmax(wrong))
         raise InputError(f"{path}: row {row + 1}: {LABEL}: got {seen(column, row)}; expected 0, 1 or nothing")
     return values
+
+
+def _classes(path: Path, name: str, column: Any, classes: Sequence[str]) -> Float64:
+    """Indices of classes; two may be told as 0 and 1."""
+    known = {each: float(place) for place, each in enumerate(classes)} | {"": np.nan}
+    if len(classes) == 2:
+        known |= {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
+    cells = [cell.strip() for cell in column.fill_null("").to_pylist()]
+    wrong = next((row for row, cell in enumerate(cells) if cell not in known), None)
+    if wrong is not None:
+        expected = f"one of {', '.join(classes)}, or nothing"
+        raise InputError(f"{path}: row {wrong + 1}: {name}: got {seen(column, wrong)}; expected {expected}")
+    return np.array([known[cell] for cell in cells])
 
 
 def _column(part: Events, name: str) -> Float64:

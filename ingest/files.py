@@ -34,7 +34,7 @@ class FileSource:
         files: .csv, .csv.gz, .parquet, or folders of them; folders of frames.
         layout: the monitor's columns; a file column of any scope counts for its row.
         batch_rows: rows in a batch; batches are cut by number alone, never by what rows hold.
-        labelled: read the column `label` too.
+        labelled: read the column `label` too, and ``label.<task>`` of state tasks that labels alone teach.
 
     Raises:
         InputError: a file cannot be read, or no column of any of them is a signal of the monitor.
@@ -45,7 +45,9 @@ class FileSource:
     ) -> None:
         monitor = layout.monitor
         names = set(layout.names[layout.n_derived :])
-        self.events = read_events(files, monitor.entity, monitor.time, names, labelled=labelled, layout=layout)
+        taught = {task.name: task.classes for task in layout.states if labelled and task.target is None}
+        keys = monitor.entity, monitor.time
+        self.events = read_events(files, *keys, names, labelled=labelled, states=taught, layout=layout)
         if not self.events.columns:
             got, expected = _some(self.events.others), _some(layout.names)
             raise InputError(

@@ -9,12 +9,14 @@ class Label:
 
     Attributes:
         entity: whom it concerns.
-        task: the anomaly task's name, or an event task's.
-        time_ms: event time of the one row it is about; None: the entity as a whole.
-        value: is it so?
+        task: the name of the anomaly task, a state task, or an event task.
+        time_ms: event time of the one row it is about; None: the entity as a whole (event tasks).
+        value: of a state the index of its class; else whether it is so.
+        until_ms: of an event when it happened; where it did not, until when that is known.
     """
 
     entity: str
     task: str
     time_ms: int | None
-    value: bool
+    value: int
+    until_ms: int | None = None

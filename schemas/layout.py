@@ -110,13 +110,18 @@ class Layout:
         return tuple(task for task in self.monitor.tasks if task.kind is TaskKind.EVENT)
 
     @cached_property
+    def choices(self) -> tuple[Task, ...]:
+        """The tasks that are answered by a choice among classes: states first, then events."""
+        return (*self.states, *self.events)
+
+    @cached_property
     def questions(self) -> tuple[str, ...]:
-        """Names of the network's tasks in the order of its arrays: forecast, anomaly, states, events."""
-        return tuple(task.name for task in (self.forecast, self.anomaly, *self.states, *self.events))
+        """Names of the network's tasks in the order of its arrays: forecast, anomaly, then the choices."""
+        return tuple(task.name for task in (self.forecast, self.anomaly, *self.choices))
 
     @cached_property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """Task -> its classes, of all that are answered by a choice among classes: states first, then events."""
+        """Task -> its classes, of all `choices`."""
         return {task.name: task.classes for task in self.states} | {task.name: NO_YES for task in self.events}
 
 

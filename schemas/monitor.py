@@ -22,6 +22,7 @@ from schemas.loss import LOSSES, Loss
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,120}$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
+Probability = Annotated[float, Field(gt=0.0, le=1.0)]
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 ABSURD = 1e15
 """Largest magnitude a signal without a declared range may have: beyond it float64 statistics lose their digits."""
@@ -149,7 +150,11 @@ class Task(Frozen):
     A state task without `target` is taught by labels alone.
 
     An event task asks whether something becomes true of the entity as a whole (death in hospital, default): what came
-    true is told from outside, once, after the fact. Its probability is that of a yes, given all rows so far.
+    true is told from outside, once, after the fact. Its probability is that of a yes, given all rows so far. With
+    `within` it asks whether that happens within so many of the entity's next rows, or so long; it may happen again.
+
+    A state or event task with `severities` raises alerts: the highest severity whose value is reached by the
+    probability of the classes from `alert_from` on (default: the last class), or of a yes.
     """
 
     name: Identifier
@@ -160,6 +165,9 @@ class Task(Frozen):
     quantiles: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.1, 0.5, 0.9)
     classes: tuple[Identifier, ...] = ()
     target: Target | None = None
+    within: Horizon | None = None
+    severities: dict[Severity, Probability] = Field(default_factory=dict)
+    alert_from: Identifier | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -174,15 +182,36 @@ class Task(Frozen):
             seen = ", ".join(map(str, self.horizons))
             raise ValueError(f"expected ascending horizons that start with 1, durations last, got ({seen})")
         if self.kind is TaskKind.STATE:
-            if self.target is None and len(self.classes) < 2:
-                raise ValueError(f"expected at least 2 classes for a state task without target, got {self.classes}")
-            if self.target is not None and len(self.classes) != len(self.target.cuts) + 1:
-                raise ValueError(
-                    f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}"
-                )
+            self._check_classes()
         if self.kind is TaskKind.EVENT and (self.target or self.classes):
             raise ValueError("expected neither target nor classes for an event task: its outcome is told from outside")
+        if self.kind is not TaskKind.EVENT and self.within is not None:
+            raise ValueError(f"expected within for an event task only, got it for kind {self.kind}")
+        self._check_severities()
         return self
+
+    def _check_classes(self) -> None:
+        if self.target is None and len(self.classes) < 2:
+            raise ValueError(f"expected at least 2 classes for a state task without target, got {self.classes}")
+        if self.target is not None and len(self.classes) != len(self.target.cuts) + 1:
+            raise ValueError(f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"expected each class once, got {self.classes}")
+
+    def _check_severities(self) -> None:
+        if self.severities and self.kind not in {TaskKind.STATE, TaskKind.EVENT}:
+            raise ValueError(f"expected severities for a state or event task only, got them for kind {self.kind}")
+        if self.alert_from is None:
+            return
+        if not self.severities or self.kind is not TaskKind.STATE:
+            raise ValueError("expected alert_from beside the severities of a state task only")
+        if self.alert_from not in self.classes[1:]:
+            raise ValueError(f"expected alert_from one of {', '.join(self.classes[1:])}, got {self.alert_from!r}")
+
+    @property
+    def warns_from(self) -> int:
+        """Index of the first class that an alert is about; of an event: yes."""
+        return self.classes.index(self.alert_from) if self.alert_from else max(len(self.classes), 2) - 1
 
     @property
     def criterion(self) -> Loss:

@@ -1,9 +1,10 @@
-"""What a duration horizon is held against: used by training, on windows, and by the report, on whole streams."""
+"""What a horizon is held against: used by training, on windows, and by the report, on whole streams."""
 
 from datetime import timedelta
 
 import numpy as np
 
+from schemas.horizon import Horizon
 from schemas.observation import Float64, Int64
 
 
@@ -25,3 +26,26 @@ def newest_within(values_NS: Float64, time_ms_N: Int64, duration: timedelta) -> 
     found = np.take_along_axis(values_NS, np.maximum(newest_NS, 0), axis=0)
     ended_N = until_N > time_ms_N[-1]
     return np.where((newest_NS > row[:, None]) & ~ended_N[:, None], found, np.nan)
+
+
+def came_within(time_ms_N: Int64, horizon: Horizon, until_ms: int, *, happened: bool) -> Int64:
+    """For each row of one entity whether an event came within the horizon after it: 1, 0, or -1 unknown, [N].
+
+    Unknown are rows at and after an event, and rows whose horizon was not yet over when it had not happened.
+
+    Args:
+        time_ms_N: rows in time order.
+        horizon: how far each looks: so many of the entity's next rows, or so long.
+        until_ms: when the event happened; where it did not, until when that is known.
+        happened: did it?
+    """
+    seen = np.searchsorted(time_ms_N, until_ms, side="left" if happened else "right")
+    rows_left_N = int(seen) - np.arange(len(time_ms_N))
+    if isinstance(horizon, timedelta):
+        span_ms = round(horizon / timedelta(milliseconds=1))
+        near_N, over_N = until_ms - time_ms_N <= span_ms, until_ms - time_ms_N >= span_ms
+    else:
+        near_N, over_N = rows_left_N <= horizon, rows_left_N > horizon
+    if happened:
+        return np.where(rows_left_N > 0, near_N.astype(np.int64), -1)
+    return np.where(over_N, 0, -1)

@@ -1,10 +1,11 @@
 """Hindsight: an entity's last rows are kept until someone says what they meant, then learned from, again and again.
 
-A label that is about one row (the anomaly task) waits until a window's worth of them is known; one about the entity
-as a whole (an event task) is told once, of all its rows. Each becomes a piece. A step takes a few fresh pieces and
-three times as many from a reservoir of older ones (Vitter, 1985, algorithm R): labels are too few to be used once.
+A label that is about one row (the anomaly task, a state) waits until a window's worth of them is known; one about the
+entity as a whole (an event task) is told of all its rows, or of those whose horizon it settles. Each becomes a piece.
+A step takes a few fresh pieces and three times as many from a reservoir of older ones (Vitter, 1985, algorithm R):
+labels are too few to be used once.
 
-R rows of a piece, S signals, V event tasks.
+R rows of a piece, S signals, K state and event tasks.
 """
 
 from collections import OrderedDict, deque
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Int64, Partition, Status
+from trainer.ahead import came_within
 
 _REMEMBERED, _REMEMBERED_IN_ALL = 2048, 400_000
 """Rows remembered of an entity, and of all: a label that comes later finds nothing."""
@@ -24,6 +26,7 @@ _LONGEST = 256
 """Rows of a piece about an entity as a whole: all of nearly every ICU stay."""
 _CONTEXT = 48
 """Rows before the first labelled one, from which the network finds its bearings."""
+_NEVER_MS = np.iinfo(np.int64).min
 _FRESH, _REPLAYED = 8, 24
 _RESERVOIR = 1024
 _Row = tuple[int, int, NDArray[np.float32], Mapping[str, Field]]
@@ -38,7 +41,7 @@ class Piece:
         values: raw units, [R, S].
         time_ms: [R].
         faulty: 1.0 faulty, 0.0 sound, NaN unknown or taught before, [R].
-        events: for each event task 1 yes, 0 no, -1 unknown, [V].
+        classes: of each state and event task, -1 unknown or taught before, [R, K].
         vectors: modality -> frames or embeddings, [R, ...].
         partition: where the rows came from.
         offsets: first offset and the one after the last.
@@ -47,7 +50,7 @@ class Piece:
     values: Float64
     time_ms: Int64
     faulty: Float64
-    events: Int64
+    classes: Int64
     vectors: Mapping[str, Field]
     partition: Partition
     offsets: tuple[int, int]
@@ -55,11 +58,19 @@ class Piece:
 
 @dataclass(slots=True)
 class _Account:
-    """What is remembered of one entity. `untaught`: row labels (by event time) that are in no piece yet."""
+    """What is remembered of one entity.
+
+    Attributes:
+        partition: where its rows come from.
+        rows: the newest.
+        untaught: event time -> task -> label, of rows that are in no piece yet.
+        settled: event task with a horizon -> event time up to which its rows were taught.
+    """
 
     partition: Partition
     rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    untaught: dict[int, bool] = field(default_factory=dict)
+    untaught: dict[int, dict[str, int]] = field(default_factory=dict)
+    settled: dict[str, int] = field(default_factory=dict)
 
 
 class Hindsight:
@@ -72,7 +83,7 @@ class Hindsight:
 
     def __init__(self, layout: Layout, rng: np.random.Generator) -> None:
         self._layout, self._rng = layout, rng
-        self._event = {task.name: place for place, task in enumerate(layout.events)}
+        self._place = {task.name: place for place, task in enumerate(layout.choices)}
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._fresh: deque[Piece] = deque()
         self._reservoir: list[Piece] = []
@@ -95,21 +106,21 @@ class Hindsight:
 
     def tell(self, labels: Sequence[Label]) -> None:
         """Take labels in that were revealed since the last call."""
-        told: dict[str, Int64] = {}
+        told: dict[str, tuple[list[_Row], Int64]] = {}
         for label in labels:
             account = self._accounts.get(label.entity)
             if account is None or not account.rows or (label.time_ms or account.rows[0][0]) < account.rows[0][0]:
                 self.unmatched += 1
             elif label.time_ms is None:
-                told.setdefault(label.entity, self._untold())[self._event[label.task]] = label.value
+                rows, classes = told.setdefault(label.entity, self._whole(account))
+                self._settle(account, label, _times(rows), classes[:, self._place[label.task]])
             else:
-                account.untaught[label.time_ms] = label.value
+                account.untaught.setdefault(label.time_ms, {})[label.task] = label.value
                 if len(account.untaught) >= self._layout.monitor.training.window:
                     self._fresh.append(self._labelled(account))
-        for entity, events in told.items():
-            self._fresh.append(
-                _piece(self._accounts[entity], list(self._accounts[entity].rows)[-_LONGEST:], {}, events)
-            )
+        for entity, (rows, classes) in told.items():
+            if (classes >= 0).any():
+                self._fresh.append(_piece(self._accounts[entity], rows, np.full(len(rows), np.nan), classes))
 
     def next(self) -> tuple[list[Piece], list[Piece]] | None:
         """Fresh pieces and replayed ones for a step; None until enough fresh ones wait."""
@@ -130,8 +141,25 @@ class Hindsight:
             self._accounts.move_to_end(entity)
         return account
 
-    def _untold(self) -> Int64:
-        return np.full(len(self._event), -1, dtype=np.int64)
+    def _whole(self, account: _Account) -> tuple[list[_Row], Int64]:
+        rows = list(account.rows)[-_LONGEST:]
+        return rows, self._untold(rows)
+
+    def _untold(self, rows: list[_Row]) -> Int64:
+        return np.full((len(rows), len(self._place)), -1, dtype=np.int64)
+
+    def _settle(self, account: _Account, label: Label, time_ms_R: Int64, class_R: Int64) -> None:
+        """Write what an outcome says of the rows that no outcome before it settled."""
+        within = self._layout.choices[self._place[label.task]].within
+        if within is None:
+            class_R[:] = label.value
+            return
+        assert label.until_ms is not None
+        came_R = came_within(time_ms_R, within, label.until_ms, happened=label.value > 0)
+        new_R = (came_R >= 0) & (time_ms_R > account.settled.get(label.task, _NEVER_MS))
+        class_R[new_R] = came_R[new_R]
+        if new_R.any():
+            account.settled[label.task] = int(time_ms_R[new_R][-1])
 
     def _labelled(self, account: _Account) -> Piece:
         untaught, account.untaught = account.untaught, {}
@@ -139,7 +167,12 @@ class Hindsight:
         times = [row[0] for row in rows]
         first = next((place for place, time_ms in enumerate(times) if time_ms in untaught), len(rows) - 1)
         last = max((place for place, time_ms in enumerate(times) if time_ms in untaught), default=first)
-        return _piece(account, rows[max(0, first - _CONTEXT) : last + 1], untaught, self._untold())
+        rows = rows[max(0, first - _CONTEXT) : last + 1]
+        labels, classes = [untaught.get(row[0], {}) for row in rows], self._untold(rows)
+        for task, place in self._place.items():
+            classes[:, place] = [each.get(task, -1) for each in labels]
+        faulty = np.array([float(each.get(self._layout.anomaly.name, np.nan)) for each in labels])
+        return _piece(account, rows, faulty, classes)
 
     def _store(self, piece: Piece) -> None:
         self._taught += 1
@@ -149,13 +182,16 @@ class Hindsight:
             self._reservoir[place] = piece
 
 
-def _piece(account: _Account, rows: list[_Row], labels: dict[int, bool], events: Int64) -> Piece:
-    time_ms = [row[0] for row in rows]
+def _times(rows: list[_Row]) -> Int64:
+    return np.array([row[0] for row in rows], dtype=np.int64)
+
+
+def _piece(account: _Account, rows: list[_Row], faulty: Float64, classes: Int64) -> Piece:
     return Piece(
         values=np.stack([row[2] for row in rows]).astype(np.float64),
-        time_ms=np.array(time_ms, dtype=np.int64),
-        faulty=np.array([float(labels[each]) if each in labels else np.nan for each in time_ms]),
-        events=events,
+        time_ms=_times(rows),
+        faulty=faulty,
+        classes=classes,
         vectors={name: np.stack([row[3][name] for row in rows]) for name in rows[0][3]},
         partition=account.partition,
         offsets=(rows[0][1], rows[-1][1] + 1),

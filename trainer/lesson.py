@@ -5,7 +5,7 @@ one before it ended. Injected faults stand on copies of these pieces, which teac
 hindsight is made of labelled pieces instead, which start from a blank state and teach what their labels are about.
 
 L rows of a window, A rows ahead, N rows of the lesson, S signals that are forecast, H horizons, P pieces,
-V event tasks, W windows (in hindsight each piece is one).
+W windows (in hindsight each piece is one).
 """
 
 from collections.abc import Mapping, Sequence
@@ -96,7 +96,7 @@ def hindsight_lesson(fresh: Sequence[Piece], replayed: Sequence[Piece], layout: 
         rows=rows,
         slots_E=None,
         clean_E=np.empty(0, dtype=np.int64),
-        targets=_told(pieces, piece, order, n, layout),
+        targets=_told(pieces, order, n, layout),
         window_N=torch.from_numpy(_placed(piece, order, n, 0)),
         windows=len(pieces),
         fresh=len(fresh),
@@ -105,17 +105,15 @@ def hindsight_lesson(fresh: Sequence[Piece], replayed: Sequence[Piece], layout: 
     )
 
 
-def _told(pieces: Sequence[Piece], piece: Int64, order: Int64, n: int, layout: Layout) -> Targets:
+def _told(pieces: Sequence[Piece], order: Int64, n: int, layout: Layout) -> Targets:
     """What the labels say; nothing else is taught."""
     faulty = np.concatenate([each.faulty for each in pieces])
-    events_PV = np.stack([each.events for each in pieces])
-    unknown_N = torch.full((n,), -1, dtype=torch.int64)
-    told = [torch.from_numpy(_placed(events_PV[piece, task], order, n, -1)) for task in range(len(layout.events))]
+    classes = np.concatenate([each.classes for each in pieces])
     return Targets(
         future_NSH=torch.full((n, layout.n_targets, len(layout.forecast.horizons)), torch.nan, dtype=torch.float64),
         faulty_N=torch.from_numpy(_placed(np.nan_to_num(faulty).astype(np.float32), order, n, 0.0)),
         known_N=torch.from_numpy(_placed(~np.isnan(faulty), order, n, False)),
-        classes=(*(unknown_N for _ in layout.states), *told),
+        classes=tuple(torch.from_numpy(_placed(told, order, n, -1)) for told in classes.T),
     )
 
 

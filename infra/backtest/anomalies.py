@@ -7,17 +7,18 @@ import numpy as np
 import pandas as pd
 
 from infra.backtest.figures import Judged, number
-from infra.backtest.table import ScoresTable
+from infra.backtest.table import ScoresTable, per_entity_day
 from infra.metrics.anomaly import auprc, auroc, vus_pr
 from infra.metrics.baselines import random_scores
 from schemas.observation import Bool, Field, Float64, Int64
 
-_DAY_MS = 86_400_000
-
 
 def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, seed: int) -> Judged:
     """Judge some scored rows, in stream order. `head`: the network's own opinion, which labels teach."""
-    alarms = {"alarms": int(table.alert[rows_n].sum()), "alarms_per_entity_day": _per_entity_day(table, rows_n)}
+    alarms = {
+        "alarms": int(table.alert[rows_n].sum()),
+        "alarms_per_entity_day": per_entity_day(int(table.alert[rows_n].sum()), table, rows_n),
+    }
     if label_N is None:
         return Judged(alarms, {})
     known = rows_n[np.isfinite(label_N[rows_n])]
@@ -44,11 +45,3 @@ def _detection(score: Float64, truth: Bool, entity: Field) -> dict[str, float | 
         "auprc": number(auprc(score, truth)),
         "vus_pr": number(float(np.mean(volumes))),
     }
-
-
-def _per_entity_day(table: ScoresTable, rows_n: Int64) -> float | None:
-    if not len(rows_n):
-        return None
-    times = pd.Series(table.time_ms[rows_n]).groupby(table.entity[rows_n])
-    days = float(((times.max() - times.min()) / _DAY_MS).sum())
-    return number(float(table.alert[rows_n].sum()) / days) if days > 0 else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.observation import Float64
 
-BASELINES = ("persistence", "random", "base_rate")
+BASELINES = ("persistence", "random", "base_rate", "rule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,12 @@ class Judged:
 
     metrics: Mapping[str, Any]
     baselines: Mapping[str, Mapping[str, Any]]
+
+    def beside(self, other: "Judged") -> "Judged":
+        """Both, where they judge different things of one task."""
+        names = dict.fromkeys([*self.baselines, *other.baselines])
+        both = {name: {**self.baselines.get(name, {}), **other.baselines.get(name, {})} for name in names}
+        return Judged({**self.metrics, **other.metrics}, both)
 
 
 def number(value: float) -> float | None:

@@ -1,6 +1,10 @@
-"""How well event tasks foresaw their outcomes: an entity's probability as it stood some hours after its first row."""
+"""How well event tasks foresaw their outcomes.
 
-from collections.abc import Sequence
+Of an entity as a whole: its probability as it stood some hours after its first row. Within a horizon: every row whose
+horizon an outcome settles.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -8,7 +12,9 @@ from infra.backtest.figures import Judged, number
 from infra.backtest.table import ScoresTable
 from infra.metrics.anomaly import auprc, auroc
 from ingest.outcomes import Outcome
+from schemas.horizon import Horizon
 from schemas.observation import Bool, Float64, Status
+from trainer.ahead import came_within
 
 _HOURS = (6, 12, 24, 48)
 _HOUR_MS = 3_600_000
@@ -18,13 +24,16 @@ def judge_outcomes(table: ScoresTable, outcomes: Sequence[Outcome]) -> dict[str,
     """Per event task `auroc`, `auprc` and `brier`, and the share of outcomes that came true (`base_rate`).
 
     Each at the entity's last row before the outcome was revealed (`last`), and at its last row within some hours of its
-    first (`h6`). The baseline answers every entity with the base rate.
+    first (`h6`). The baseline answers every entity with the base rate. A task with a horizon: each once, over `rows`.
     """
     rows_of = _rows_of(table)
     found = {}
     for place, task in enumerate(table.layout.events):
         told = [outcome for outcome in outcomes if outcome.task == task.name and outcome.entity in rows_of]
         probability = table.states[len(table.layout.states) + place][:, 1]
+        if task.within is not None:
+            found[task.name] = _within(table, told, rows_of, probability.astype(np.float64), task.within)
+            continue
         truth = np.array([outcome.value for outcome in told], dtype=np.bool_)
         ours, naive = {}, {}
         for name, hours in (("last", None), *((f"h{hours}", hours) for hours in _HOURS)):
@@ -36,6 +45,28 @@ def judge_outcomes(table: ScoresTable, outcomes: Sequence[Outcome]) -> dict[str,
         said = {"entities": len(told), "base_rate": number(float(truth.mean())) if told else None}
         found[task.name] = Judged(said | ours, {"base_rate": naive})
     return found
+
+
+def _within(
+    table: ScoresTable,
+    told: Sequence[Outcome],
+    rows_of: Mapping[str, list[int]],
+    probability: Float64,
+    horizon: Horizon,
+) -> Judged:
+    """Rows that outcomes settle, the earliest outcome of an entity first: did it happen within the horizon?"""
+    came = np.full(len(probability), -1, dtype=np.int64)
+    for outcome in sorted(told, key=lambda each: each.known_until_ms):
+        rows = np.array(rows_of[outcome.entity])
+        happened = came_within(table.time_ms[rows], horizon, outcome.known_until_ms, happened=outcome.value)
+        fresh = (came[rows] < 0) & (happened >= 0)
+        came[rows[fresh]] = happened[fresh]
+    known = np.flatnonzero(came >= 0)
+    truth = came[known] > 0
+    rate = float(truth.mean()) if len(known) else 0.0
+    said = {"entities": len(told), "rows": len(known), "base_rate": number(rate) if len(known) else None}
+    naive = _judged(np.full(len(known), rate), truth)
+    return Judged(said | _judged(probability[known], truth), {"base_rate": naive})
 
 
 def _rows_of(table: ScoresTable) -> dict[str, list[int]]:

@@ -10,22 +10,24 @@ from infra.backtest.options import Options
 from infra.backtest.outcomes import judge_outcomes
 from infra.backtest.states import judge_states
 from infra.backtest.table import ScoresTable, signal_map
+from infra.backtest.warnings import judge_warnings
+from ingest.events import Events
 from ingest.outcomes import Outcome
-from schemas.observation import Float64, Status
+from schemas.observation import Status
 
 
-def report_of(
-    table: ScoresTable, label: Float64 | None, outcomes: Sequence[Outcome], options: Options
-) -> dict[str, Any]:
+def report_of(table: ScoresTable, events: Events, outcomes: Sequence[Outcome], options: Options) -> dict[str, Any]:
     """The metrics part of the report. Rows before `score_from` (in stream order) are not judged."""
     layout, first = table.layout, options.score_from
     stream = table.order[table.status[table.order] == Status.OK]
     judged = {
         layout.forecast.name: judge_forecasts(table, stream, options.standardise_rows, first),
-        layout.anomaly.name: judge_anomalies(table, stream[first:], label, options.seed),
-        **judge_states(table, stream, first),
+        layout.anomaly.name: judge_anomalies(table, stream[first:], events.label, options.seed),
+        **judge_states(table, stream, first, events.classes),
         **judge_outcomes(table, outcomes),
     }
+    for task, warned in judge_warnings(table, stream, first, outcomes, options.seed).items():
+        judged[task] = judged[task].beside(warned)
     return {
         "rows": len(table.order),
         "rows_by_status": {status.name.lower(): int((table.status == status).sum()) for status in Status},

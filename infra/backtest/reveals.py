@@ -3,7 +3,7 @@
 N rows of the stream, in the order in which they are scored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ingest.events import Events
 from ingest.outcomes import Outcome
 from schemas.label import Label
-from schemas.observation import Int64
+from schemas.observation import Float64, Int64
 
 Delay = int | timedelta
 """A number of the entity's own next rows, or event time."""
@@ -35,13 +35,19 @@ class Reveals:
         return [label for _, label in self._labels[first : self._next]]
 
 
-def of_rows(events: Events, order: Int64, task: str, delay: Delay) -> list[tuple[int, Label]]:
-    """Labels of rows (column `label`), each with the position that reveals it; one past the end never is.
+def of_rows(
+    events: Events, order: Int64, labels: Mapping[str, Float64 | None], delay: Delay
+) -> list[tuple[int, Label]]:
+    """Labels of rows, each with the position that reveals it; one past the end never is.
 
     A row whose time cannot be read has no place of its own in event time: its label would be taken for a neighbour's.
+
+    Args:
+        events: the rows.
+        order: input row of each position.
+        labels: task -> value of each input row, NaN = none; None: it has none at all.
+        delay: how long after its row a label is revealed.
     """
-    if events.label is None:
-        return []
     time_ms = events.time_ms[order]
     entity = [events.entity[row] for row in order.tolist()]
     if isinstance(delay, timedelta):
@@ -49,18 +55,26 @@ def of_rows(events: Events, order: Int64, task: str, delay: Delay) -> list[tuple
         due_N = np.maximum(due_N, np.arange(len(order)))
     else:
         due_N = _rows_later(entity, delay)
-    label = events.label[order]
-    known = np.flatnonzero(np.isfinite(label) & events.timed[order] & (due_N < len(order)))
-    return [
-        (int(due_N[row]), Label(entity[row], task, int(time_ms[row]), bool(label[row] > 0))) for row in known.tolist()
-    ]
+    told_N = events.timed[order] & (due_N < len(order))
+    found = []
+    for task, label_N in labels.items():
+        label = np.full(len(order), np.nan) if label_N is None else label_N[order]
+        found += [
+            (int(due_N[row]), Label(entity[row], task, int(time_ms[row]), int(label[row])))
+            for row in np.flatnonzero(told_N & np.isfinite(label)).tolist()
+        ]
+    return found
 
 
 def of_entities(outcomes: Sequence[Outcome], events: Events, order: Int64) -> list[tuple[int, Label]]:
     """Outcomes, each with the position of the first row at or after its time; one past the end never is."""
     due = np.searchsorted(events.time_ms[order], [outcome.revealed_ms for outcome in outcomes], side="left")
     pairs = zip(due.tolist(), outcomes, strict=True)
-    return [(at, Label(each.entity, each.task, None, each.value)) for at, each in pairs if at < len(order)]
+    return [
+        (at, Label(each.entity, each.task, None, each.value, each.known_until_ms))
+        for at, each in pairs
+        if at < len(order)
+    ]
 
 
 def _rows_later(entity: Sequence[str], rows: int) -> Int64:

@@ -65,7 +65,7 @@ def backtest(options: Options) -> Backtested:
     started = time.perf_counter()
     _stream(layout, source, registry, table, learner, reveals)
     seconds = time.perf_counter() - started
-    measured = report_of(table, source.events.label, outcomes, options)
+    measured = report_of(table, source.events, outcomes, options)
     return Backtested(table, measured | found | _running(source, registry, learner, reveals, seconds))
 
 
@@ -105,7 +105,8 @@ def _stream(
 def _reveals(source: FileSource, layout: Layout, options: Options, outcomes: Sequence[Outcome]) -> Reveals:
     labels = of_entities(outcomes, source.events, source.order)
     if options.labels == "online":
-        labels += of_rows(source.events, source.order, layout.anomaly.name, options.label_delay)
+        told = {layout.anomaly.name: source.events.label, **source.events.classes}
+        labels += of_rows(source.events, source.order, told, options.label_delay)
     return Reveals(labels)
 
 

@@ -60,7 +60,7 @@ def _few(horizons: Mapping[str, Any]) -> dict[str, Any]:
     return {name: horizons[name] for name in shown + whole[1:][-1:]}
 
 
-def _figures(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], float | None]]:
+def _figures(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], float | str | None]]:
     """Figures and the names that lead to each."""
     for name, value in tree.items():
         if name in _UNSHOWN:
@@ -71,13 +71,15 @@ def _figures(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, .
             yield (*path, name), value
 
 
-def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
+def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> float | str | None:
     name, *deeper = path
     value = tree.get(name)
     return _at(value, tuple(deeper)) if isinstance(value, Mapping) else value
 
 
-def _text(value: float | None) -> str:
+def _text(value: float | str | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
+from infra.backtest.figures import number
 from schemas.alert import Alert, Change
 from schemas.horizon import name_of
 from schemas.layout import Layout
@@ -20,6 +21,7 @@ from schemas.prediction import Predictions
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_]")
 _NO_TIME = np.datetime64("NaT", "ms")
+_DAY_MS = 86_400_000
 _ROWS = 16_384
 """Rows written at once."""
 _TYPES = {
@@ -43,6 +45,13 @@ def signal_map(names: Sequence[str]) -> dict[str, str]:
         mapped[name] = free
         taken.add(free)
     return mapped
+
+
+def per_entity_day(count: int, table: "ScoresTable", rows_n: Int64) -> float | None:
+    """A number of things over the days that entities were watched, in some rows; None where that is no time."""
+    times = pd.Series(table.time_ms[rows_n]).groupby(table.entity[rows_n])
+    days = float(((times.max() - times.min()) / _DAY_MS).sum())
+    return number(count / days) if days > 0 else None
 
 
 class ScoresTable:
@@ -72,6 +81,8 @@ class ScoresTable:
         self.rules = np.full((n_rows, len(self._rules)), np.nan)
         self.states = [np.zeros((n_rows, len(names)), dtype=np.float32) for names in layout.classes.values()]
         self.order = order
+        self.opened: dict[tuple[str, str], list[int]] = {}
+        """Rows at which alerts opened, in stream order, by task (or rule) and kind."""
 
     def add(self, predictions: Predictions, alerts: Sequence[Alert]) -> None:
         """Place one batch's rows."""
@@ -91,6 +102,8 @@ class ScoresTable:
         for alert in alerts:
             if alert.change in (Change.OPENED, Change.ESCALATED):
                 self._mark(alert)
+            if alert.change is Change.OPENED:
+                self.opened.setdefault((alert.task, alert.kind), []).append(int(self.order[alert.offset]))
 
     def write(self, path: Path) -> None:
         """Write Parquet, some rows at a time: many horizons make many columns.

@@ -1,36 +1,57 @@
 """One finding: a row's strength for one kind of alert, beside what is remembered of that entity and kind."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from schemas.alert import Change
+from schemas.components import Severity
 from schemas.layout import Layout
 from schemas.observation import Field
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What can raise an alert: `task` asks, `kind` names what is found. `rule` is its column in the rule scores.
+    """What can raise an alert.
 
-    `question` is the place of the network's task behind it (0 is the forecast, 1 the anomaly): of a rule, the state
-    task whose classes follow from it; None where there is none.
+    Attributes:
+        task: what asks.
+        kind: what is found.
+        rule: its column in the rule scores.
+        choice: its place among the state and event tasks.
+        question: the place of the network's task behind it (0 is the forecast, 1 the anomaly, then the choices): of a
+            rule, the state task whose classes follow from it; None where there is none.
+        severities: what its strength must reach; none: the threshold steers itself.
     """
 
     task: str
     kind: str
-    rule: int | None
-    question: int | None
+    rule: int | None = None
+    choice: int | None = None
+    question: int | None = None
+    severities: Mapping[Severity, float] = field(default_factory=dict)
+
+    @property
+    def steered(self) -> bool:
+        """Is its threshold the learned score's, which moves with the alerts?"""
+        return not self.severities
 
 
 def kinds_of(layout: Layout) -> list[Kind]:
-    """What can raise an alert: the anomaly score, then each rule."""
+    """What can raise an alert: the anomaly score, each rule, then each state and event task that has severities."""
     fed = {task.target.rule: place for place, task in enumerate(layout.states, start=2) if task.target is not None}
     rules = [
-        Kind(rule.name, rule.kind.value, column, fed.get(rule.name)) for column, rule in enumerate(layout.monitor.rules)
+        Kind(rule.name, rule.kind.value, rule=column, question=fed.get(rule.name), severities=rule.severities)
+        for column, rule in enumerate(layout.monitor.rules)
     ]
-    return [Kind(layout.anomaly.name, "tail", None, 1), *rules]
+    choices = [
+        Kind(task.name, task.kind.value, choice=place, question=2 + place, severities=task.severities)
+        for place, task in enumerate(layout.choices)
+        if task.severities
+    ]
+    return [Kind(layout.anomaly.name, "tail", question=1), *rules, *choices]
 
 
 @dataclass(slots=True)
@@ -84,7 +105,7 @@ class Finding:
     time_ms: int
     rank: int
     strength: float
-    is_rule: bool
+    steered: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,6 @@ class Firing:
         memory.below = 0
         memory.peak, memory.peak_ms = finding.strength, finding.time_ms
         memory.quiet_until = finding.row_number + self.cooldown
-        if not finding.is_rule:
+        if finding.steered:
             self.steering.fired(finding, memory)
         return Decision(change, reason, memory.open_rank)

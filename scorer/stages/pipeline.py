@@ -1,6 +1,6 @@
 """From predictions to alerts: which rows are worth a judgement, and the stages in order.
 
-Shapes: N rows, K kinds of alert (the anomaly score first, then one a rule).
+Shapes: N rows, K kinds of alert (the anomaly score first, then one a rule, then one a task).
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Memory, Stag
 from scorer.stages.firing import Firing
 from scorer.stages.persistence import Persistence
 from scorer.stages.report import alert_of
+from scorer.stages.risk import risk_of
 from scorer.stages.steering import Steering
 from scorer.stages.threshold import Threshold
 from scorer.stages.warm_up import WarmUp
@@ -47,9 +48,7 @@ class AlertPipeline:
         self._rules = Rules(layout)
         self._steering = Steering(layout.monitor.alerts)
         self._stages = list(stages or stages_of(layout.monitor.alerts))
-        self._levels = [
-            sorted((value, level.rank) for level, value in rule.severities.items()) for rule in layout.monitor.rules
-        ]
+        self._levels = [sorted((value, level.rank) for level, value in kind.severities.items()) for kind in self._kinds]
 
     def decide(self, predictions: Predictions) -> list[Alert]:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
@@ -66,16 +65,21 @@ class AlertPipeline:
                     time_ms=int(predictions.batch.time_ms[row]),
                     rank=int(rank_NK[row, kind_index]),
                     strength=strength,
-                    is_rule=kind.rule is not None,
+                    steered=kind.steered,
                 )
                 memory, decision = self._judge(int(predictions.slot[row]), kind_index, finding)
                 if decision.change is not None and not predictions.silent[row]:
-                    found = alert_of(self._layout, self._rules, kind, predictions, int(row), memory, decision)
+                    found = alert_of(self._layout, self._rules, kind, predictions, int(row), strength, memory, decision)
                     alerts.append((row, found))
         return [alert for _, alert in sorted(alerts, key=lambda found: found[0])]
 
     def _strength(self, predictions: Predictions) -> Float64:
-        return np.column_stack([predictions.surprise, predictions.rules])
+        risks = [
+            risk_of(self._layout.choices[kind.choice], predictions.states[kind.choice])
+            for kind in self._kinds
+            if kind.choice is not None
+        ]
+        return np.column_stack([predictions.surprise, predictions.rules, *risks])
 
     def _rank(self, predictions: Predictions, strength_NK: Float64) -> NDArray[np.int8]:
         """Severities reached; of the learned score an upper bound, for alerts within the batch raise thresholds."""
@@ -84,7 +88,7 @@ class AlertPipeline:
             np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
         )
         rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, strength_NK[:, 0])
-        for column, levels in enumerate(self._levels, start=1):
+        for column, levels in enumerate(self._levels):
             for value, level in levels:
                 reached = strength_NK[:, column] >= value
                 rank[reached, column] = np.maximum(rank[reached, column], level)
@@ -99,7 +103,7 @@ class AlertPipeline:
     def _judge(self, slot: int, kind: int, finding: Finding) -> tuple[Memory, Decision]:
         cells = [self._store.field(f"alert.{name}") for name in MEMORY_FIELDS]
         memory = Memory(*(cell[slot, kind].item() for cell in cells))
-        if not finding.is_rule:
+        if finding.steered:
             finding = replace(finding, rank=self._steering.rank(memory, finding.row_number, finding.strength))
         decision = Decision(None, "no stage decided")
         for stage in self._stages:

@@ -8,6 +8,7 @@ from schemas.alert import Alert, Change, Explanation, ModalityPart, SignalReason
 from schemas.components import Severity
 from schemas.duration import short_form
 from schemas.layout import Layout
+from schemas.monitor import Task
 from schemas.observation import Float64
 from schemas.prediction import Float32, Predictions
 from scorer.detector import statistic_names
@@ -20,13 +21,19 @@ _DECIMALS = 4
 
 
 def alert_of(
-    layout: Layout, rules: Rules, kind: Kind, predictions: Predictions, row: int, memory: Memory, decision: Decision
+    layout: Layout,
+    rules: Rules,
+    kind: Kind,
+    predictions: Predictions,
+    row: int,
+    strength: float,
+    memory: Memory,
+    decision: Decision,
 ) -> Alert:
     """Build the record of a decision that changed something."""
     batch = predictions.batch
     reasons = _reasons(layout, rules, predictions, row, kind.rule)
     change = decision.change or Change.UPDATED
-    score = float(predictions.surprise[row] if kind.rule is None else predictions.rules[row, kind.rule])
     version = int(predictions.version[row])
     return Alert(
         monitor=layout.monitor.monitor,
@@ -38,14 +45,14 @@ def alert_of(
         severity=list(Severity)[decision.rank - 1],
         event_time=_utc(int(batch.time_ms[row])),
         peak_time=_utc(memory.peak_ms),
-        score=score,
-        probability=float(predictions.probability[row]),
+        score=strength,
+        probability=strength if kind.choice is not None else float(predictions.probability[row]),
         reasons=reasons,
         model_version=version,
         rung="rules" if kind.rule is not None or version == 0 else "model",
         partition=batch.partitions[int(batch.partition[row])],
         offset=int(batch.offset[row]),
-        summary=_summary(kind, score, reasons, decision),
+        summary=_summary(_head(layout, kind, predictions, row, strength), reasons, decision),
         explanation=_explanation(layout, predictions, row, kind.question),
     )
 
@@ -119,9 +126,30 @@ def _modality_parts(layout: Layout, weights: list[float], age: Float64) -> tuple
     )
 
 
-def _summary(kind: Kind, score: float, reasons: tuple[SignalReason, ...], decision: Decision) -> str:
+def _head(layout: Layout, kind: Kind, predictions: Predictions, row: int, strength: float) -> str:
+    """What was found: ``deterioration 0.62 of critical, news2 6 now [stable 0.10, watch 0.28, critical 0.62]``."""
+    if kind.rule is not None:
+        return f"{kind.task} {strength:g}"
+    if kind.choice is None:
+        return f"{kind.task} {strength:.1f}"
+    task = layout.choices[kind.choice]
+    names, probability = layout.classes[task.name], predictions.states[kind.choice][row]
+    among = ", ".join(f"{name} {each:.2f}" for name, each in zip(names, probability.tolist(), strict=True))
+    stands = _standing(layout, task, predictions, row)
+    return f"{kind.task} {strength:.2f} of {' or '.join(names[task.warns_from :])}{stands} [{among}]"
+
+
+def _standing(layout: Layout, task: Task, predictions: Predictions, row: int) -> str:
+    """What the rule that a state is about says now."""
+    if task.target is None:
+        return ""
+    rule = [rule.name for rule in layout.monitor.rules].index(task.target.rule)
+    score = predictions.rules[row, rule]
+    return f", {task.target.rule} {'unknown' if np.isnan(score) else f'{score:g}'} now"
+
+
+def _summary(head: str, reasons: tuple[SignalReason, ...], decision: Decision) -> str:
     """One line. Of a rule that adds up points: most points first, what had none last."""
-    head = f"{kind.task} {score:.1f}" if kind.rule is None else f"{kind.task} {score:g}"
     parts = [_phrase(reason) for reason in sorted(reasons, key=_points, reverse=True) if _value(reason) is not None]
     missing = [reason.signal for reason in reasons if _value(reason) is None]
     last = f"; no {', '.join(missing)}" if missing else ""

@@ -1,4 +1,4 @@
-"""An entity that has shown few rows has no tail to be judged by; rules need none and pass."""
+"""An entity that has shown few rows has no tail to be judged by; rules and tasks need none and pass."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,6 @@ class WarmUp:
 
     def __call__(self, finding: Finding, memory: Memory) -> Decision | None:  # noqa: ARG002
         """Judge one finding."""
-        if finding.is_rule or finding.row_number >= self.rows:
+        if not finding.steered or finding.row_number >= self.rows:
             return None
         return Decision(None, "warming up")

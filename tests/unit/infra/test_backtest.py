@@ -151,7 +151,7 @@ def test_state_tasks_are_judged_by_what_their_rule_came_to_beside_two_baselines(
     assert (found["rows"], found["shares"]["watch"], found["shares"]["critical"]) == (114, pytest.approx(up / 114), 0.0)
     assert (standing["accuracy"], standing["log_loss"]) == (pytest.approx(1 - moved / 114, abs=1e-5), None)
     assert (share["accuracy"], share["balanced_accuracy"], share["auroc"]) == (pytest.approx(up / 114), 0.5, 0.5)
-    assert set(found) - set(share) == {"rows", "shares"}
+    assert set(found) - set(share) == {"rows", "shares", "warnings"}
 
 
 def test_every_figure_is_shown_beside_its_baselines_and_many_horizons_briefly(tmp_path: Path) -> None:

@@ -41,14 +41,14 @@ def found(labels):
     ],
 )
 def test_a_label_is_revealed_by_the_first_row_past_its_delay(events, delay, expected):
-    assert found(of_rows(events, events.order(), "anomaly", delay)) == expected
+    assert found(of_rows(events, events.order(), {"anomaly": events.label}, delay)) == expected
 
 
 def test_the_label_of_a_row_without_time_is_not_taken_for_its_neighbours(tmp_path: Path):
     path = tmp_path / "rows.csv"
     path.write_text("entity,time,x,label\na,1000,1,0\na,soon,1,1\na,3000,1,0\n")
     events = read_events([path], labelled=True)
-    assert found(of_rows(events, events.order(), "anomaly", 0)) == [(0, "a", False), (2, "a", False)]
+    assert found(of_rows(events, events.order(), {"anomaly": events.label}, 0)) == [(0, "a", False), (2, "a", False)]
 
 
 def test_an_outcome_is_revealed_by_the_first_row_at_its_time(events):

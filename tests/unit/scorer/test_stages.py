@@ -11,14 +11,14 @@ from scorer.stages.steering import Steering
 O, E, R = Change.OPENED, Change.ESCALATED, Change.RESOLVED  # noqa: E741
 
 
-def changes(strengths: list[float], *, is_rule: bool = False, first_row: int = 100, **settings) -> list[Change | None]:
+def changes(strengths: list[float], *, steered: bool = True, first_row: int = 100, **settings) -> list[Change | None]:
     """What each row changes: warning from 3, critical from 4.5, thresholds at rest unless `steering` says so."""
     defaults = {"threshold": 3.0, "critical": 4.5, "steering": 0.0, "resolve_after": 2, "cooldown": 10, "warm_up": 50}
     alerts = AlertSettings(**(defaults | settings))
     stages, steering, memory = stages_of(alerts), Steering(alerts), Memory(0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0)
     found = []
     for number, strength in enumerate(strengths, start=first_row):
-        finding = Finding(number, number * 1000, steering.rank(memory, number, strength), strength, is_rule)
+        finding = Finding(number, number * 1000, steering.rank(memory, number, strength), strength, steered)
         decision = next(d for stage in stages if (d := stage(finding, memory)) is not None)
         found.append(decision.change)
     return found
@@ -57,7 +57,7 @@ def test_a_young_entity_raises_no_learned_alert() -> None:
 
 
 def test_a_rule_needs_no_warm_up() -> None:
-    assert changes([9], first_row=0, is_rule=True) == [O]
+    assert changes([9], first_row=0, steered=False) == [O]
 
 
 @pytest.mark.parametrize("quiet", [[1.0] * 4, [2.99] * 4])
@@ -83,7 +83,7 @@ def test_a_quiet_entity_is_listened_to_more_closely_but_not_without_end() -> Non
 
 
 def test_rules_do_not_move_the_threshold() -> None:
-    assert changes([3.2, 1, 3.2], is_rule=True, **STEERED) == [O, R, O]
+    assert changes([3.2, 1, 3.2], steered=False, **STEERED) == [O, R, O]
 
 
 def test_the_threshold_does_not_depend_on_which_rows_were_looked_at() -> None:

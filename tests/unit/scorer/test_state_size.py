@@ -4,6 +4,7 @@ from pathlib import Path
 
 from infra.settings import load_monitor
 from schemas.layout import Layout
+from schemas.monitor import Task, TaskKind
 from scorer.scorer import state_template
 
 SIX_SIGNALS = Path(__file__).parents[2] / "bench" / "monitor.yaml"
@@ -13,3 +14,17 @@ def test_an_entity_of_six_signals_costs_at_most_four_kibibytes():
     parts = {name: value.nbytes for name, value in state_template(Layout(load_monitor(SIX_SIGNALS, {}))).items()}
     network = sum(size for name, size in parts.items() if name.startswith("network."))
     assert (network <= 1024, sum(parts.values()) <= 4096) == (True, True)
+
+
+def test_a_task_that_alerts_costs_an_entity_what_a_rule_does():
+    six = load_monitor(SIX_SIGNALS, {})
+    task = Task(name="failure", kind=TaskKind.EVENT)
+    sizes = [
+        sum(value.nbytes for name, value in state_template(Layout(monitor)).items() if name.startswith("alert."))
+        for monitor in (
+            six,
+            six.model_copy(update={"tasks": (*six.tasks, task)}),
+            six.model_copy(update={"tasks": (*six.tasks, task.model_copy(update={"severities": {"warning": 0.5}}))}),
+        )
+    ]
+    assert (sizes[1] - sizes[0], sizes[2] - sizes[1]) == (0, 53)

@@ -1,0 +1,64 @@
+"""Alarms of a score that is not the monitor's, through the very same stages: what a baseline would have raised.
+
+n rows in stream order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.alert import Change
+from schemas.components import AlertSettings, Severity
+from schemas.observation import Float64, Int64
+from scorer.stages.finding import Finding, Memory
+from scorer.stages.pipeline import stages_of
+
+_SHARES = 24
+"""Thresholds tried, by the share of rows that reach them, each about a third more than the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """Raises alarms of scores.
+
+    Attributes:
+        settings: the monitor's.
+        entity: of each row, as a number, [n].
+        place: of each row among its entity's, [n].
+    """
+
+    settings: AlertSettings
+    entity: Int64
+    place: Int64
+
+    def opened(self, score_n: Float64, threshold: float) -> Int64:
+        """Rows at which an alarm opens; NaN raises none."""
+        stages = stages_of(self.settings)
+        memory: dict[int, Memory] = {}
+        reached_n = score_n >= threshold
+        looked_at = np.flatnonzero(np.isin(self.entity, self.entity[reached_n]) & ~np.isnan(score_n))
+        found = []
+        for row in looked_at.tolist():
+            mine = memory.setdefault(int(self.entity[row]), Memory(0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0))
+            rank = Severity.WARNING.rank if reached_n[row] else 0
+            finding = Finding(int(self.place[row]), 0, rank, float(score_n[row]), steered=False)
+            verdicts = (stage(finding, mine) for stage in stages)
+            decision = next(verdict for verdict in verdicts if verdict is not None)
+            if decision.change is Change.OPENED:
+                found.append(row)
+        return np.array(found, dtype=np.int64)
+
+    def as_many(self, score_n: Float64, wanted: int) -> Int64:
+        """Alarms at the highest threshold tried that raises at least `wanted`, evenly thinned to as many.
+
+        Where no threshold raises so many, those of the lowest.
+        """
+        known = np.sort(score_n[~np.isnan(score_n)])[::-1]
+        if not wanted or not len(known):
+            return np.empty(0, dtype=np.int64)
+        found = np.empty(0, dtype=np.int64)
+        for share in np.geomspace(min(wanted / len(known), 1.0), 1.0, _SHARES):
+            found = self.opened(score_n, float(known[min(int(share * len(known)), len(known) - 1)]))
+            if len(found) >= wanted:
+                break
+        return found[np.linspace(0, len(found) - 1, min(wanted, len(found))).round().astype(np.int64)]

@@ -1,0 +1,125 @@
+"""Alerts of what the network foresees: an entity's probabilities in, alerts out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from schemas.alert import Alert, Change
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from scorer.scorer import Scorer, state_template
+from scorer.stages.pipeline import AlertPipeline
+from scorer.store import Store
+from tests.laws.ward import TOPIC, batch
+
+STATE = {
+    "name": "decline",
+    "kind": "state",
+    "classes": ["calm", "watch", "crisis"],
+    "target": {"rule": "fast", "cuts": [1, 20], "within": 3},
+    "severities": {"warning": 0.3, "critical": 0.6},
+}
+EVENT = {"name": "death", "kind": "event", "severities": {"critical": 0.5}}
+WARD = {
+    "monitor": "ward",
+    "topics": {"observations": TOPIC.topic},
+    "modalities": [{"name": "vitals", "signals": [{"name": "HR"}]}],
+    "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+    "rules": [{"name": "fast", "kind": "band", "signal": "HR", "high": 100, "severities": {"warning": 50}}],
+    "alerts": {"resolve_after": 2, "cooldown": 4},
+}
+O, E, R = Change.OPENED, Change.ESCALATED, Change.RESOLVED  # noqa: E741
+
+
+def layout(*tasks: dict) -> Layout:
+    return Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], *tasks]}))
+
+
+def raised(
+    asked: Layout, probabilities: list[list[float]], cuts: tuple[int, ...] = (), rate: float = 102.0
+) -> list[Alert]:
+    """Alerts of one patient's rows where the first choice's task said these probabilities."""
+    store = Store(state_template(asked))
+    scorer, pipeline = Scorer(asked, store, lambda _: None), AlertPipeline(asked, store)
+    alerts: list[Alert] = []
+    for part in np.split(np.arange(len(probabilities)), cuts):
+        n = len(part)
+        stream = batch(np.zeros(n, dtype=np.int64), np.full((n, 1), rate), part * 60_000, int(part[0]))
+        scored = scorer.score(stream, np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.int64))
+        said = np.array(probabilities, dtype=np.float32)[part]
+        alerts += pipeline.decide(replace(scored, states=(said, *scored.states[1:])))
+    return alerts
+
+
+def row_and_change(alerts: list[Alert]) -> list[tuple[int, Change, str]]:
+    return [(alert.offset, alert.change, alert.severity.value) for alert in alerts]
+
+
+CRISIS = [[0.9, 0.1, 0.0], [0.5, 0.2, 0.3], [0.2, 0.1, 0.7], [0.9, 0.1, 0.0], [0.9, 0.1, 0.0]]
+
+
+def test_the_worst_class_opens_escalates_and_resolves_by_its_probability() -> None:
+    assert row_and_change(raised(layout(STATE), CRISIS)) == [
+        (1, O, "warning"),
+        (2, E, "critical"),
+        (4, R, "critical"),
+    ]
+
+
+@pytest.mark.parametrize("cuts", [(1,), (2, 3), (1, 2, 3, 4)])
+def test_alerts_of_a_state_do_not_depend_on_batches(cuts: tuple[int, ...]) -> None:
+    assert raised(layout(STATE), CRISIS, cuts) == raised(layout(STATE), CRISIS)
+
+
+def test_alert_from_names_the_mildest_class_that_counts() -> None:
+    (alert, *_) = raised(layout(STATE | {"alert_from": "watch"}), [[0.5, 0.4, 0.1]])
+    assert (alert.severity.value, alert.score) == ("warning", 0.5)
+
+
+def test_an_event_alerts_by_the_probability_of_a_yes() -> None:
+    (alert,) = raised(layout(EVENT), [[0.6, 0.4], [0.5, 0.5]])
+    assert (alert.offset, alert.task, alert.kind, alert.score, alert.probability) == (1, "death", "event", 0.5, 0.5)
+
+
+def test_the_alert_says_the_classes_where_the_rule_stands_and_what_was_expected() -> None:
+    first, *_ = raised(layout(STATE), CRISIS)
+    assert (first.rung, first.kind) == ("model", "state")
+    assert first.summary.startswith(
+        "decline 0.30 of crisis, fast 2 now [calm 0.50, watch 0.20, crisis 0.30] (above threshold)"
+    )
+
+
+def test_nothing_is_warned_of_while_no_network_answers() -> None:
+    assert raised(layout(STATE, EVENT), [[0.0, 0.0, 0.0]] * 3) == []
+
+
+def test_the_rules_go_on_while_no_network_answers() -> None:
+    (alert,) = raised(layout(STATE), [[0.0, 0.0, 0.0]], rate=160.0)
+    assert (alert.task, alert.rung) == ("fast", "rules")
+
+
+def test_a_task_without_severities_is_silent() -> None:
+    assert raised(layout({name: value for name, value in STATE.items() if name != "severities"}), CRISIS) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"severities": {"warning": 1.5}}, "less than or equal to 1"),
+        ({"severities": {"awful": 0.5}}, "'info', 'warning' or 'critical'"),
+        ({"alert_from": "panic"}, "expected alert_from one of watch, crisis, got 'panic'"),
+        ({"alert_from": "calm"}, "expected alert_from one of watch, crisis, got 'calm'"),
+        ({"severities": {}, "alert_from": "watch"}, "expected alert_from beside the severities of a state task only"),
+    ],
+)
+def test_wrong_severities_are_refused_with_what_was_expected(change: dict, complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        layout(STATE | change)
+
+
+def test_a_forecast_has_no_severities() -> None:
+    tasks = [{"name": "forecast", "kind": "forecast", "severities": {"warning": 0.5}}, *WARD["tasks"][1:]]
+    with pytest.raises(ValidationError, match="expected severities for a state or event task only"):
+        Monitor.model_validate(WARD | {"tasks": tasks})
