@@ -3,7 +3,7 @@
 T rows of a window, S signals (targets come first).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -53,6 +53,24 @@ def inject(values_TS: Float64, layout: Layout, rng: np.random.Generator) -> tupl
     raw_TS = np.where(broken, np.clip(to_raw(broken_TS, layout), low_S, high_S), values_TS)
     faulty_T |= ((raw_TS != values_TS) & broken).any(axis=1)
     return raw_TS, faulty_T
+
+
+def inject_some(parts: Sequence[Float64], layout: Layout, rng: np.random.Generator) -> tuple[Float64, Bool] | None:
+    """A copy of an entity's windows with a fault in some of them: values and faulty rows; None if none was drawn.
+
+    Args:
+        parts: windows that follow each other, raw units, [T, S] each.
+        layout: order of signals; `training.inject_rate` of the windows carry a fault.
+        rng: draws.
+    """
+    drawn = rng.random(len(parts)) < layout.monitor.training.inject_rate
+    if not drawn.any():
+        return None
+    copies = [
+        inject(part, layout, rng) if hit else (part, np.zeros(len(part), dtype=np.bool_))
+        for part, hit in zip(parts, drawn, strict=True)
+    ]
+    return np.concatenate([values for values, _ in copies]), np.concatenate([faulty for _, faulty in copies])
 
 
 def _breakable(model_TS: Float64) -> Int64:

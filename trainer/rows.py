@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from schemas.layout import Layout
-from schemas.observation import Bool, Float64, Int64
+from schemas.observation import Bool, Field, Float64, Int64
 
 MULTIPLE = 32
 """Row counts are padded to this."""
@@ -93,6 +93,20 @@ def pack(entity_index: Int64, values: Float64, time_ms: Int64, layout: Layout) -
     whole = np.zeros(padded[0], dtype=np.int64)
     whole[: len(entity_order)] = entity_order
     return _rows(value_NS, time_N, real_N, final_E, tuple(padded.tolist())), order, whole
+
+
+def placed(values: Field, order: Int64, n: int, rest: float) -> Field:
+    """Values moved to their packed rows, n of them; `rest` everywhere else.
+
+    Args:
+        values: of the rows as they were packed.
+        order: as `pack` gives it.
+        n: packed rows.
+        rest: what stands on the others.
+    """
+    moved = np.full((n, *values.shape[1:]), rest, dtype=values.dtype)
+    moved[order] = values
+    return moved
 
 
 def windows(value_BTS: Float64, time_BT: Float64) -> Rows:
