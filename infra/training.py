@@ -1,6 +1,6 @@
 """`train`: history fitted, and the best version written to a file or published, if it proved itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from infra.fitting.read import History, layout_of, read_history
 from infra.registry import SqlRegistry
 from infra.settings import load_monitor
 from infra.weights import weights_of
+from ingest.outcomes import Outcome
 from schemas.errors import ConfigError
 from schemas.layout import Layout
 from schemas.protocols import ModelRecord
@@ -62,7 +63,7 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     start = _start(layout, options, registry)
     history = read_history(options.files, layout, outcomes, options.seed)
     path = options.directory or Path(layout.monitor.database.directory) / "fits" / layout.monitor.monitor
-    directory = _fit(layout, history, start, path, options, on_epoch)
+    directory = _fit(layout, history, outcomes, start, path, options, on_epoch)
     best, content = directory.read(), directory.weights(ALL)
     chosen = directory.epochs[best.epoch[ALL] - 1]
     published = None
@@ -76,12 +77,18 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
 
 
 def _fit(
-    layout: Layout, history: History, start: bytes | None, path: Path, options: FitOptions, on_epoch: OnEpoch
+    layout: Layout,
+    history: History,
+    outcomes: Sequence[Outcome],
+    start: bytes | None,
+    path: Path,
+    options: FitOptions,
+    on_epoch: OnEpoch,
 ) -> Directory:
     if options.workers:
         from infra.fitting.ray import fit_on_ray
 
-        fit_on_ray(layout, history, start, path, options)
+        fit_on_ray(layout, outcomes, start, path, options, on_epoch)
         return Directory(path, layout, history, options.seed)
     return fit_rank(layout, history, start, path, options.seed, on_epoch, resume=options.resume)
 

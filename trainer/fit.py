@@ -230,7 +230,7 @@ def share_of_rate(step: int, steps: int, warm_up: float) -> float:
 def meet(network: Network, streams: Sequence[Stream]) -> None:
     """Place every value of the training part among the population, once."""
     for stream in streams:
-        network.population.learn(stream.values)
+        network.population.learn(stream.values.copy())
 
 
 def _steps(pieces: int, per_step: int, group: ProcessGroup | None) -> int:

@@ -18,7 +18,7 @@ from trainer.best import Best
 from trainer.fit import Epoch, Fit
 from trainer.weights import architecture, differences, save_weights
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Directory:
     def begin(self) -> None:
         """Start over: what lies there is another run's."""
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / _MANIFEST).unlink(missing_ok=True)
+        (self.path / MANIFEST).unlink(missing_ok=True)
         for file in self.path.glob("*.safetensors"):
             file.unlink()
 
@@ -81,14 +81,14 @@ class Directory:
             ModelError: there is no run, or it is another one: the first difference is named.
         """
         try:
-            manifest = json.loads((self.path / _MANIFEST).read_text("utf-8"))
+            manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
             state = load((self.path / manifest["last"]).read_bytes())
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(
                 f"{self.path}: got no run to resume ({type(error).__name__}); expected a manifest"
             ) from error
         for difference in differences(manifest["run"], json.loads(json.dumps(asdict(self._run)))):
-            raise ModelError(f"{self.path / _MANIFEST}: {difference}; expected the run that began there")
+            raise ModelError(f"{self.path / MANIFEST}: {difference}; expected the run that began there")
         self._epochs = manifest["epochs"]
         best.epoch, best.loss, best.newest = manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs)
         _restore(fit, state, len(self._epochs))
@@ -108,7 +108,7 @@ class Directory:
             "best": {"epoch": best.epoch, "loss": best.loss},
             "epochs": self._epochs,
         }
-        self._write(_MANIFEST, json.dumps(manifest, indent=1).encode())
+        self._write(MANIFEST, json.dumps(manifest, indent=1).encode())
         for file in self.path.glob("epoch-*.safetensors"):
             if file.name != last:
                 file.unlink()
@@ -128,7 +128,7 @@ class Directory:
 
     def read(self) -> Best:
         """What another process wrote there."""
-        manifest = json.loads((self.path / _MANIFEST).read_text("utf-8"))
+        manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
         self._epochs = manifest["epochs"]
         return Best(1, manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs))
 
@@ -142,12 +142,14 @@ def described(epoch: Epoch) -> dict[str, Any]:
     """An epoch as JSON has it."""
     return {
         "epoch": epoch.number,
+        "most": epoch.most,
         "losses": dict(epoch.losses),
         "weights": dict(epoch.weights),
         "gradient_norm": epoch.gradient_norm,
         "refused": epoch.refused,
         "validation": dict(epoch.validation.losses),
         "metrics": dict(epoch.validation.metrics),
+        "attention": dict(epoch.attention),
     }
 
 

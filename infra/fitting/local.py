@@ -1,7 +1,8 @@
 """One rank of a fit: all of it where there is only one. Runs without Ray."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.distributed import ProcessGroup
@@ -10,12 +11,12 @@ from infra.fitting.directory import Directory
 from infra.fitting.read import History
 from schemas.layout import Layout
 from trainer.best import Best
-from trainer.fit import Epoch, Fit, meet
+from trainer.fit import Fit, meet
 from trainer.network import Network
 from trainer.weights import load_weights
 
-OnEpoch = Callable[[Epoch], None]
-"""Told of each epoch once it is kept; on the first rank alone."""
+OnEpoch = Callable[[Mapping[str, Any]], None]
+"""Told of each epoch, as the manifest has it, once it is kept; on the first rank alone."""
 
 
 def fit_rank(
@@ -63,5 +64,5 @@ def fit_rank(
         improved = best.add(epoch.number, epoch.validation)
         if rank == 0:
             directory.add(epoch, fit, best, improved)
-            on_epoch(epoch)
+            on_epoch(directory.epochs[-1])
     return directory

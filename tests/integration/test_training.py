@@ -22,9 +22,9 @@ def monitor(tmp_path: Path) -> Path:
         "monitor": "pumps",
         "topics": {"observations": "pumps"},
         "modalities": [{"name": "motor", "signals": [{"name": "load %"}, {"name": "temp"}]}],
-        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly", "weight": 0}],
         "model": {"width": 8},
-        "fitting": {"piece": 64, "context": 16, "validation": 0.5, "learning_rate": 0.01},
+        "fitting": {"piece": 64, "context": 16},
         "database": {"url": f"sqlite:///{tmp_path / 'bellwether.db'}", "directory": str(tmp_path)},
     }
     (tmp_path / "pumps.yaml").write_text(yaml.safe_dump(described))
