@@ -188,7 +188,7 @@ def _answered(layout: Layout, explainer: Explainer, explained: Explained, time_m
     gradients, ablation = explained.gradients, explained.ablation
     modalities = [modality.name for modality in layout.monitor.modalities]
     return {
-        "task": layout.questions[explained.question.task],
+        "task": layout.tasks[explained.question.task].name,
         "asked": _asked(layout, explainer, explained.question),
         "answer": explained.answer,
         "integrated_gradients": {
@@ -211,7 +211,7 @@ def _answered(layout: Layout, explainer: Explainer, explained: Explained, time_m
             "nothing": explained.nothing,
             "agreement_with_ablation": explained.agreement,
         },
-        "tasks": {"attention": _named(layout.questions, explained.tasks_K), "gate": explained.gate},
+        "tasks": {"attention": _named([each.name for each in layout.tasks], explained.tasks_K), "gate": explained.gate},
     }
 
 
@@ -220,7 +220,7 @@ def _asked(layout: Layout, explainer: Explainer, question: Question) -> str:
         return f"forecast of {layout.names[question.choice]} for the alert's row, in its typical changes"
     if question.task == 1:
         return "logit of the anomaly head"
-    task = layout.questions[question.task]
+    task = layout.tasks[question.task].name
     probability = explainer.probability(question.task)[question.choice]
     return f"log odds of {task} = {layout.classes[task][question.choice]} (probability {probability:.2f})"
 

@@ -1,6 +1,6 @@
-"""Fitting on history: the online learner, over files, as often as asked; then published to the monitor's registry."""
+"""`train`: history fitted, and the best version written to a file or published, if it proved itself."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,73 +8,120 @@ import torch
 
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
-from infra.memory import MemoryRegistry
+from infra.fitting.directory import Directory
+from infra.fitting.local import OnEpoch, fit_rank
+from infra.fitting.options import FitOptions
+from infra.fitting.read import History, layout_of, read_history
+from infra.registry import SqlRegistry
 from infra.settings import load_monitor
-from ingest.files import FileSource
-from schemas.errors import InputError
+from infra.weights import weights_of
+from ingest.outcomes import Outcome
+from schemas.errors import ConfigError
 from schemas.layout import Layout
-from schemas.observation import Batch, Partition
 from schemas.protocols import ModelRecord
-from trainer.learner import Learner
-
-_BATCH_ROWS = 1024
+from trainer.best import ALL
+from trainer.fit import Fit
+from trainer.gate import Gate
+from trainer.network import Network
+from trainer.weights import load_weights
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came of it. `published` None: no candidate was better than the version that serves."""
+    """What came of it.
+
+    Attributes:
+        rows: of all files.
+        epochs: that were learned, those of a resumed run included.
+        best: per task and `ALL` the epoch whose validation loss was lowest.
+        losses: of the chosen version, per task, on the validation part.
+        metrics: the same for metrics.
+        directory: of the run.
+        published: None: written to a file, or no better than the version that serves.
+    """
 
     rows: int
-    steps: int
-    losses: dict[str, float]
+    epochs: int
+    best: Mapping[str, int]
+    losses: Mapping[str, float]
+    metrics: Mapping[str, float]
+    directory: Path
     published: ModelRecord | None
 
 
-def train(monitor: str, files: Sequence[Path], passes: int, seed: int) -> Trained:
-    """Learn from files and publish the version that proved itself last, if one did.
-
-    Each pass learns from where the one before ended, and is judged by the gate that judges online learning.
+def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
+    """Fit on files, choose the epoch whose mean validation loss is lowest, and publish it or write it to a file.
 
     Raises:
-        ConfigError: the monitor is wrong.
-        InputError: a file cannot be read, or holds no row.
+        ConfigError: the monitor is wrong, or its versions cannot answer the tasks of the outcomes.
+        InputError: a file cannot be read, or holds too little.
+        ModelError: the start, or the run to resume, is of another kind.
     """
     torch.set_num_threads(1)
-    loaded = load_monitor(monitor)
-    layout = Layout(loaded)
-    engine = connect(loaded.database.url)
+    layout, outcomes = layout_of(options)
+    registry = None if options.output else _registry(layout, options)
+    start = _start(layout, options, registry)
+    history = read_history(options.files, layout, outcomes, options.seed)
+    path = options.directory or Path(layout.monitor.database.directory) / "fits" / layout.monitor.monitor
+    directory = _fit(layout, history, outcomes, start, path, options, on_epoch)
+    best, content = directory.read(), directory.weights(ALL)
+    chosen = directory.epochs[best.epoch[ALL] - 1]
+    published = None
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_bytes(content)
+    elif registry is not None:
+        published = _publish(layout, history, registry, content, chosen["metrics"])
+    losses, metrics = chosen["validation"], chosen["metrics"]
+    return Trained(history.rows, len(directory.epochs), best.epoch, losses, metrics, path, published)
+
+
+def _fit(
+    layout: Layout,
+    history: History,
+    outcomes: Sequence[Outcome],
+    start: bytes | None,
+    path: Path,
+    options: FitOptions,
+    on_epoch: OnEpoch,
+) -> Directory:
+    if options.workers:
+        from infra.fitting.ray import fit_on_ray
+
+        fit_on_ray(layout, outcomes, start, path, options, on_epoch)
+        return Directory(path, layout, history, options.seed)
+    return fit_rank(layout, history, start, path, options.seed, on_epoch, resume=options.resume)
+
+
+def _registry(layout: Layout, options: FitOptions) -> SqlRegistry:
+    configured = {task.name for task in load_monitor(options.monitor).tasks}
+    for task in layout.events:
+        if task.name not in configured:
+            expected = f"--output FILE: monitor {layout.monitor.monitor} names no such task, so that its shards would"
+            raise ConfigError("command line", "--outcomes", task.name, f"{expected} refuse the version")
+    engine = connect(layout.monitor.database.url)
     migrate(engine)
-    stored, tried = registry_of(loaded, engine), MemoryRegistry()
-    serving = first_version(layout, stored)
-    tried.publish(stored.load(serving), None, {})
-    rows = steps = 0
-    losses: dict[str, float] = {}
-    for each in range(passes):
-        learner = Learner(layout, seed + each, tried)
-        for batch in _batches(files, layout):
-            rows += len(batch)
-            for report in learner.observe(batch):
-                losses = dict(report.losses)
-            learner.publish_if_proved(tried)
-        steps += learner.steps
-    if not rows:
-        raise InputError(f"{', '.join(map(str, files))}: got no row; expected at least one")
-    best = tried.get(tried.newest)
-    published = stored.publish(tried.load(best), serving.version, best.metrics) if tried.newest > 1 else None
-    return Trained(rows, steps, losses, published)
+    registry = registry_of(layout.monitor, engine)
+    first_version(layout, registry)
+    return registry
 
 
-def _batches(files: Sequence[Path], layout: Layout) -> Iterator[Batch]:
-    source = FileSource(files, layout, _BATCH_ROWS)
-    yield from (batch for batch in source.batches(Reader()) if batch is not None)
+def _start(layout: Layout, options: FitOptions, registry: SqlRegistry | None) -> bytes | None:
+    if options.model is not None:
+        return None if options.model == "fresh" else weights_of(layout, options.model)
+    serving = None if registry is None else registry.serving()
+    return None if serving is None or registry is None else registry.load(serving)
 
 
-class Reader:
-    """Reads everything from the start and owns nothing."""
-
-    def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
-        """From the start."""
-        return dict.fromkeys(partitions, 0)
-
-    def release(self, partitions: Sequence[Partition]) -> None:
-        """Nothing is held."""
+def _publish(
+    layout: Layout, history: History, registry: SqlRegistry, content: bytes, metrics: Mapping[str, float]
+) -> ModelRecord | None:
+    """Publish what is better on a task and inferior on none, on the validation part, with error to spare."""
+    serving = registry.serving()
+    assert serving is not None
+    judged = history.judged(layout)
+    judge = Fit(Network(layout), layout, judged, judged, seed=0).judge
+    candidate, before = (judge(load_weights(layout, each)).loss_WK for each in (content, registry.load(serving)))
+    gate = Gate(len(layout.tasks), len(candidate))
+    gate.add(candidate, before)
+    return registry.publish(content, serving.version, metrics) if gate.verdict().proved else None

@@ -105,6 +105,23 @@ class TrainingSettings(Frozen):
     steps_per_event: float = Field(default=0.0, ge=0, description="0: as fast as it can")
 
 
+class FittingSettings(Frozen):
+    """Learning offline, from history that lies in files; optimiser, weights of tasks and faults are `training`'s."""
+
+    epochs: int = Field(default=30, ge=1, le=10_000, description="times through the history, at most")
+    patience: int = Field(default=6, ge=1, description="epochs without a better task before fitting ends")
+    validation: float = Field(default=0.2, gt=0, lt=1, description="share of entities (few: of rows) not learned from")
+    piece: int = Field(default=256, ge=2, le=4096, description="rows of an entity that gradients flow through")
+    context: int = Field(default=48, ge=0, description="rows before them that a later piece only listens to")
+    pieces_per_step: int = Field(default=48, ge=1, le=65_536)
+    learning_rate: float = Field(default=3e-3, gt=0, description="the highest: it rises to there and falls to nothing")
+    warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which it rises")
+    weight_decay: float = Field(default=1e-2, ge=0)
+    hide_signals: float = Field(default=0.0, ge=0, lt=1, description="share of a piece's signals left out, at random")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
+
+
 class KafkaSettings(Frozen):
     """Names are kafka-python's own."""
 

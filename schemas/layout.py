@@ -115,9 +115,9 @@ class Layout:
         return (*self.states, *self.events)
 
     @cached_property
-    def questions(self) -> tuple[str, ...]:
-        """Names of the network's tasks in the order of its arrays: forecast, anomaly, then the choices."""
-        return tuple(task.name for task in (self.forecast, self.anomaly, *self.choices))
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks, in the order of their losses and the network's arrays: forecast, anomaly, then the choices."""
+        return self.forecast, self.anomaly, *self.choices
 
     @cached_property
     def classes(self) -> dict[str, tuple[str, ...]]:

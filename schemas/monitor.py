@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from schemas.components import (
     AlertSettings,
     DatabaseSettings,
+    FittingSettings,
     KafkaSettings,
     ModelSettings,
     RaySettings,
@@ -306,6 +307,7 @@ class Monitor(Frozen):
     alerts: AlertSettings = AlertSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
+    fitting: FittingSettings = FittingSettings()
     kafka: KafkaSettings = KafkaSettings()
     database: DatabaseSettings = DatabaseSettings()
     ray: RaySettings = RaySettings()

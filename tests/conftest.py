@@ -7,12 +7,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 from sqlalchemy.engine import make_url
 
 from infra.stack.kafka import KafkaBroker
 from infra.stack.postgres import Postgres, create_database
 from infra.stack.ray import ray_session as ray_of_length
 
+settings.register_profile("patient", deadline=None)  # a busy machine is no fault of the code's
+settings.load_profile("patient")
 _ROOT = Path(__file__).parents[1]
 _missing_data: set[str] = set()
 

@@ -1,11 +1,37 @@
-"""What a horizon is held against: used by training, on windows, and by the report, on whole streams."""
+"""What came at a horizon, or within it: used by training, on windows and whole streams, and by the report.
+
+W windows, L rows of each to be judged, A rows that came next, S signals, R rules.
+"""
 
 from datetime import timedelta
 
 import numpy as np
 
 from schemas.horizon import Horizon
+from schemas.layout import Layout
+from schemas.monitor import Task
 from schemas.observation import Float64, Int64
+
+
+def came_at(values: Float64, time_ms: Int64, length: int, horizon: int | timedelta) -> Float64:
+    """What came at a horizon of each of the first `length` rows, [W, L, S]: of [W, L + A, S] values."""
+    if isinstance(horizon, int):
+        return values[:, horizon : horizon + length]
+    return np.stack([newest_within(*pair, horizon)[:length] for pair in zip(values, time_ms, strict=True)])
+
+
+def classes_ahead(task: Task, scores: Float64, length: int, layout: Layout) -> Int64:
+    """Class of the worst score within the rows that follow each row, [W, L]: of [W, L + A, R] rules' scores.
+
+    -1 where no rule saw anything.
+    """
+    if task.target is None:
+        return np.full((len(scores), length), -1, dtype=np.int64)
+    rule = [rule.name for rule in layout.monitor.rules].index(task.target.rule)
+    known = np.where(np.isnan(scores[..., rule]), -np.inf, scores[..., rule])
+    ahead = np.lib.stride_tricks.sliding_window_view(known[:, 1:], task.target.within, axis=1)
+    worst = ahead.max(axis=-1)[:, :length]
+    return np.where(np.isinf(worst), -1, np.searchsorted(np.array(task.target.cuts), worst, side="right"))
 
 
 def newest_within(values_NS: Float64, time_ms_N: Int64, duration: timedelta) -> Float64:

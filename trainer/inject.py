@@ -3,7 +3,7 @@
 T rows of a window, S signals (targets come first).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -70,6 +70,24 @@ def follow(vectors: Mapping[str, Field], values_TS: Float64, broken_TS: Float64,
         else:
             vector[rows] = vector[rows] * stretch
     return followed
+
+
+def inject_some(parts: Sequence[Float64], layout: Layout, rng: np.random.Generator) -> tuple[Float64, Bool] | None:
+    """A copy of an entity's windows with a fault in some of them: values and faulty rows; None if none was drawn.
+
+    Args:
+        parts: windows that follow each other, raw units, [T, S] each.
+        layout: order of signals; `training.inject_rate` of the windows carry a fault.
+        rng: draws.
+    """
+    drawn = rng.random(len(parts)) < layout.monitor.training.inject_rate
+    if not drawn.any():
+        return None
+    copies = [
+        inject(part, layout, rng) if hit else (part, np.zeros(len(part), dtype=np.bool_))
+        for part, hit in zip(parts, drawn, strict=True)
+    ]
+    return np.concatenate([values for values, _ in copies]), np.concatenate([faulty for _, faulty in copies])
 
 
 def _breakable(model_TS: Float64) -> Int64:

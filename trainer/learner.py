@@ -12,23 +12,19 @@ import numpy as np
 import structlog
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import ModelRecord, Registry
-from trainer.balance import Balance
+from trainer.descent import Descent, Slope
 from trainer.gate import Gate
-from trainer.guard import Guard
 from trainer.hindsight import Hindsight
 from trainer.lesson import Lesson, hindsight_lesson, lesson_of
-from trainer.losses import TaskLoss, task_losses
+from trainer.losses import TaskLoss
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
-from trainer.optimisers import optimiser_of
 from trainer.slots import Slots
-from trainer.weighting.task_weighting import TaskWeighting, Weighed
 from trainer.weights import load_weights, save_weights
 from trainer.windows import Window, WindowBuffer, window_template
 
@@ -85,12 +81,8 @@ class Learner:
         self._version = None if record is None else record.version
         self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
         self._serving = copy.deepcopy(self._network)
-        self._optimiser = optimiser_of(self._network.parameters(), self._settings)
-        self._balance = Balance(layout)
-        tasks = [layout.forecast, layout.anomaly, *layout.states, *layout.events]
-        self._weighting = TaskWeighting(tasks, self._settings, seed)
-        self._gate = Gate(len(tasks), self._settings.gate_windows)
-        self._guard = Guard(self._settings.refuse_above)
+        self._descent = Descent(self._network, layout, self._settings, seed)
+        self._gate = Gate(len(layout.tasks), self._settings.gate_windows)
         self._slots = Slots(window_template(layout) | _state_template(self._network))
         self._buffer = WindowBuffer(layout, self._slots)
         self._queue: deque[Window] = deque()
@@ -125,7 +117,7 @@ class Learner:
     @property
     def similarity(self) -> Tensor:
         """Running cosines of the tasks' gradients at the shared representation, [K, K]; NaN where not yet measured."""
-        return self._weighting.similarity.cosine_KK
+        return self._descent.weighting.similarity.cosine_KK
 
     @property
     def unmatched_labels(self) -> int:
@@ -166,41 +158,29 @@ class Learner:
         self._network.train()
         state = self._state(lesson, "candidate")
         outputs, after = self._network(lesson.rows, state)
-        losses = self._losses(outputs, lesson)
-        weighed, norm = self._backward(losses, outputs.shared)
-        refused = self._guard.refuse(weighed.loss, norm)
-        if refused is None:
+        losses = self._descent.losses(outputs, lesson.targets)
+        slope = self._descent.look(losses, outputs.shared)
+        if slope.refused is None:
             self._compare(lesson, outputs, losses)
             self._keep(lesson, after, "candidate")
-            self._optimiser.step()
-            self._weighting.learn(weighed, lambda: self._again(lesson, state, outputs))
-            self._balance.count(lesson.targets.classes)
+            self._descent.step(slope, lesson.targets, lambda: self._again(lesson, state, outputs))
             self._network.standing.learn(outputs.standing, lesson.targets.classes, lesson.window_N < lesson.fresh)
-        self._optimiser.zero_grad(set_to_none=True)
-        return self._report(lesson, outputs, weighed, norm, refused)
-
-    def _losses(self, outputs: Outputs, lesson: Lesson) -> list[TaskLoss]:
-        return task_losses(outputs, lesson.targets, self._layout, self._balance.weights())
-
-    def _backward(self, losses: list[TaskLoss], shared: Tensor) -> tuple[Weighed, float]:
-        """Clipped gradients of the weighted losses; returns their norm before clipping too."""
-        self._optimiser.zero_grad(set_to_none=True)
-        parameters = list(self._network.parameters())
-        weighed = self._weighting.backward(losses, shared, parameters)
-        return weighed, float(clip_grad_norm_(parameters, self._settings.gradient_norm))
+        self._descent.clear()
+        return self._report(lesson, outputs, slope)
 
     @torch.no_grad()
     def _again(self, lesson: Lesson, state: State, outputs: Outputs) -> list[TaskLoss]:
         """Losses of the same rows with the weights as they are now."""
         now, _ = self._network(lesson.rows, state, observed=outputs.observed)
-        return self._losses(now, lesson)
+        return self._descent.losses(now, lesson.targets)
 
     @torch.no_grad()
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
         """Judge the serving version on the same rows; statistics do not depend on weights and are shared."""
         self._serving.train()
         served, after = self._serving(lesson.rows, self._state(lesson, "serving"), observed=outputs.observed)
-        self._gate.add(_by_window(losses, lesson), _by_window(self._losses(served, lesson), lesson))
+        serving = self._descent.losses(served, lesson.targets)
+        self._gate.add(_by_window(losses, lesson), _by_window(serving, lesson))
         self._keep(lesson, after, "serving")
 
     def _state(self, lesson: Lesson, version: str) -> State:
@@ -218,16 +198,15 @@ class Learner:
         kept = {name: part.detach().numpy()[lesson.clean_E] for name, part in named.items()}
         self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
 
-    def _report(
-        self, lesson: Lesson, outputs: Outputs, weighed: Weighed, norm: float, refused: str | None
-    ) -> StepReport:
+    def _report(self, lesson: Lesson, outputs: Outputs, slope: Slope) -> StepReport:
         self.steps += 1
         metrics: dict[str, float] = {}
+        weighed, refused = slope.weighed, slope.refused
         if refused is None:
             self.events += lesson.events
             with torch.no_grad():
                 metrics = metrics_of(outputs, lesson.targets, self._layout)
-            metrics |= self._weighting.metrics(weighed)
+            metrics |= self._descent.weighting.metrics(weighed)
             for name, value in metrics.items():
                 self._recent[name] = self._recent.get(name, value) * (1.0 - _RECENT) + value * _RECENT
             self._registry.record_metrics(self._version or 0, self.steps, self.events, metrics)
@@ -235,7 +214,7 @@ class Learner:
             _log.warning("training step refused", reason=refused, step=self.steps)
             self._registry.quarantine(refused, lesson.ranges)
         losses, weights = weighed.losses, weighed.weights
-        return StepReport(self.steps, self.events, losses, weights, metrics, norm, refused, lesson.ranges)
+        return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges)
 
 
 def _by_window(losses: list[TaskLoss], lesson: Lesson) -> Float64:

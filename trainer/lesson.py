@@ -10,20 +10,18 @@ W windows (in hindsight each piece is one).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from schemas.layout import Layout
-from schemas.monitor import Task
 from schemas.observation import Bool, Field, Float64, Int64, Partition
-from trainer.ahead import newest_within
+from trainer.ahead import came_at, classes_ahead
 from trainer.hindsight import Piece
-from trainer.inject import follow, inject
+from trainer.inject import follow, inject_some
 from trainer.losses import Targets
-from trainer.rows import Rows, pack, to_model
+from trainer.rows import Rows, pack, placed, to_model
 from trainer.windows import Window
 
 
@@ -77,7 +75,7 @@ def lesson_of(windows: Sequence[Window], layout: Layout, rng: np.random.Generato
         slots_E=slots[entity_order],
         clean_E=np.flatnonzero(entity_order[: len(chains)] < len(pieces)),
         targets=_targets(learned, np.concatenate(faulty), rows.real_N, order, layout),
-        window_N=torch.from_numpy(_placed(np.repeat(np.arange(count), length), order, len(rows.real_N), 0)),
+        window_N=torch.from_numpy(placed(np.repeat(np.arange(count), length), order, len(rows.real_N), 0)),
         windows=count,
         fresh=count,
         events=len(windows) * length,
@@ -97,7 +95,7 @@ def hindsight_lesson(fresh: Sequence[Piece], replayed: Sequence[Piece], layout: 
         slots_E=None,
         clean_E=np.empty(0, dtype=np.int64),
         targets=_told(pieces, order, n, layout),
-        window_N=torch.from_numpy(_placed(piece, order, n, 0)),
+        window_N=torch.from_numpy(placed(piece, order, n, 0)),
         windows=len(pieces),
         fresh=len(fresh),
         events=0,
@@ -111,9 +109,9 @@ def _told(pieces: Sequence[Piece], order: Int64, n: int, layout: Layout) -> Targ
     classes = np.concatenate([each.classes for each in pieces])
     return Targets(
         future_NSH=torch.full((n, layout.n_targets, len(layout.forecast.horizons)), torch.nan, dtype=torch.float64),
-        faulty_N=torch.from_numpy(_placed(np.nan_to_num(faulty).astype(np.float32), order, n, 0.0)),
-        known_N=torch.from_numpy(_placed(~np.isnan(faulty), order, n, False)),
-        classes=tuple(torch.from_numpy(_placed(told, order, n, -1)) for told in classes.T),
+        faulty_N=torch.from_numpy(placed(np.nan_to_num(faulty).astype(np.float32), order, n, 0.0)),
+        known_N=torch.from_numpy(placed(~np.isnan(faulty), order, n, False)),
+        classes=tuple(torch.from_numpy(placed(told, order, n, -1)) for told in classes.T),
     )
 
 
@@ -121,19 +119,11 @@ def _broken(
     piece: list[Window], layout: Layout, rng: np.random.Generator
 ) -> tuple[Float64, Bool, Mapping[str, Field]] | None:
     """A copy of a piece with a fault in some of its windows: values, faulty rows, vectors; None if none was drawn."""
-    settings = layout.monitor.training
-    drawn = rng.random(len(piece)) < settings.inject_rate
-    if not drawn.any():
+    length = layout.monitor.training.window
+    drawn = inject_some([window.values[:length] for window in piece], layout, rng)
+    if drawn is None:
         return None
-    parts = [
-        inject(window.values[: settings.window], layout, rng)
-        if hit
-        else (window.values[: settings.window], np.zeros(settings.window, dtype=np.bool_))
-        for window, hit in zip(piece, drawn, strict=True)
-    ]
-    values, faulty = (np.concatenate(each) for each in zip(*parts, strict=True))
-    sound = _rows(piece, settings.window)
-    return values, faulty, follow(_vectors(piece, settings.window), sound, values, layout)
+    return *drawn, follow(_vectors(piece, length), _rows(piece, length), drawn[0], layout)
 
 
 def _rows(piece: list[Window], length: int) -> Float64:
@@ -153,42 +143,17 @@ def _targets(windows: Sequence[Window], faulty: Bool, real_N: Tensor, order: Int
     n, length = len(real_N), layout.monitor.training.window
     values = to_model(np.stack([window.values for window in windows]), layout)[..., : layout.n_targets]
     time_ms = np.stack([window.time_ms for window in windows])
-    future = np.stack([_ahead(values, time_ms, length, horizon) for horizon in layout.forecast.horizons], axis=-1)
+    future = np.stack([came_at(values, time_ms, length, horizon) for horizon in layout.forecast.horizons], axis=-1)
     scores = np.stack([window.rules for window in windows])
     clean = order[: len(windows) * length]
-    classes = [_classes(task, scores, layout).reshape(-1) for task in layout.states]
+    classes = [classes_ahead(task, scores, length, layout).reshape(-1) for task in layout.states]
     untold = [np.full(len(clean), -1, dtype=np.int64) for _ in layout.events]
     return Targets(
-        future_NSH=torch.from_numpy(_placed(future.reshape(-1, *future.shape[2:]), clean, n, np.nan)),
-        faulty_N=torch.from_numpy(_placed(faulty.astype(np.float32), order, n, 0.0)),
+        future_NSH=torch.from_numpy(placed(future.reshape(-1, *future.shape[2:]), clean, n, np.nan)),
+        faulty_N=torch.from_numpy(placed(faulty.astype(np.float32), order, n, 0.0)),
         known_N=real_N,
-        classes=tuple(torch.from_numpy(_placed(each, clean, n, -1)) for each in [*classes, *untold]),
+        classes=tuple(torch.from_numpy(placed(each, clean, n, -1)) for each in [*classes, *untold]),
     )
-
-
-def _ahead(values: Float64, time_ms: Int64, length: int, horizon: int | timedelta) -> Float64:
-    """What came at a horizon of each of the first `length` rows, [W, L, S]: of [W, L + A, S] values."""
-    if isinstance(horizon, int):
-        return values[:, horizon : horizon + length]
-    return np.stack([newest_within(*pair, horizon)[:length] for pair in zip(values, time_ms, strict=True)])
-
-
-def _placed(values: Field, order: Int64, n: int, rest: float) -> Field:
-    """Values moved to their packed rows; `rest` everywhere else."""
-    placed = np.full((n, *values.shape[1:]), rest, dtype=values.dtype)
-    placed[order] = values
-    return placed
-
-
-def _classes(task: Task, scores: Float64, layout: Layout) -> Int64:
-    """Class of the worst score within the rows that follow each row, [W, L]; -1 where no rule saw anything."""
-    if task.target is None:
-        return np.full((len(scores), layout.monitor.training.window), -1, dtype=np.int64)
-    rule = [rule.name for rule in layout.monitor.rules].index(task.target.rule)
-    known = np.where(np.isnan(scores[..., rule]), -np.inf, scores[..., rule])
-    ahead = np.lib.stride_tricks.sliding_window_view(known[:, 1:], task.target.within, axis=1)
-    worst = ahead.max(axis=-1)[:, : layout.monitor.training.window]
-    return np.where(np.isinf(worst), -1, np.searchsorted(np.array(task.target.cuts), worst, side="right"))
 
 
 def _ranges(windows: Sequence[Window | Piece]) -> dict[Partition, tuple[int, int]]:

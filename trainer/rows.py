@@ -103,7 +103,22 @@ def pack(
     whole = np.zeros(padded[0], dtype=np.int64)
     whole[: len(entity_order)] = entity_order
     rows = _rows(value_NS, time_N, real_N, final_E, tuple(padded.tolist()))
-    return replace(rows, vectors=_placed(vectors, order, len(real_N))) if vectors else rows, order, whole
+    moved = {name: torch.from_numpy(placed(vector, order, len(real_N), 0)) for name, vector in vectors.items()}
+    return replace(rows, vectors=moved), order, whole
+
+
+def placed(values: Field, order: Int64, n: int, rest: float) -> Field:
+    """Values moved to their packed rows, n of them; `rest` everywhere else.
+
+    Args:
+        values: of the rows as they were packed.
+        order: as `pack` gives it.
+        n: packed rows.
+        rest: what stands on the others.
+    """
+    moved = np.full((n, *values.shape[1:]), rest, dtype=values.dtype)
+    moved[order] = values
+    return moved
 
 
 def windows(value_BTS: Float64, time_BT: Float64) -> Rows:
@@ -146,14 +161,6 @@ def _rank(entity_index: Int64, counts: Int64) -> Int64:
     rank = np.empty_like(by_entity)
     rank[by_entity] = np.arange(len(by_entity)) - np.repeat(np.cumsum(counts) - counts, counts)
     return rank
-
-
-def _placed(vectors: Mapping[str, Field], order: Int64, n: int) -> dict[str, Tensor]:
-    """Frames and vectors moved to their packed rows; 0 on padding."""
-    placed = {name: np.zeros((n, *vector.shape[1:]), dtype=vector.dtype) for name, vector in vectors.items()}
-    for name, vector in vectors.items():
-        placed[name][order] = vector
-    return {name: torch.from_numpy(vector) for name, vector in placed.items()}
 
 
 def _rows(value_NS: Float64, time_N: Float64, real_N: Bool, final_E: Int64, waves: tuple[int, ...]) -> Rows:

@@ -170,8 +170,13 @@ class WindowBuffer:
         )
 
 
-def _span(layout: Layout) -> int:
+def rows_ahead(layout: Layout) -> int:
+    """A: how many rows after a row it takes to judge all that is said of it."""
     outlooks = tuple(task.target.within for task in layout.states if task.target)
     settings, horizons = layout.monitor.training, layout.forecast.horizons
     ahead = [settings.rows_ahead if isinstance(horizon, timedelta) else horizon for horizon in horizons]
-    return settings.window + max([*ahead, *outlooks])
+    return max([*ahead, *outlooks])
+
+
+def _span(layout: Layout) -> int:
+    return layout.monitor.training.window + rows_ahead(layout)

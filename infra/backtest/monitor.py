@@ -41,10 +41,10 @@ def monitor_of(options: Options, signals: Sequence[str], outcomes: Sequence[Outc
     model = monitor.model.model_copy(update={"seed": options.seed})
     # Files are merged by event time before they are read: nothing comes late, and every row must be answered.
     monitor = monitor.model_copy(update={"model": model, "lateness": timedelta(0)})
-    return _with_events(monitor, outcomes, options.outcomes)
+    return with_events(monitor, outcomes, options.outcomes)
 
 
-def _with_events(monitor: Monitor, outcomes: Sequence[Outcome], source: Path | None) -> Monitor:
+def with_events(monitor: Monitor, outcomes: Sequence[Outcome], source: Path | None) -> Monitor:
     """The monitor with an event task for each outcome that it does not name.
 
     Their labels are few, so they weigh little: at full weight stay-level labels were seen to spoil a shared trunk.

@@ -5,13 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import structlog
 import torch
 
-from infra.assembly import first_version, registry_of, shard_parts
+from infra.assembly import first_version, shard_parts
 from infra.backtest.auto import AutoColumns, auto_columns
 from infra.backtest.monitor import monitor_of
 from infra.backtest.options import Options
@@ -19,9 +18,10 @@ from infra.backtest.report import report_of
 from infra.backtest.reveals import Reveals, of_entities, of_rows
 from infra.backtest.table import ScoresTable
 from infra.memory import MemoryLedger, MemoryRegistry
+from infra.weights import weights_of
 from ingest.files import FileSource
 from ingest.outcomes import Outcome, read_outcomes
-from schemas.errors import InputError, ModelError
+from schemas.errors import InputError
 from schemas.layout import Layout
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
@@ -57,7 +57,7 @@ def backtest(options: Options) -> Backtested:
     found = _found(source, layout, auto)
     registry = MemoryRegistry()
     if options.model != "fresh":
-        registry.publish(_weights(layout, options.model), None, {})
+        registry.publish(weights_of(layout, options.model), None, {})
     first_version(layout, registry)
     reveals = _reveals(source, layout, options, outcomes)
     learner = Learner(layout, options.seed, registry, labelled=len(reveals) > 0) if options.learn else None
@@ -125,17 +125,6 @@ def _running(
         "learning": learning,
         "refused": dict(source.refused),
     }
-
-
-def _weights(layout: Layout, model: str) -> bytes:
-    """A published version of the monitor's database, or a file's."""
-    if model.isdecimal():
-        stored = registry_of(layout.monitor)
-        return stored.load(stored.get(int(model)))
-    try:
-        return Path(model).read_bytes()
-    except OSError as error:
-        raise ModelError(f"--model {model}: {error.strerror}; expected fresh, a version number or a file") from error
 
 
 def _described(registry: MemoryRegistry, version: int) -> dict[str, Any]:

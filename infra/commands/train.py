@@ -9,20 +9,70 @@ import click
 @click.command()
 @click.argument("monitor")
 @click.option("--input", "files", multiple=True, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--passes", type=click.IntRange(min=1), default=1, show_default=True, help="Times through the files.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--outcomes",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="CSV entity,task,label,revealed_at for event tasks.",
+)
+@click.option("--passes", type=click.IntRange(min=1), help="Times through the files, at most. Default: fitting.epochs.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--model", help="Where to start: fresh, a version, or a file. Default: the version that serves.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the weights; publish nothing.")
+@click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Of checkpoints and manifest.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the directory.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: this process, no Ray.")
+@click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0, show_default=True)
+@click.option("--ray-address", default="", help="Of a cluster. Default: a local Ray, where workers are asked for.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def train(monitor: str, files: tuple[Path, ...], passes: int, seed: int, *, as_json: bool) -> None:
+def train(
+    monitor: str,
+    files: tuple[Path, ...],
+    outcomes: Path | None,
+    passes: int | None,
+    seed: int,
+    model: str | None,
+    output: Path | None,
+    directory: Path | None,
+    workers: int,
+    gpus_per_worker: float,
+    ray_address: str,
+    *,
+    resume: bool,
+    as_json: bool,
+) -> None:
     """Fit MONITOR's network on wide CSV or Parquet FILES; publish it if it beats the version that serves."""
+    from infra.fitting.options import FitOptions
+    from infra.fitting.progress import epochs_shown
     from infra.training import train as run_training
 
-    done = run_training(monitor, files, passes, seed)
+    options = FitOptions(
+        monitor=monitor,
+        files=files,
+        outcomes=outcomes,
+        passes=passes,
+        seed=seed,
+        model=model,
+        output=output,
+        directory=directory,
+        resume=resume,
+        workers=workers,
+        gpus_per_worker=gpus_per_worker,
+        ray_address=ray_address,
+    )
+    with epochs_shown(quiet=as_json) as on_epoch:
+        done = run_training(options, on_epoch)
     version = None if done.published is None else done.published.version
     if as_json:
-        click.echo(json.dumps({"rows": done.rows, "steps": done.steps, "losses": done.losses, "published": version}))
+        found = {"rows": done.rows, "epochs": done.epochs, "best": dict(done.best), "losses": dict(done.losses)}
+        found |= {"metrics": dict(done.metrics), "directory": str(done.directory), "published": version}
+        click.echo(json.dumps(found))
         return
-    losses = ", ".join(f"{task} {loss:.3f}" for task, loss in done.losses.items()) or "none: too few rows for a step"
-    click.echo(f"{done.rows:,} rows, {done.steps} steps; last losses: {losses}")
-    click.echo(
-        "published nothing: no candidate beat the serving version" if version is None else f"published v{version}"
-    )
+    losses = ", ".join(f"{task} {loss:.3f} (best at {done.best[task]})" for task, loss in done.losses.items())
+    click.echo(f"{done.rows:,} rows, {done.epochs} epochs, best {done.best['all']}; validation losses: {losses}")
+    click.echo(f"checkpoints and manifest: {done.directory}")
+    if output is not None:
+        click.echo(f"written to {output}")
+    else:
+        click.echo(
+            "published nothing: not better than the serving version" if version is None else f"published v{version}"
+        )

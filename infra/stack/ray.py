@@ -15,12 +15,13 @@ OBJECT_STORE_BYTES = 256 * 2**20
 """A batch is under 1 MB and weights under 2 MB: the store holds a few of each. Ray's default is 30 % of memory."""
 
 
-def start_ray(address: str = "", cpus: int | None = None) -> None:
+def start_ray(address: str = "", cpus: int | None = None, *, log_to_driver: bool = True) -> None:
     """Connect to the cluster at `address`, or start a local one when it is empty.
 
     Args:
         address: as Ray's own (``host:6379``, ``ray://host:10001``, ``auto``).
         cpus: logical CPUs of a local Ray; None = as many as there are. Actors here mostly wait, so more is fine.
+        log_to_driver: show what its processes print.
 
     Raises:
         StackError: Ray cannot be started or reached.
@@ -38,6 +39,7 @@ def start_ray(address: str = "", cpus: int | None = None) -> None:
             include_dashboard=False if local else None,
             _node_ip_address="127.0.0.1" if local else None,
             logging_level=logging.ERROR,
+            log_to_driver=log_to_driver,
             namespace="bellwether",
             ignore_reinit_error=True,
         )
@@ -53,9 +55,9 @@ def stop_ray() -> None:
 
 
 @contextmanager
-def ray_session(address: str = "", cpus: int | None = None) -> Iterator[None]:
+def ray_session(address: str = "", cpus: int | None = None, *, log_to_driver: bool = True) -> Iterator[None]:
     """Ray for the length of a block."""
-    start_ray(address, cpus)
+    start_ray(address, cpus, log_to_driver=log_to_driver)
     try:
         yield
     finally:

@@ -105,10 +105,10 @@ def _explanation(layout: Layout, predictions: Predictions, row: int, question: i
     affinity = _rounded(found[0].affinity[place, question])
     reasons = (_reason(layout, predictions, row, column) for column in range(layout.n_targets))
     return Explanation(
-        task=layout.questions[question],
+        task=layout.tasks[question].name,
         modalities=_modality_parts(layout, weights, predictions.age[row]),
         nothing=nothing,
-        tasks=tuple(zip(layout.questions, affinity, strict=True)),
+        tasks=tuple(zip((task.name for task in layout.tasks), affinity, strict=True)),
         signals=tuple(each for each in reasons if each.observed is not None or each.expected is not None),
     )
 

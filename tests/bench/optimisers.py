@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.backtest.auto import auto_monitor
+from infra.fitting.read import Reader
 from infra.logs import configure
 from infra.memory import MemoryRegistry
 from infra.settings import load_monitor
-from infra.training import Reader
 from ingest.files import FileSource
 from schemas.layout import Layout
 from schemas.monitor import Monitor

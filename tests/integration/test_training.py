@@ -1,28 +1,91 @@
-"""`bellwether train`: files in, a version of the monitor's database out."""
+"""`bellwether train`: files in, a version of the monitor's database or a file out."""
 
+import json
 from pathlib import Path
 
+import numpy as np
+import pytest
 import yaml
 from click.testing import CliRunner
 
 from infra.commands.train import train
 from infra.database import connect
 from infra.registry import SqlRegistry
+from schemas.errors import ConfigError, ModelError
 from tests.wide import wide
 
 
-def test_a_network_fitted_on_history_serves_from_the_monitors_database(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'bellwether.db'}"
+@pytest.fixture
+def monitor(tmp_path: Path) -> Path:
+    """A monitor's file, beside its history."""
     described = {
         "monitor": "pumps",
         "topics": {"observations": "pumps"},
         "modalities": [{"name": "motor", "signals": [{"name": "load %"}, {"name": "temp"}]}],
-        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
-        "database": {"url": url, "directory": str(tmp_path)},
+        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly", "weight": 0}],
+        "model": {"width": 8},
+        "fitting": {"piece": 64, "context": 16},
+        "database": {"url": f"sqlite:///{tmp_path / 'bellwether.db'}", "directory": str(tmp_path)},
     }
-    path, history = tmp_path / "pumps.yaml", tmp_path / "history.csv"
-    path.write_text(yaml.safe_dump(described))
-    wide(8).to_csv(history, index=False)
-    ended = CliRunner().invoke(train, [str(path), "--input", str(history), "--passes", "3"], catch_exceptions=False)
-    serving = SqlRegistry(connect(url), "pumps", tmp_path, lambda: None).serving()
-    assert (ended.exit_code, serving.version, serving.parent) == (0, 2, 1)
+    (tmp_path / "pumps.yaml").write_text(yaml.safe_dump(described))
+    frame = wide(8)
+    frame["temp"] = 20.0 + np.random.default_rng(8).normal(size=len(frame))  # persistence is not the best of it
+    frame.to_csv(tmp_path / "history.csv", index=False)
+    return tmp_path / "pumps.yaml"
+
+
+def fitted(monitor: Path, *more: str):
+    """What the command says, as JSON."""
+    arguments = [str(monitor), "--input", str(monitor.parent / "history.csv"), "--json", *more]
+    return json.loads(CliRunner().invoke(train, arguments, catch_exceptions=False).stdout.splitlines()[-1])
+
+
+def test_a_network_fitted_on_history_serves_from_the_monitors_database(monitor: Path) -> None:
+    found = fitted(monitor, "--passes", "3")
+    url = f"sqlite:///{monitor.parent / 'bellwether.db'}"
+    serving = SqlRegistry(connect(url), "pumps", monitor.parent, lambda: None).serving()
+    assert (found["published"], serving.version, serving.parent) == (2, 2, 1)
+
+
+def test_a_file_is_written_without_a_database(monitor: Path) -> None:
+    found = fitted(monitor, "--passes", "1", "--output", str(monitor.parent / "out" / "pumps.safetensors"))
+    assert found["published"] is None
+    assert (monitor.parent / "out" / "pumps.safetensors").exists()
+    assert not (monitor.parent / "bellwether.db").exists()
+
+
+def test_a_resumed_run_ends_bit_for_bit_where_an_undisturbed_one_does(monitor: Path, monkeypatch) -> None:
+    output = ["--output", str(monitor.parent / "pumps.safetensors")]
+    whole = fitted(monitor, "--passes", "3", "--directory", str(monitor.parent / "whole"), *output)
+    broken = ["--passes", "3", "--directory", str(monitor.parent / "broken"), *output]
+    from trainer import fit
+
+    undisturbed = fit.Fit.epoch
+
+    def interrupted(self):
+        if self.epochs == 1:
+            raise InterruptedError
+        return undisturbed(self)
+
+    monkeypatch.setattr(fit.Fit, "epoch", interrupted)
+    with pytest.raises(InterruptedError):
+        fitted(monitor, *broken)
+    monkeypatch.setattr(fit.Fit, "epoch", undisturbed)
+    resumed = fitted(monitor, *broken, "--resume")
+    assert resumed | {"directory": None} == whole | {"directory": None}
+    last = "epoch-00003.safetensors"
+    assert (monitor.parent / "whole" / last).read_bytes() == (monitor.parent / "broken" / last).read_bytes()
+
+
+def test_another_run_is_not_resumed_and_the_difference_is_named(monitor: Path) -> None:
+    output = ["--output", str(monitor.parent / "pumps.safetensors")]
+    fitted(monitor, "--passes", "1", *output)
+    with pytest.raises(ModelError, match="seed is 0; expected 1"):
+        fitted(monitor, "--passes", "1", "--seed", "1", "--resume", *output)
+
+
+def test_outcomes_of_a_task_that_the_monitor_does_not_name_need_an_output(monitor: Path) -> None:
+    told = monitor.parent / "outcomes.csv"
+    told.write_text("entity,task,label,revealed_at\na,failure,1,2026-02-01T00:00:00Z\n")
+    with pytest.raises(ConfigError, match="--outcomes: got 'failure'; expected --output FILE"):
+        fitted(monitor, "--outcomes", str(told))

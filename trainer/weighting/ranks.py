@@ -3,6 +3,8 @@
 K tasks, R ranks.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, distributed
 from torch.distributed import ProcessGroup
@@ -38,3 +40,25 @@ def pool_gramian(gramian_KK: Tensor, group: ProcessGroup | None) -> Tensor:
     sum_KK = gramian_KK.double()
     distributed.all_reduce(sum_KK, group=group)
     return (sum_KK / distributed.get_world_size(group) ** 2).to(gramian_KK)
+
+
+def pool_gradients(weights: Sequence[Tensor], group: ProcessGroup | None) -> None:
+    """Average `.grad` over the ranks, in one all-reduce; a weight that a rank did not reach counts as 0 there."""
+    if group is None:
+        return
+    flat = torch.cat([(torch.zeros_like(each) if each.grad is None else each.grad).flatten() for each in weights])
+    flat = pool_mean(flat, group)
+    for weight, gradient in zip(weights, flat.split([each.numel() for each in weights]), strict=True):
+        weight.grad = gradient.view_as(weight)
+
+
+def pool_sum(values: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The sum over the ranks, in place; without a group what was given."""
+    if group is not None:
+        distributed.all_reduce(values, group=group)
+    return values
+
+
+def pool_mean(values: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The mean over the ranks; without a group what was given."""
+    return values if group is None else pool_sum(values / distributed.get_world_size(group), group)

@@ -1,0 +1,178 @@
+"""A run's directory: its manifest, the last epoch to go on from, and each task's best version."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from infra.fitting.read import History
+from schemas.errors import ModelError
+from schemas.layout import Layout
+from trainer.best import Best
+from trainer.fit import Epoch, Fit
+from trainer.weights import architecture, differences, save_weights
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run is made of: another one is never continued by mistake.
+
+    Attributes:
+        architecture: what its weights are made for.
+        fitting: its settings.
+        training: those of steps and faults.
+        seed: of order and faults.
+        files: names of what was read.
+        rows: in all.
+    """
+
+    architecture: Mapping[str, Any]
+    fitting: Mapping[str, Any]
+    training: Mapping[str, Any]
+    seed: int
+    files: list[str]
+    rows: int
+
+    @property
+    def digest(self) -> str:
+        """Of the architecture."""
+        return hashlib.sha256(json.dumps(self.architecture, sort_keys=True).encode()).hexdigest()
+
+
+def run_of(layout: Layout, history: History, seed: int) -> Run:
+    """What a run is made of."""
+    monitor = layout.monitor
+    return Run(
+        architecture=architecture(layout),
+        fitting=json.loads(monitor.fitting.model_dump_json()),
+        training=json.loads(monitor.training.model_dump_json()),
+        seed=seed,
+        files=list(history.files),
+        rows=history.rows,
+    )
+
+
+class Directory:
+    """Reads and writes a run. Each file is whole or not there; the manifest is written last, and names the others."""
+
+    def __init__(self, path: Path, layout: Layout, history: History, seed: int) -> None:
+        self.path, self._run = path, run_of(layout, history, seed)
+        self._epochs: list[dict[str, Any]] = []
+
+    def begin(self) -> None:
+        """Start over: what lies there is another run's."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / MANIFEST).unlink(missing_ok=True)
+        for file in self.path.glob("*.safetensors"):
+            file.unlink()
+
+    def resume(self, fit: Fit, best: Best) -> None:
+        """Put a fit where the run stopped.
+
+        Raises:
+            ModelError: there is no run, or it is another one: the first difference is named.
+        """
+        try:
+            manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
+            state = load((self.path / manifest["last"]).read_bytes())
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ModelError(
+                f"{self.path}: got no run to resume ({type(error).__name__}); expected a manifest"
+            ) from error
+        for difference in differences(manifest["run"], json.loads(json.dumps(asdict(self._run)))):
+            raise ModelError(f"{self.path / MANIFEST}: {difference}; expected the run that began there")
+        self._epochs = manifest["epochs"]
+        best.epoch, best.loss, best.newest = manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs)
+        _restore(fit, state, len(self._epochs))
+
+    def add(self, epoch: Epoch, fit: Fit, best: Best, improved: list[str]) -> None:
+        """Keep an epoch."""
+        weights = save_weights(fit.network)
+        for name in improved:
+            self._write(f"best-{name}.safetensors", weights)
+        last = f"epoch-{epoch.number:05d}.safetensors"
+        self._write(last, save(_state(fit)))
+        self._epochs.append(described(epoch))
+        manifest = {
+            "architecture_sha256": self._run.digest,
+            "run": asdict(self._run),
+            "last": last,
+            "best": {"epoch": best.epoch, "loss": best.loss},
+            "epochs": self._epochs,
+        }
+        self._write(MANIFEST, json.dumps(manifest, indent=1).encode())
+        for file in self.path.glob("epoch-*.safetensors"):
+            if file.name != last:
+                file.unlink()
+
+    def weights(self, name: str) -> bytes:
+        """Of the epoch that was best for a task, or for all. Raises ModelError when they cannot be read."""
+        path = self.path / f"best-{name}.safetensors"
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path}: {error.strerror}; expected the weights of a finished epoch") from error
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """Every epoch so far."""
+        return self._epochs
+
+    def read(self) -> Best:
+        """What another process wrote there."""
+        manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
+        self._epochs = manifest["epochs"]
+        return Best(1, manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs))
+
+    def _write(self, name: str, content: bytes) -> None:
+        unfinished = self.path / f".{name}.part"
+        unfinished.write_bytes(content)
+        unfinished.replace(self.path / name)
+
+
+def described(epoch: Epoch) -> dict[str, Any]:
+    """An epoch as JSON has it."""
+    return {
+        "epoch": epoch.number,
+        "most": epoch.most,
+        "losses": dict(epoch.losses),
+        "weights": dict(epoch.weights),
+        "gradient_norm": epoch.gradient_norm,
+        "refused": epoch.refused,
+        "validation": dict(epoch.validation.losses),
+        "metrics": dict(epoch.validation.metrics),
+        "attention": dict(epoch.attention),
+    }
+
+
+def _state(fit: Fit) -> dict[str, torch.Tensor]:
+    """Network and optimiser by name."""
+    moments = fit.descent.optimiser.state_dict()["state"]
+    optimiser = {
+        f"optimiser.{place}.{name}": torch.as_tensor(value)
+        for place, each in moments.items()
+        for name, value in each.items()
+    }
+    network = {f"network.{name}": value for name, value in fit.network.state_dict().items()}
+    return {name: value.detach().cpu().contiguous() for name, value in {**network, **optimiser}.items()}
+
+
+def _restore(fit: Fit, state: Mapping[str, torch.Tensor], epochs: int) -> None:
+    prefix = "network."
+    fit.network.load_state_dict({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in state.items():
+        if name.startswith("optimiser."):
+            _, place, key = name.split(".", 2)
+            moments.setdefault(int(place), {})[key] = value
+    groups = fit.descent.optimiser.state_dict()["param_groups"]
+    fit.descent.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+    fit.epochs = epochs

@@ -1,0 +1,84 @@
+"""Fitting on several ranks: the same curve as on one, and nobody waits for a shard that is shorter."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed, multiprocessing
+
+from schemas.layout import Layout
+from tests.laws.ward import autoregressive, batch, layout
+from trainer.fit import Fit, meet
+from trainer.history import pieces_of, streams_of
+from trainer.network import Network
+
+EPOCHS = 3
+
+
+def fitting() -> Layout:
+    return layout({"window": 8}, width=8)
+
+
+def streams(entities=13):
+    """Entities of one fit, as many rows each."""
+    rows = [batch(*each) for each in autoregressive(48, entities, 0)]
+    found = streams_of(rows, fitting(), np.full(entities, np.nan), [])
+    return [found[name] for name in sorted(found)]
+
+
+def fitted(rank: int, ranks: int, folder: Path) -> None:
+    """One rank's validation losses and weights, into a file."""
+    torch.set_num_threads(1)
+    group = None
+    if ranks > 1:
+        distributed.init_process_group("gloo", f"file://{folder / 'meet'}", rank=rank, world_size=ranks)
+        group = distributed.group.WORLD
+    found, ward = streams(), fitting()
+    network = Network(ward)
+    meet(network, found[:10])
+    fit = Fit(
+        network, ward, pieces_of(found[:10][rank::ranks], ward), pieces_of(found[10:][rank::ranks], ward), 0, group
+    )
+    losses = [dict(fit.epoch().validation.losses) for _ in range(EPOCHS)]
+    torch.save((losses, network.state_dict()), folder / f"{ranks}-{rank}.pt")
+    if ranks > 1:
+        distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """What one rank, and each of two (with 5 and 5 entities to learn from, 2 and 1 to judge), came to."""
+    folder = tmp_path_factory.mktemp("ranks")
+    fitted(0, 1, folder)
+    multiprocessing.spawn(fitted, (2, folder), nprocs=2)
+    return [torch.load(folder / name, weights_only=True) for name in ("1-0.pt", "2-0.pt", "2-1.pt")]
+
+
+def test_two_ranks_end_with_the_same_weights_bit_for_bit(runs):
+    _, (_, first), (_, second) = runs
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def test_two_ranks_follow_the_curve_of_one_within_noise(runs):
+    (one, _), (two, _), _ = runs
+    for alone, together in zip(one, two, strict=True):
+        assert together["forecast"] == pytest.approx(alone["forecast"], abs=0.01)
+        assert together["soon"] == pytest.approx(alone["soon"], abs=0.03)
+        assert together["anomaly"] == pytest.approx(alone["anomaly"], abs=0.1)  # each rank draws faults of its own
+    assert one[-1]["forecast"] < one[0]["forecast"]
+
+
+def test_a_rank_with_fewer_pieces_takes_as_many_steps(tmp_path):
+    multiprocessing.spawn(_unequal, (tmp_path,), nprocs=2)
+    assert [int((tmp_path / f"{rank}").read_text()) for rank in (0, 1)] == [9, 9]
+
+
+def _unequal(rank: int, folder: Path) -> None:
+    distributed.init_process_group("gloo", f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    found, ward = streams(10), fitting()
+    mine = pieces_of(found[:9] if rank == 0 else found[9:], ward)
+    fit = Fit(Network(ward), ward, mine, mine, 0, distributed.group.WORLD)
+    fit.epoch()
+    (folder / f"{rank}").write_text(str(len(list(fit._chapters()))))
+    distributed.destroy_process_group()

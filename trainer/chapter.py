@@ -1,0 +1,187 @@
+"""A chapter: pieces of history as the rows and targets of one step of fitting, for all tasks together.
+
+Injected faults stand on copies of some pieces, which teach the anomaly task alone.
+
+P pieces, copies included, N rows of the chapter, S signals, F statistics, E packed entities.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schemas.layout import Layout
+from schemas.monitor import Task
+from schemas.observation import Bool, Field, Float64, Int64
+from trainer.ahead import came_at, classes_ahead
+from trainer.history import Piece, padded
+from trainer.inject import follow, inject_some
+from trainer.losses import Targets
+from trainer.network import Network, State
+from trainer.rows import Rows, pack, placed, to_model
+from trainer.windows import rows_ahead
+
+_COPIED = 0.3
+"""Share of pieces that are copied with faults: each copy costs what its piece costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One step's input.
+
+    Attributes:
+        rows: the packed rows.
+        statistics_EFS: before each packed entity's first row.
+        targets: per packed row.
+        clean_N: bool, rows that were really observed and are judged.
+        piece_N: the piece of each packed row; 0 on padding.
+        pieces: P.
+        window_N: the window of each packed row, `training.window` rows of a piece; 0 on padding.
+        windows: how many windows there are.
+    """
+
+    rows: Rows
+    statistics_EFS: Tensor
+    targets: Targets
+    clean_N: Tensor
+    piece_N: Tensor
+    pieces: int
+    window_N: Tensor
+    windows: int
+
+    def start(self, network: Network) -> State:
+        """The state before the chapter: exact statistics, hidden states of entities never seen."""
+        return network.initial(self.rows.waves[0]) | {"statistics": self.statistics_EFS}
+
+    def to(self, device: torch.device) -> "Chapter":
+        """The same on a device."""
+        return Chapter(
+            rows=replace(
+                self.rows,
+                **_on(self.rows, ("value_NS", "time_N", "real_N", "final_E"), device),
+                vectors={name: vector.to(device) for name, vector in self.rows.vectors.items()},
+            ),
+            statistics_EFS=self.statistics_EFS.to(device),
+            targets=replace(
+                self.targets,
+                **_on(self.targets, ("future_NSH", "faulty_N", "known_N"), device),
+                classes=tuple(class_N.to(device) for class_N in self.targets.classes),
+            ),
+            clean_N=self.clean_N.to(device),
+            piece_N=self.piece_N.to(device),
+            pieces=self.pieces,
+            window_N=self.window_N.to(device),
+            windows=self.windows,
+        )
+
+
+def chapter_of(pieces: Sequence[Piece], layout: Layout, rng: np.random.Generator, hide: float = 0.0) -> Chapter:
+    """Make a chapter.
+
+    Args:
+        pieces: what it is about.
+        layout: order of signals and tasks.
+        rng: draws faults, and what is hidden.
+        hide: share of each piece's signals that are left out: a feed that is not there is met before it happens.
+    """
+    shown = [_shown(piece, rng, hide) for piece in pieces]
+    copied = rng.permutation(len(pieces))[: round(_COPIED * len(pieces))].tolist()
+    broken = [(each, _broken(shown[each], layout, rng)) for each in copied]
+    copies = [(each, found) for each, found in broken if found is not None]
+    values = [*shown, *(found[0] for _, found in copies)]
+    vectors = [_vectors(piece) for piece in pieces]
+    vectors += [follow(vectors[each], shown[each], found[0], layout) for each, found in copies]
+    whose = [*range(len(pieces)), *(each for each, _ in copies)]
+    window = _windows([len(each) for each in values], layout.monitor.training.window)
+    piece = np.repeat(np.arange(len(whose)), [len(each) for each in values])
+    time_ms = np.concatenate([pieces[each].stream.time_ms[pieces[each].first : pieces[each].end] for each in whose])
+    stacked = {name: np.concatenate([each[name] for each in vectors]) for name in layout.vectors}
+    rows, order, entity_order = pack(piece, np.concatenate(values), time_ms, layout, stacked)
+    n, observed = len(rows.real_N), sum(map(len, shown))
+    judged = np.concatenate([np.arange(pieces[each].first, pieces[each].end) >= pieces[each].taught for each in whose])
+    faulty = [np.nan_to_num(each.stream.faulty[each.first : each.end]) for each in pieces]
+    faulty += [found[1].astype(np.float64) for _, found in copies]
+    statistics = np.stack([pieces[each].statistics for each in whose])
+    clean = placed(judged[:observed], order[:observed], n, False)
+    return Chapter(
+        rows=rows,
+        statistics_EFS=torch.from_numpy(statistics[entity_order]),
+        targets=Targets(
+            future_NSH=torch.from_numpy(_futures(pieces, clean, order[:observed], layout)),
+            faulty_N=torch.from_numpy(placed(np.concatenate(faulty).astype(np.float32), order, n, 0.0)),
+            known_N=torch.from_numpy(placed(judged, order, n, False)),
+            classes=tuple(map(torch.from_numpy, _classes(pieces, clean, order[:observed], layout))),
+        ),
+        clean_N=torch.from_numpy(clean),
+        piece_N=torch.from_numpy(placed(piece, order, n, 0)),
+        pieces=len(whose),
+        window_N=torch.from_numpy(placed(window, order, n, 0)),
+        windows=int(window[-1]) + 1,
+    )
+
+
+def _vectors(piece: Piece) -> dict[str, Field]:
+    return {name: vector[piece.first : piece.end] for name, vector in piece.stream.vectors.items()}
+
+
+def _windows(lengths: Sequence[int], length: int) -> Int64:
+    """Numbers of the windows that rows stand in, none of them in two pieces, [N]."""
+    starts = np.cumsum([0, *(-(-each // length) for each in lengths[:-1])])
+    return np.concatenate([start + np.arange(each) // length for start, each in zip(starts, lengths, strict=True)])
+
+
+def _shown(piece: Piece, rng: np.random.Generator, hide: float) -> Float64:
+    values = piece.stream.values[piece.first : piece.end]
+    if not hide:
+        return values
+    return np.where(rng.random(values.shape[1]) < hide, np.nan, values)
+
+
+def _broken(values: Float64, layout: Layout, rng: np.random.Generator) -> tuple[Float64, Bool] | None:
+    length = layout.monitor.training.window
+    return inject_some([values[first : first + length] for first in range(0, len(values), length)], layout, rng)
+
+
+def _futures(pieces: Sequence[Piece], clean: Bool, order: Int64, layout: Layout) -> Float64:
+    """What came at each horizon, model scale; NaN on rows that are not judged. [N, S, H]."""
+    found = [_future(piece, layout) for piece in pieces]
+    future = placed(np.concatenate(found), order, len(clean), np.nan)
+    future[~clean] = np.nan
+    return future
+
+
+def _future(piece: Piece, layout: Layout) -> Float64:
+    """[R, S, H] of one piece."""
+    length, until = piece.end - piece.first, piece.end + rows_ahead(layout)
+    values = to_model(padded(piece.stream.values, piece.first, until, np.nan), layout)[None, :, : layout.n_targets]
+    time_ms = padded(piece.stream.time_ms, piece.first, until, piece.stream.time_ms[-1])[None]
+    return np.stack([came_at(values, time_ms, length, each)[0] for each in layout.forecast.horizons], axis=-1)
+
+
+def _classes(pieces: Sequence[Piece], clean: Bool, order: Int64, layout: Layout) -> list[Int64]:
+    """Of every state and event task, [N]; -1 where unknown, not judged, or not yet over."""
+    told = [_come_true(pieces, place, task, layout) for place, task in enumerate(layout.choices)]
+    return [np.where(clean, placed(each, order, len(clean), -1), -1) for each in told]
+
+
+def _come_true(pieces: Sequence[Piece], place: int, task: Task, layout: Layout) -> Int64:
+    """By its rule, or as it was told."""
+    if task.target is not None:
+        return np.concatenate([_worst(piece, task, layout) for piece in pieces])
+    return np.concatenate([piece.stream.classes[piece.first : piece.end, place] for piece in pieces])
+
+
+def _worst(piece: Piece, task: Task, layout: Layout) -> Int64:
+    """A state task's class at each row of a piece, [R]."""
+    assert task.target is not None
+    length = piece.end - piece.first
+    scores = padded(piece.rules, piece.first, piece.end + rows_ahead(layout), np.nan)[None]
+    left = len(piece.stream) - 1 - np.arange(piece.first, piece.end)
+    return np.where(left < task.target.within, -1, classes_ahead(task, scores, length, layout)[0])
+
+
+def _on(record: Rows | Targets, names: Sequence[str], device: torch.device) -> dict[str, Any]:
+    return {name: getattr(record, name).to(device) for name in names}

@@ -1,0 +1,93 @@
+"""One step down the tasks' losses: weighed, clipped, guarded, taken. Learning online and fitting share it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.distributed import ProcessGroup
+from torch.nn.utils import clip_grad_norm_
+
+from schemas.components import TrainingSettings
+from schemas.layout import Layout
+from trainer.balance import Balance
+from trainer.guard import Guard
+from trainer.losses import Targets, TaskLoss, task_losses
+from trainer.network import Network, Outputs
+from trainer.optimisers import optimiser_of
+from trainer.weighting.ranks import pool_gradients
+from trainer.weighting.task_weighting import TaskWeighting, Weighed
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """A step that may be taken.
+
+    Attributes:
+        weighed: its losses, and what they were multiplied with.
+        norm: of the gradient, before clipping.
+        refused: why it must not be taken; None: it may.
+    """
+
+    weighed: Weighed
+    norm: float
+    refused: str | None
+
+
+class Descent:
+    """A network's optimiser, and everything that decides about its steps.
+
+    Args:
+        network: what learns.
+        layout: its tasks.
+        settings: optimiser, weights of tasks, limits.
+        seed: of ways of weighting that draw.
+        group: ranks that learn together: each sees other rows, all take the same step.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layout: Layout,
+        settings: TrainingSettings,
+        seed: int,
+        group: ProcessGroup | None = None,
+    ) -> None:
+        self._layout, self._settings, self._group = layout, settings, group
+        self._parameters = list(network.parameters())
+        self._guard = Guard(settings.refuse_above)
+        self.optimiser = optimiser_of(self._parameters, settings)
+        self.balance = Balance(layout)
+        self.weighting = TaskWeighting(layout.tasks, settings, seed, group)
+
+    def losses(self, outputs: Outputs, targets: Targets) -> list[TaskLoss]:
+        """Of every task, rare classes weighed by how often they came of late."""
+        return task_losses(outputs, targets, self._layout, self.balance.weights())
+
+    def look(self, losses: list[TaskLoss], shared: Tensor) -> Slope:
+        """Set the clipped gradients of the weighted losses, and judge them.
+
+        Args:
+            losses: of the tasks.
+            shared: the representation through which they all depend on the trunk.
+        """
+        self.clear()
+        weighed = self.weighting.backward(losses, shared, self._parameters)
+        pool_gradients(self._parameters, self._group)
+        norm = float(clip_grad_norm_(self._parameters, self._settings.gradient_norm))
+        return Slope(weighed, norm, self._guard.refuse(weighed.loss, norm))
+
+    def step(self, slope: Slope, targets: Targets, again: Callable[[], list[TaskLoss]]) -> None:
+        """Take a step that was not refused.
+
+        Args:
+            slope: of `look`.
+            targets: what the step learned from.
+            again: judges the same rows once more, for ways of weighting that ask.
+        """
+        self.optimiser.step()
+        self.weighting.learn(slope.weighed, again)
+        self.balance.count(targets.classes)
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        self.optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,272 @@
+"""Fitting: epochs over history, every task learning together, judged after each epoch on what was kept aside.
+
+W pieces, K tasks.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, distributed
+from torch.distributed import ProcessGroup
+
+from schemas.layout import Layout
+from schemas.observation import Float64
+from trainer.chapter import Chapter, chapter_of
+from trainer.descent import Descent, Slope
+from trainer.history import Piece, Stream
+from trainer.losses import TaskLoss, task_losses
+from trainer.metrics import metrics_of
+from trainer.network import Network, Outputs, State
+from trainer.weighting.ranks import pool_mean, pool_sum
+
+_LEAST_RATE = 0.01
+"""Of the highest learning rate, at the end."""
+_LEAST_STEPS = 16
+"""Of an epoch: a short history is learned from in smaller steps."""
+_ENOUGH = 64
+"""Pieces from which on a verdict can be had of them."""
+_JUDGED_TOGETHER = 128
+_VALIDATION = 20_120
+"""Seeds the faults of the validation part: the same ones every epoch, and for every network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a network is worth on pieces that it did not learn from.
+
+    Attributes:
+        losses: per task, standardised (1 = knowing nothing), over all ranks.
+        metrics: `<task>.<metric>`, as in learning online.
+        loss_WK: this rank's pieces one by one (where they are few: the windows in them); NaN = not judged.
+    """
+
+    losses: Mapping[str, float]
+    metrics: Mapping[str, float]
+    loss_WK: Float64
+
+    @property
+    def mean(self) -> float:
+        """Of the tasks' losses: they are standardised."""
+        return sum(self.losses.values()) / len(self.losses)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One time through the history.
+
+    Attributes:
+        number: from 1.
+        most: epochs there will be, if every one helps.
+        losses: per task, mean over the steps, before each one's update.
+        weights: what they were multiplied with, in the last step.
+        gradient_norm: mean over the steps, before clipping.
+        attention: each task's mean attention to each modality, of the last step.
+        refused: steps that were not taken.
+        validation: afterwards.
+    """
+
+    number: int
+    most: int
+    losses: Mapping[str, float]
+    weights: Mapping[str, float]
+    gradient_norm: float
+    attention: Mapping[str, float]
+    refused: int
+    validation: Judgement
+
+
+class Fit:
+    """A network and what it learns from. The same seed gives the same weights, bit for bit (on one thread).
+
+    Args:
+        network: learns in place.
+        layout: its monitor; `fitting` holds the settings.
+        pieces: what this rank learns from; at least one.
+        validation: what this rank judges.
+        seed: of order, faults and what is hidden.
+        group: ranks that learn together, each with other entities; all end up with the same weights.
+        device: where the network computes.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layout: Layout,
+        pieces: Sequence[Piece],
+        validation: Sequence[Piece],
+        seed: int,
+        group: ProcessGroup | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self.device = device or torch.device("cpu")
+        self.network = network.to(self.device)
+        self._layout, self._settings = layout, layout.monitor.fitting
+        self._pieces, self._validation = pieces, validation
+        self._seed, self._group = seed, group
+        rates = {"learning_rate": self._settings.learning_rate, "weight_decay": self._settings.weight_decay}
+        self.descent = Descent(network, layout, layout.monitor.training.model_copy(update=rates), seed, group)
+        self._steps_per_epoch = _steps(len(pieces), self._settings.pieces_per_step, group)
+        self.epochs = 0
+
+    def epoch(self) -> Epoch:
+        """Learn from everything once, then judge."""
+        slopes, outputs = [], None
+        for number, chapter in enumerate(self._chapters()):
+            self._set_rate(self.epochs * self._steps_per_epoch + number)
+            slope, outputs = self._step(chapter)
+            slopes.append(slope)
+        assert outputs is not None
+        self.epochs += 1
+        self._pool_standing()
+        return Epoch(
+            number=self.epochs,
+            most=self._settings.epochs,
+            losses=_means([slope.weighed.losses for slope in slopes]),
+            weights=slopes[-1].weighed.weights,
+            gradient_norm=float(np.mean([slope.norm for slope in slopes])),
+            attention=_attention(outputs, self._layout),
+            refused=sum(slope.refused is not None for slope in slopes),
+            validation=self.judge(self.network),
+        )
+
+    @torch.no_grad()
+    def judge(self, network: Network) -> Judgement:
+        """What a network is worth on the validation part, computed as in serving."""
+        network.to(self.device).eval()
+        losses: list[Float64] = []
+        metrics: list[tuple[int, dict[str, float]]] = []
+        for chapter in self._kept_aside():
+            outputs, _ = network(chapter.rows, chapter.start(network))
+            found = task_losses(outputs, chapter.targets, self._layout)
+            losses.append(self._apart(found, chapter))
+            metrics.append((chapter.pieces, metrics_of(outputs, chapter.targets, self._layout)))
+        loss_WK = np.concatenate(losses) if losses else np.empty((0, len(self._layout.tasks)))
+        return Judgement(self._mean_losses(loss_WK), _pooled_metrics(metrics, self._group), loss_WK)
+
+    def _apart(self, losses: Sequence[TaskLoss], chapter: Chapter) -> Float64:
+        """[W, K]. Rows of one entity go together: windows are told apart only where entities are few."""
+        few = len(self._validation) < _ENOUGH
+        place_N, count = (chapter.window_N, chapter.windows) if few else (chapter.piece_N, chapter.pieces)
+        return torch.stack([each.by_window(place_N, count) for each in losses], 1).double().cpu().numpy()
+
+    def _chapters(self) -> Iterator[Chapter]:
+        """All pieces in random order; a rank with fewer than the others sees some of them again."""
+        rank = 0 if self._group is None else distributed.get_rank(self._group)
+        rng = np.random.default_rng([self._seed, self.epochs, rank])
+        order = rng.permutation(len(self._pieces))
+        order = np.resize(order, max(len(order), self._steps_per_epoch))
+        for places in np.array_split(order, self._steps_per_epoch):
+            pieces = [self._pieces[place] for place in places.tolist()]
+            yield chapter_of(pieces, self._layout, rng, self._settings.hide_signals).to(self.device)
+
+    def _kept_aside(self) -> Iterator[Chapter]:
+        rng = np.random.default_rng(_VALIDATION)
+        for first in range(0, len(self._validation), _JUDGED_TOGETHER):
+            pieces = self._validation[first : first + _JUDGED_TOGETHER]
+            yield chapter_of(pieces, self._layout, rng).to(self.device)
+
+    def _step(self, chapter: Chapter) -> tuple[Slope, Outputs]:
+        self.network.train()
+        state = self._start(chapter)
+        with self._precision():
+            outputs, _ = self.network(chapter.rows, state)
+        slope = self.descent.look(self.descent.losses(outputs, chapter.targets), outputs.shared)
+        if slope.refused is None:
+            self.descent.step(slope, chapter.targets, lambda: self._again(chapter, state, outputs))
+            if self.epochs == 0:
+                self.network.standing.learn(outputs.standing, chapter.targets.classes, chapter.clean_N)
+        self.descent.clear()
+        return slope, outputs
+
+    def _start(self, chapter: Chapter) -> State:
+        """Hidden states in float32: only serving rounds them."""
+        start = chapter.start(self.network)
+        return start | {"hidden": start["hidden"].float()}
+
+    @torch.no_grad()
+    def _again(self, chapter: Chapter, state: State, outputs: Outputs) -> list[TaskLoss]:
+        now, _ = self.network(chapter.rows, state, observed=outputs.observed)
+        return self.descent.losses(now, chapter.targets)
+
+    def _pool_standing(self) -> None:
+        """What followed what, of all ranks' entities."""
+        for seen_WC in self.network.standing.buffers():
+            seen_WC.copy_(pool_mean(seen_WC, self._group))
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """Float64 statistics keep their digits: autocast leaves float64 alone."""
+        half = self._settings.precision == "bfloat16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half)
+
+    def _set_rate(self, step: int) -> None:
+        steps = self._settings.epochs * self._steps_per_epoch
+        rate = self._settings.learning_rate * share_of_rate(step, steps, self._settings.warm_up)
+        for parameters in self.descent.optimiser.param_groups:
+            parameters["lr"] = rate
+
+    def _mean_losses(self, loss_WK: Float64) -> dict[str, float]:
+        summed_2K = torch.from_numpy(np.stack([np.nansum(loss_WK, 0), (~np.isnan(loss_WK)).sum(0)]))
+        sum_K, count_K = pool_sum(summed_2K, self._group)
+        judged = zip(self._layout.tasks, sum_K.tolist(), count_K.tolist(), strict=True)
+        return {task.name: total / count for task, total, count in judged if count}
+
+
+def share_of_rate(step: int, steps: int, warm_up: float) -> float:
+    """What a step's learning rate is of the highest one: it rises as a line, then falls as half a cosine.
+
+    One cycle without the second rise (Smith and Topin, 2019; Loshchilov and Hutter, 2017).
+    """
+    rising = warm_up * steps
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    done = (step - rising) / max(steps - rising, 1)
+    return _LEAST_RATE + (1.0 - _LEAST_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+
+
+def meet(network: Network, streams: Sequence[Stream]) -> None:
+    """Place every value of the training part among the population, once."""
+    for stream in streams:
+        network.population.learn(stream.values.copy())
+
+
+def _steps(pieces: int, per_step: int, group: ProcessGroup | None) -> int:
+    """Of an epoch, the same on all ranks: as many as the one with most pieces needs."""
+    each = max(per_step // (1 if group is None else group.size()), 1)
+    most = torch.tensor([max(-(-pieces // each), min(pieces, _LEAST_STEPS))])
+    if group is not None:
+        distributed.all_reduce(most, distributed.ReduceOp.MAX, group)
+    return int(most)
+
+
+def _means(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for each in found for name in each)
+    return {name: float(np.mean([each[name] for each in found if name in each])) for name in names}
+
+
+def _attention(outputs: Outputs, layout: Layout) -> dict[str, float]:
+    """`<task>.attention_<modality>`, means over rows."""
+    mean_KM: Tensor = outputs.attention_NKM.mean(0)[:, 1:]
+    return {
+        f"{task.name}.attention_{modality.name}": float(mean_KM[k, m])
+        for k, task in enumerate(layout.tasks)
+        for m, modality in enumerate(layout.monitor.modalities)
+    }
+
+
+def _pooled_metrics(found: list[tuple[int, dict[str, float]]], group: ProcessGroup | None) -> dict[str, float]:
+    """Means over chapters, those of all ranks, by how many pieces each holds."""
+    if group is not None:
+        gathered: list[list[tuple[int, dict[str, float]]]] = [[] for _ in range(distributed.get_world_size(group))]
+        distributed.all_gather_object(gathered, found, group)
+        found = [each for rank in gathered for each in rank]
+    shares = {
+        name: [(each[name], pieces) for pieces, each in found if name in each] for _, each in found for name in each
+    }
+    return {
+        name: sum(value * pieces for value, pieces in each) / sum(pieces for _, pieces in each)
+        for name, each in shares.items()
+    }
