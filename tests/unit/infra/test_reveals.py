@@ -73,6 +73,19 @@ def test_outcomes_are_read_with_their_times(tmp_path: Path):
     ]
 
 
+def test_an_outcome_may_say_when_it_happened(tmp_path: Path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text("entity,task,label,revealed_at,occurred_at\n1,fall,1,9000,4000\n1,fall,0,9000,\n")
+    assert [each.known_until_ms for each in read_outcomes(path)] == [4000, 9000]
+
+
+def test_nothing_is_revealed_before_it_happened(tmp_path: Path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text("entity,task,label,revealed_at,occurred_at\n1,fall,1,4000,9000\n")
+    with pytest.raises(InputError, match=r"row 1: occurred_at: got 9000; expected no later than revealed_at"):
+        read_outcomes(path)
+
+
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [

@@ -95,3 +95,55 @@ def test_what_is_remembered_in_all_is_bounded(monkeypatch):
     hindsight.remember(stays(10, 6))
     hindsight.tell([outcome(entity) for entity in range(10)])
     assert (sum(len(account.rows) for account in hindsight._accounts.values()), hindsight.unmatched) == (36, 4)
+
+
+def asked(*tasks):
+    return Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], *tasks], "training": {"window": 4}}))
+
+
+def remembered(*tasks) -> Hindsight:
+    found = Hindsight(asked(*tasks), np.random.default_rng(0))
+    found.remember(stays(10, 6))
+    return found
+
+
+def test_a_state_that_labels_teach_learns_the_class_of_each_row():
+    hindsight = remembered({"name": "pose", "kind": "state", "classes": ["up", "down", "left"]})
+    hindsight.tell([Label("0", "pose", second * 1000, second % 3) for second in (1, 2, 4, 5)])
+    (piece,) = hindsight._fresh
+    assert piece.classes[:, 1].tolist() == [-1, 1, 2, -1, 1, 2]
+    assert (piece.classes[:, 0].tolist(), np.isnan(piece.faulty).all()) == ([-1] * 6, True)
+
+
+SOON = {"name": "arrest", "kind": "event", "within": "2s"}
+
+
+@pytest.mark.parametrize(
+    ("within", "value", "until", "expected"),
+    [
+        ("2s", 1, 4000, [0, 0, 1, 1, -1, -1]),
+        ("2s", 0, 4000, [0, 0, 0, -1, -1, -1]),
+        (2, 1, 3500, [0, 0, 1, 1, -1, -1]),
+        (2, 0, 4000, [0, 0, 0, -1, -1, -1]),
+    ],
+)
+def test_rows_within_the_horizon_are_positive_earlier_ones_negative_and_open_ones_unknown(
+    within, value, until, expected
+):
+    hindsight = remembered(SOON | {"within": within})
+    hindsight.tell([Label("0", "arrest", None, value, until)])
+    assert hindsight._fresh[0].classes[:, 1].tolist() == expected
+
+
+def test_a_second_event_says_nothing_of_the_rows_that_the_first_one_settled():
+    hindsight = remembered(SOON)
+    hindsight.tell([Label("0", "arrest", None, 1, 2000)])
+    hindsight.tell([Label("0", "arrest", None, 1, 5000)])
+    told = [piece.classes[:, 1].tolist() for piece in hindsight._fresh]
+    assert told == [[1, 1, -1, -1, -1, -1], [-1, -1, 0, 1, 1, -1]]
+
+
+def test_an_outcome_that_settles_no_row_teaches_nothing():
+    hindsight = remembered(SOON)
+    hindsight.tell([Label("0", "arrest", None, 0, 1000)])
+    assert not hindsight._fresh
