@@ -15,7 +15,7 @@ from schemas.layout import Layout
 from trainer.cells import CELLS, LinearCell
 from trainer.frames import projection_of
 from trainer.population import N_INPUTS
-from trainer.rows import Rows
+from trainer.rows import MULTIPLE, Rows
 from trainer.statistics import Observed
 
 _NEVER = 1e4
@@ -105,9 +105,14 @@ class Encoder(nn.Module):
         return states[0] if len(states) == 1 else torch.cat(states, 1)
 
     def _with_vectors(self, projected_MN2D: Tensor, rows: Rows, present_MN: Tensor) -> Tensor:
+        """Only rows that carry one are projected: of few entities most rows are padding."""
         each = list(projected_MN2D.unbind(0))
         for name, place in self._vector_places:
-            each[place] = each[place] + self.vectors[name](rows.vectors[name]) * present_MN[place, :, None]
+            row_n = present_MN[place].nonzero()[:, 0]
+            vector = rows.vectors[name].index_select(0, row_n)
+            padding = vector.new_zeros(MULTIPLE - len(row_n) % MULTIPLE, *vector.shape[1:])
+            projected_n2D = self.vectors[name](torch.cat([vector, padding]))[: len(row_n)]
+            each[place] = each[place].index_add(0, row_n, projected_n2D)
         return torch.stack(each)
 
     def _any(self, flag_NS: Tensor) -> Tensor:

@@ -6,21 +6,11 @@ import torch
 
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from tests.laws.ward import awake, different, run
+from tests.laws.ward import GATE, awake, different, run
 from trainer.network import Network
 from trainer.rows import pack
 
 ROWS = 150
-GATE = {
-    "monitor": "gate",
-    "topics": {"observations": "frames"},
-    "modalities": [
-        {"name": "door", "signals": [{"name": "opened"}]},
-        {"name": "camera", "kind": "image", "frame": {"channels": 3, "height": 8, "width": 12}},
-        {"name": "sound", "kind": "embedding", "size": 5},
-    ],
-    "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
-}
 
 
 @pytest.fixture(params=["hard", "twins"])
@@ -36,8 +26,8 @@ def stream(rows: int, entities: int, seed: int):
     sound = (rng.normal(size=(rows, 5)) * 10.0 ** rng.integers(-20, 20, (rows, 1))).astype(np.float32)
     light = frame.reshape(rows, -1) / 255.0
     norm = np.linalg.norm(sound.astype(np.float64), axis=1)
-    values = np.column_stack([rng.normal(size=rows), light.mean(1), light.std(1), norm])
-    for columns, vector in (([1, 2], frame), ([3], sound)):
+    values = np.column_stack([light.mean(1), light.std(1), norm, rng.normal(size=rows)])
+    for columns, vector in (([0, 1], frame), ([2], sound)):
         absent = rng.random(rows) < 0.3
         values[np.ix_(absent, columns)], vector[absent] = np.nan, 0
     return entity, values, time_ms, {"camera": frame, "sound": sound}
@@ -75,8 +65,8 @@ def test_the_frame_itself_is_seen_and_not_only_its_light(network):
 def test_what_stands_where_a_frame_is_absent_changes_nothing(network):
     *rows, vectors = stream(ROWS, 7, 4)
     noise = {name: vector.copy() for name, vector in vectors.items()}
-    noise["camera"][np.isnan(rows[1][:, 1])] = 200
-    noise["sound"][np.isnan(rows[1][:, 3])] = 1e30
+    noise["camera"][np.isnan(rows[1][:, 0])] = 200
+    noise["sound"][np.isnan(rows[1][:, 2])] = 1e30
     was, now = (run(network, *rows, [], each) for each in (vectors, noise))
     assert different(was[0], now[0]) + different(was[1], now[1]) == []
 

@@ -32,6 +32,17 @@ WARD = {
     ],
     "rules": [{"name": "jump", "kind": "move", "signal": "hr", "severities": {"warning": 3.0}}],
 }
+GATE = {
+    "monitor": "gate",
+    "topics": {"observations": "frames"},
+    "modalities": [
+        {"name": "door", "signals": [{"name": "opened"}]},
+        {"name": "camera", "kind": "image", "frame": {"channels": 3, "height": 8, "width": 12}},
+        {"name": "sound", "kind": "embedding", "size": 5},
+    ],
+    "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+}
+"""A camera, an embedding and a plain signal."""
 TOPIC = Partition("vitals", 0)
 TRAINING = {"window": 8, "windows_per_step": 16, "gate_windows": 48}
 """Settings with which a few hundred rows are enough to learn."""

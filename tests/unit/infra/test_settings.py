@@ -103,6 +103,30 @@ def with_rule(text: str) -> str:
         (with_range("[1, x]"), "modalities.0.signals.0.range.1: got 'x'; expected a number"),
         (with_rule("signal: rmp, low: 3"), "rule spin: got 'rmp'; expected a configured signal"),
         (with_rule("signal: rpm"), "rules.0 (spin): got neither; expected low or high for a band rule"),
+        (
+            with_rule("signal: rpm, low: 1, rows: 3"),
+            "rules.0 (spin): got 3 for a band rule; expected rows for a frozen",
+        ),
+        (
+            SMALL.replace("signals: [{name: rpm}]", "kind: image, signals: [{name: rpm}]"),
+            "modalities.0 (motor): got 1; expected no signals for a modality of kind image",
+        ),
+        (
+            SMALL.replace("signals: [{name: rpm}]", "kind: image, frame: {height: 2}"),
+            "modalities.0.frame.height: got 2; expected greater than or equal to 4",
+        ),
+        (
+            SMALL.replace("signals: [{name: rpm}]", "kind: embedding"),
+            "modalities.0 (motor): got kind embedding; expected size for a modality of kind embedding alone",
+        ),
+        (
+            SMALL.replace("signals: [{name: rpm}]", "kind: embedding, size: 3, scope: global"),
+            "modalities.0 (motor): got global; expected scope entity for a modality of kind embedding",
+        ),
+        (
+            SMALL.replace("signals: [{name: rpm}]", "kind: picture"),
+            "got 'picture'; expected 'signals', 'image' or 'embedding'",
+        ),
         (SMALL.replace("kind: anomaly", FORECAST), "got something else; expected exactly one forecast task"),
         (SMALL.replace("{name: rpm}", "{name: rpm}, {name: rpm}"), "got 'rpm' twice; expected each signal name once"),
         (SMALL.replace("monitor: pumps", "monitor: 7 pumps"), "monitor: got '7 pumps'; expected text that matches ^"),

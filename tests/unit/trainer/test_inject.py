@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from tests.laws.ward import layout, stream
-from trainer.inject import _FAULTS, Fault, inject
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from tests.laws.ward import GATE, layout, stream
+from trainer.inject import _FAULTS, Fault, follow, inject
 
 
 @pytest.fixture
@@ -54,3 +56,18 @@ def test_every_kind_of_fault_changes_what_it_touches(fault):
     signal = np.random.default_rng(0).normal(size=16)
     rows = np.arange(4, 12)
     assert (_FAULTS[fault](signal, rows, np.random.default_rng(3)) != signal[rows]).any()
+
+
+def test_frames_and_embeddings_follow_their_derived_signals():
+    gate = Layout(Monitor.model_validate(GATE))
+    rng = np.random.default_rng(0)
+    vectors = {"camera": rng.integers(60, 190, (4, 3, 8, 12)).astype(np.uint8), "sound": np.full((4, 5), 2, np.float32)}
+    light = vectors["camera"].reshape(4, -1) / 255
+    values = np.column_stack([light.mean(1), light.std(1), np.full(4, 20**0.5), np.ones(4)])
+    broken = values.copy()
+    broken[1] = [values[1, 0] + 0.1, values[1, 1] / 2, 3 * 20**0.5, 1.0]
+    broken[2, :3], values[2, :3] = np.nan, np.nan
+    followed = follow(vectors, values, broken, gate)
+    np.testing.assert_array_equal(followed["camera"][[0, 2, 3]], vectors["camera"][[0, 2, 3]])
+    now = followed["camera"][1] / 255
+    np.testing.assert_allclose([now.mean(), now.std(), followed["sound"][1, 0]], [*broken[1, :2], 6.0], atol=1e-3)

@@ -164,3 +164,15 @@ def test_a_band_upside_down_is_refused_by_name():
     band = {"name": "odd", "kind": "band", "signal": "spo2", "low": 100, "high": 85, "severities": {"warning": 1}}
     with pytest.raises(ConfigError, match=r"rules.odd.low: got 100.0; expected at most high, which is 85"):
         rules(band)
+
+
+def test_what_is_frozen_is_as_long_so_as_the_liveliest_of_its_signals_in_multiples_of_its_rows():
+    pair = {"a": "heart_rate", "b": "spo2"}
+    frozen = {"name": "stuck", "kind": "frozen", "rows": 4, "inputs": pair, "severities": {"warning": 1}}
+    rows = known([CALM, CALM, [np.nan] * 7], still=np.array([[8, 0, 6, 0, 0, 0, 0], [8, 0, 0, 0, 0, 0, 0], [9] * 7]))
+    np.testing.assert_array_equal(rules(frozen).score(rows)[:, 0], [1.5, 0.0, np.nan])
+
+
+def test_a_frozen_rule_reads_one_signal_too():
+    frozen = {"name": "stuck", "kind": "frozen", "rows": 4, "signal": "spo2", "severities": {"warning": 1}}
+    assert rules(frozen).score(known(CALM, still=2.0))[0, 0] == 0.5

@@ -121,3 +121,8 @@ def test_features_are_bounded(size):
 def test_logarithmic_signals_are_described_on_their_logarithm():
     observed, order = observe(CLOSE, [np.e, np.e**2])
     assert observed.last_NS[order, CLOSE].tolist() == pytest.approx([1.0, 2.0])
+
+
+def test_repetitions_are_counted_from_the_last_change_on_and_a_missing_value_is_none():
+    observed, order = observe(HR, [70.0, 70.0, 71.0, 71.0, np.nan, 71.0, 71.0, 70.0])
+    assert observed.still_NS[order, HR].tolist() == [0, 1, 0, 1, 1, 2, 3, 0]

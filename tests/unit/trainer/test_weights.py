@@ -3,9 +3,18 @@ import torch
 from safetensors.torch import save
 
 from schemas.errors import ModelError
-from tests.laws.ward import awake, layout
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from tests.laws.ward import GATE, awake, layout
 from trainer.network import Network
+from trainer.transfer import transfer
 from trainer.weights import architecture, differences, load_weights, save_weights
+
+CAMERA = {"name": "camera", "kind": "image"}
+
+
+def frames_of(height: int) -> Layout:
+    return Layout(Monitor.model_validate(GATE | {"modalities": [CAMERA | {"frame": {"height": height}}]}))
 
 
 def test_weights_come_back_bit_for_bit():
@@ -68,3 +77,14 @@ def test_weights_that_are_not_finite_are_neither_written_nor_read():
 
 def test_what_does_not_change_the_meaning_of_weights_does_not_change_the_architecture():
     assert architecture(layout(half_state=False, seed=3)) == architecture(layout())
+
+
+def test_weights_for_frames_of_another_size_are_refused_by_the_field():
+    with pytest.raises(ModelError, match=r"vectors\[0\]\[1\]\[1\] is 8; expected 12"):
+        load_weights(frames_of(12), save_weights(Network(frames_of(8))))
+
+
+def test_frames_of_another_size_start_afresh_where_weights_are_taken_over():
+    moved = transfer(frames_of(12), save_weights(Network(frames_of(8))))
+    assert "trunk.encoder.vectors.camera.frames.first.weight" in moved.taken
+    assert [name for name in moved.fresh if ".vectors." in name] == ["trunk.encoder.vectors.camera.frames.out.weight"]
