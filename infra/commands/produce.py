@@ -38,6 +38,7 @@ def produce(
     from ingest.events import read_events, to_messages
     from ingest.producer import create_topics, publish
 
+    _check_topic(topic)
     events = read_events(files)
     made = create_topics(bootstrap, {topic: partitions})
     records = islice(to_messages(events, list(events.columns)), limit)
@@ -48,3 +49,14 @@ def produce(
     else:
         new = f", made with {partitions} partitions," if made else ""
         click.echo(f"{sent.records:,} rows to {topic}{new} at {bootstrap} in {sent.seconds:.1f} s")
+
+
+def _check_topic(topic: str) -> None:
+    """Raise ConfigError where no broker would take the name."""
+    import re
+
+    from schemas.errors import ConfigError
+
+    if topic in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", topic):
+        expected = "1 to 249 letters, digits, '.', '_' or '-', and neither '.' nor '..'"
+        raise ConfigError("command line", "--topic", topic, expected)
