@@ -174,6 +174,7 @@ class Learner:
             self._keep(lesson, after, "candidate")
             self._optimiser.step()
             self._weighting.learn(weighed, lambda: self._again(lesson, state, outputs))
+            self._network.trunk.relate(self.similarity)
             self._balance.count(lesson.targets.classes)
             self._network.standing.learn(outputs.standing, lesson.targets.classes, lesson.window_N < lesson.fresh)
         self._optimiser.zero_grad(set_to_none=True)
