@@ -72,6 +72,9 @@ class ModelSettings(Frozen):
     cell: Literal["gru", "mingru", "ssm", "retention", "convolution", "transformer"] = "gru"
     sharing: Literal["hard", "hard-all", "cross-stitch", "mmoe", "ple", "adatt", "mtan", "twins"] = "hard"
     experts: int = Field(default=4, ge=2, le=64, description="experts that serve all tasks, of mmoe and ple")
+    similarity_bias: float = Field(
+        default=0.0, ge=0, le=20, description="how strongly a task looks at those its gradients agree with; 0: off"
+    )
     half_state: bool = True
     seed: int = 0
 

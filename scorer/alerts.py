@@ -40,6 +40,7 @@ Record = dict[str, Any]
 
 _COMMIT_SPREAD = timedelta(seconds=60)
 """Two owners may commit in another order than that of `known_at`: a watcher looks back this far."""
+_TO_MIGRATE = "; expected this program's tables: `bellwether run` or `train` with this database makes and renews them"
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _Query = Select[*tuple[object, ...]]
 
@@ -227,9 +228,16 @@ def reading(url: str | None) -> Iterator[Connection]:
             yield connection
     except DBAPIError as error:
         reason = str(error.orig).strip().partition("\n")[0]
-        raise StackError(f"database {masked(chosen)}: cannot be read: {reason}") from error
+        advice = _TO_MIGRATE if _older(error) else ""
+        raise StackError(f"database {masked(chosen)}: cannot be read: {reason}{advice}") from error
     finally:
         engine.dispose()
+
+
+def _older(error: DBAPIError) -> bool:
+    """Does a table or column not exist? The database was made empty, or by an older program."""
+    missing = getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}
+    return missing or str(error.orig).startswith(("no such table", "no such column"))
 
 
 def require_file(url: URL) -> None:

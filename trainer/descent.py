@@ -53,7 +53,7 @@ class Descent:
         group: ProcessGroup | None = None,
     ) -> None:
         self._layout, self._settings, self._group = layout, settings, group
-        self._parameters = list(network.parameters())
+        self._network, self._parameters = network, list(network.parameters())
         self._guard = Guard(settings.refuse_above)
         self.optimiser = optimiser_of(self._parameters, settings)
         self.balance = Balance(layout)
@@ -86,6 +86,7 @@ class Descent:
         """
         self.optimiser.step()
         self.weighting.learn(slope.weighed, again)
+        self._network.trunk.relate(self.weighting.similarity.cosine_KK)
         self.balance.count(targets.classes)
 
     def clear(self) -> None:

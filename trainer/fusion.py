@@ -57,10 +57,19 @@ class Fusion(nn.Module):
 
 
 class TaskAttention(nn.Module):
-    """Task-to-task attention: identity plus a gated residual, the gate zero at the start (hard sharing)."""
+    """Task-to-task attention: identity plus a gated residual, the gate zero at the start (hard sharing).
 
-    def __init__(self, width: int) -> None:
+    With `bias` above 0 a logit is raised by that much per cosine of the two tasks' gradients. The cosines are part of
+    the weights and moved by the learner alone, so that what serves is fixed by its version.
+    """
+
+    cosine_KK: Tensor
+
+    def __init__(self, width: int, tasks: int, bias: float = 0.0) -> None:
         super().__init__()
+        self._bias = bias
+        if bias:
+            self.register_buffer("cosine_KK", torch.zeros(tasks, tasks))
         self._half = width // 2
         bound = width**-0.5
         self.query_key_value_XD = nn.Parameter(torch.empty(2 * width, width).uniform_(-bound, bound))
@@ -77,11 +86,20 @@ class TaskAttention(nn.Module):
         query, key, value_DKN = projected_XKN.split([self._half, self._half, d])
         product_XL = (query[:, None] * key[:, :, None]).view(self._half, -1)
         logit_L = torch.mv(product_XL.t(), product_XL.new_full((self._half,), self._half**-0.5))
-        weight_KKN = logit_L.view(k, k, n).softmax(0)
+        logit_KKN = logit_L.view(k, k, n)
+        if self._bias:
+            logit_KKN = logit_KKN + self._bias * self.cosine_KK[..., None]
+        weight_KKN = logit_KKN.softmax(0)
         mixed_DKN = weighted_sum(weight_KKN, value_DKN.unsqueeze(2).unbind(1))
         mixed_KND: Tensor = self.out(mixed_DKN.view(d, k * n).t()).view(k, n, d)
         attended_KND: Tensor = torch.addcmul(task_KND, self.gate_D.tanh(), mixed_KND)
         return attended_KND, weight_KKN.detach().permute(2, 1, 0)
+
+    @torch.no_grad()
+    def relate(self, cosine_KK: Tensor) -> None:
+        """Take measured cosines over; NaN, and a task's with itself, favour nothing. Without a bias none are kept."""
+        if self._bias:
+            self.cosine_KK.copy_(cosine_KK.nan_to_num(0.0)).fill_diagonal_(0.0)
 
 
 def weighted_sum(weight: Iterable[Tensor], value: Iterable[Tensor]) -> Tensor:

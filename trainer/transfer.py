@@ -20,7 +20,15 @@ from trainer.weights import Architecture, architecture, differences, read_weight
 
 _TASKS = ("horizons", "quantiles", "classes")
 _DOMAIN = ("modalities", "signals", "targets", "vectors")
-_NAMED_AXES = {"encoder": "M", "encoders": "M", "fusion": "K", "fusions": "K", "sharing": "K", "forecast": "HQ"}
+_NAMED_AXES = {
+    "encoder": "M",
+    "encoders": "M",
+    "fusion": "K",
+    "fusions": "K",
+    "sharing": "K",
+    "attention": "K",
+    "forecast": "HQ",
+}
 """Module -> axes of its weights whose rows have names; the letters are those of the module's legend."""
 _READS_SIGNALS = ".input_MI2D"
 """The encoder's."""

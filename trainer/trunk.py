@@ -48,9 +48,13 @@ class Trunk(nn.Module):
         self._tasks = tasks
         self.encoder = Encoder(layout)
         self.fusion = Fusion(model.width, model.heads, tasks + strategy.shared_queries)
-        self.attention = TaskAttention(model.width)
+        self.attention = TaskAttention(model.width, tasks, model.similarity_bias)
         self.sharing = strategy(tasks, model)
         self.state_shape = (len(layout.monitor.modalities), self.encoder.state_width)
+
+    def relate(self, cosine_KK: Tensor) -> None:
+        """How alike the tasks' gradients were measured to be."""
+        self.attention.relate(cosine_KK)
 
     def forward(self, features_GNS: Tensor, observed: Observed, rows: Rows, hidden_EMX: Tensor) -> Representation:
         """Represent rows, given the state before them."""

@@ -66,9 +66,10 @@ def architecture(layout: Layout) -> Architecture:
     """Everything that the weights' meaning depends on."""
     monitor, forecast = layout.monitor, layout.forecast
     placed = zip(layout.signals, layout.modality_of, strict=True)
+    without_meaning = _NO_MEANING if monitor.model.similarity_bias else _NO_MEANING | {"similarity_bias"}
     parts: Architecture = {
         "format": FORMAT,
-        **monitor.model.model_dump(mode="json", exclude=_NO_MEANING),
+        **monitor.model.model_dump(mode="json", exclude=without_meaning),
         "modalities": [[modality.name, modality.scope] for modality in monitor.modalities],
         "signals": [[signal.name, signal.range, signal.transform, modality] for signal, modality in placed],
         "targets": layout.n_targets,

@@ -4,6 +4,8 @@ import json
 
 import click
 
+from schemas.reasons import Reason
+
 _monitor = click.argument("monitor")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
@@ -49,7 +51,13 @@ def list_(monitor: str, limit: int, *, as_json: bool) -> None:
 
 @deadletters.command()
 @_monitor
-@click.option("--reason", "reasons", multiple=True, help="Only these reasons (repeat for several).")
+@click.option(
+    "--reason",
+    "reasons",
+    multiple=True,
+    type=click.Choice([reason.value for reason in Reason]),
+    help="Only these reasons (repeat for several).",
+)
 @click.option("--id", "ids", multiple=True, help="Only these letters (repeat for several).")
 @_json
 def replay(monitor: str, reasons: tuple[str, ...], ids: tuple[str, ...], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`bellwether models`: the versions of a monitor's network."""
+"""`bellwether models`: the versions of a monitor's network, and how alike its tasks are."""
 
 import json
 
@@ -7,7 +7,7 @@ import click
 
 @click.group()
 def models() -> None:
-    """List model versions."""
+    """List model versions, or how alike their tasks are."""
 
 
 @models.command("list")
@@ -23,6 +23,25 @@ def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
         click.echo("no model versions")
     else:
         _print(rows)
+
+
+@models.command()
+@click.option("--monitor", help="One monitor's only.")
+@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object, for programs.")
+def similarity(monitor: str | None, database: str | None, *, as_json: bool) -> None:
+    """Running cosines of the tasks' gradients, as last recorded: below 0 two tasks pull in different directions."""
+    from infra.similarity import print_similarity, read_similarity
+
+    found = read_similarity(database, monitor)
+    if as_json:
+        click.echo(json.dumps(found))
+    elif not found:
+        click.echo(
+            "no similarity recorded: it is measured while a network learns, every training.similarity_every steps"
+        )
+    else:
+        print_similarity(found)
 
 
 def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:

@@ -43,6 +43,7 @@ def produce(
     from ingest.producer import Message, create_topics, publish
     from ingest.recording import frame_messages, is_recording
 
+    _check_topic(topic)
     folders = [path for path in files if is_recording(path)]
     tables = [path for path in files if path not in folders]
     events = read_events(tables) if tables else None
@@ -56,3 +57,14 @@ def produce(
     else:
         new = f", made with {partitions} partitions," if made else ""
         click.echo(f"{sent.records:,} rows to {topic}{new} at {bootstrap} in {sent.seconds:.1f} s")
+
+
+def _check_topic(topic: str) -> None:
+    """Raise ConfigError where no broker would take the name."""
+    import re
+
+    from schemas.errors import ConfigError
+
+    if topic in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", topic):
+        expected = "1 to 249 letters, digits, '.', '_' or '-', and neither '.' nor '..'"
+        raise ConfigError("command line", "--topic", topic, expected)

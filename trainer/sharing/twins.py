@@ -32,6 +32,9 @@ class Twins(nn.Module):
         self.sharing = Hard(tasks, model)
         self.state_shape = (tasks * len(layout.monitor.modalities), encoders[0].state_width)
 
+    def relate(self, cosine_KK: Tensor) -> None:
+        """Twins do not look at each other."""
+
     def forward(self, features_GNS: Tensor, observed: Observed, rows: Rows, hidden_EYX: Tensor) -> Representation:
         """As `Trunk.forward`, with the states [E, Y, X] and tokens [Y, N, D] of all twins."""
         k, n = len(self.encoders), len(rows.time_N)

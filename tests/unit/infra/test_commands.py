@@ -125,3 +125,15 @@ def test_what_to_type_next_finds_the_database_and_shows_no_password(monkeypatch,
     monkeypatch.delenv("DATABASE_URL", raising=False)
 
     assert _database(url) == option
+
+
+@pytest.mark.parametrize("name", ["pumps raw", "..", "", "a" * 250])
+def test_a_topic_that_no_broker_takes_is_refused_before_one_is_asked(monitor: str, name: str) -> None:
+    error = CliRunner().invoke(produce, [str(Path(monitor).with_suffix(".csv")), "--topic", name]).exception
+    assert isinstance(error, BellwetherError)
+    assert str(error).startswith("command line: --topic: got ")
+
+
+def test_dead_letters_of_a_reason_that_does_not_exist_are_refused_with_those_that_do(monitor: str) -> None:
+    said = CliRunner().invoke(deadletters, ["replay", monitor, "--reason", "absurd"])
+    assert (said.exit_code, "'implausible'" in said.output) == (2, True)

@@ -124,7 +124,7 @@ def test_looking_makes_no_database(url: str, tmp_path: Path) -> None:
 
 def test_a_database_without_alerts_says_so(url: str, tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "bellwether.db").execute("CREATE TABLE unrelated (x)").connection.close()
-    with pytest.raises(StackError, match="no such table: alerts"):
+    with pytest.raises(StackError, match=r"no such table: alerts; expected .* `bellwether run` or `train`"):
         alerts(url=url)
 
 

@@ -1,0 +1,58 @@
+"""Tasks look at those whose gradients agree with theirs, where the monitor asks for it."""
+
+import pytest
+import torch
+
+from infra.memory import MemoryRegistry
+from tests.laws.ward import TRAINING, autoregressive, awake, batch, layout
+from trainer.fusion import TaskAttention
+from trainer.learner import Learner
+from trainer.network import Network
+from trainer.weighting.similarity import Similarity
+from trainer.weights import architecture, load_weights, save_weights
+
+
+def measured() -> Similarity:
+    """Running cosines of three made-up tasks: the first two want the same, the third something unrelated."""
+    generator = torch.Generator().manual_seed(0)
+    similarity = Similarity(3)
+    for _ in range(100):
+        wanted_D, unrelated_D = torch.randn(2, 50, generator=generator)
+        gradient_KD = torch.stack([wanted_D, wanted_D + 0.3 * torch.randn(50, generator=generator), unrelated_D])
+        similarity.add(gradient_KD @ gradient_KD.T)
+    return similarity
+
+
+def affinity(bias: float) -> torch.Tensor:
+    """How much each of the tasks looks at each, mean over rows, [K, K]."""
+    torch.manual_seed(1)
+    attention = TaskAttention(16, 3, bias)
+    attention.relate(measured().cosine_KK)
+    return attention(torch.randn(3, 64, 16))[1].mean(0)
+
+
+def test_weights_move_towards_related_tasks_and_stay_between_unrelated_ones() -> None:
+    before, after = affinity(0.0), affinity(4.0)
+    gained = (after / before).log()
+    assert gained[0, 1] - gained[0, 2] == pytest.approx(4.0 * 0.95, abs=0.5)
+    assert gained[1, 0] - gained[1, 2] == pytest.approx(4.0 * 0.95, abs=0.5)
+    assert gained[2].abs().max() < 0.5
+
+
+def test_the_cosines_are_learned_published_and_served_as_they_were_published() -> None:
+    biased = layout(training=TRAINING | {"similarity_every": 1}, similarity_bias=2.0)
+    registry = MemoryRegistry()
+    learner = Learner(biased, 0, registry)
+    for step, (entity, values, time_ms) in enumerate(autoregressive(24, 16, 1)):
+        learner.observe(batch(entity, values, time_ms, 16 * step))
+    network = learner._network
+    served = load_weights(biased, save_weights(network)).trunk.attention.cosine_KK
+    assert torch.equal(served, learner.similarity.nan_to_num(0.0).fill_diagonal_(0.0))
+    assert served.abs().sum() > 0
+
+
+def test_without_a_bias_nothing_is_kept_and_older_weights_fit() -> None:
+    network = awake(Network(layout()))
+    network.trunk.relate(torch.ones(3, 3))
+    assert "similarity_bias" not in architecture(layout())
+    assert not [name for name in network.state_dict() if name.endswith("cosine_KK")]
