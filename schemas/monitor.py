@@ -227,6 +227,7 @@ class RuleKind(StrEnum):
     BAND = "band"
     MOVE = "move"
     FROZEN = "frozen"
+    FALL = "fall"
 
 
 class Rule(Frozen):
@@ -235,6 +236,7 @@ class Rule(Frozen):
     news2: aggregate score of `inputs` (vital -> signal; Royal College of Physicians, 2017), a missing vital counts 0.
     band:  how far `signal` lies outside [low, high], in raw units; a value on the bound is inside.
     move:  |change of `signal`| (of its logarithm where the transform says so) over the entity's running mean one.
+    fall:  how far `signal` lies below its last value, in percent of it (log-return), else in raw units; a rise is 0.
     frozen: how often in a row all of `inputs`, or `signal`, stayed what they were, in multiples of `rows`.
     """
 

@@ -1,4 +1,4 @@
-"""Hard rules: NEWS2, bands, moves and what is frozen, vectorised over rows. They run whatever the network does.
+"""Hard rules: NEWS2, bands, moves, falls and what is frozen, vectorised over rows. They run whatever the network does.
 
 N rows, S signals, R rules.
 """
@@ -31,7 +31,7 @@ class Known:
         value: raw units, NaN where the row lacks the signal, [N, S].
         last: last known value, this row included, raw units, NaN never, [N, S].
         age: seconds since `last` was seen, inf never, [N, S].
-        change: |change from the value before| in model scale, NaN none, [N, S].
+        change: from the value before, model scale, NaN none, [N, S].
         scale: the entity's typical |change|, model scale, > 0, [N, S].
         still: values in a row, up to now, that repeated the one before, [N, S].
     """
@@ -51,7 +51,7 @@ def known_of(rows: PackedRows, observed: Observed, layout: Layout) -> Known:
         value=to_raw(value_NS.numpy(), layout),
         last=to_raw(last_NS.numpy(), layout),
         age=observed.age_NS.cpu().numpy(),
-        change=(value_NS - before_NS).abs().numpy(),
+        change=(value_NS - before_NS).numpy(),
         scale=observed.scale_NS.cpu().numpy(),
         still=observed.still_NS.cpu().numpy(),
     )
@@ -121,8 +121,29 @@ class Move:
 
     def score(self, known: Known) -> Float64:
         """Size of the move in typical ones, [N]."""
-        ratio = np.nan_to_num(known.change[:, self._column] / known.scale[:, self._column], nan=0.0)
+        ratio = np.nan_to_num(np.abs(known.change[:, self._column]) / known.scale[:, self._column], nan=0.0)
         return np.where(np.isnan(known.value[:, self._column]), np.nan, ratio)
+
+    def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """The row's own value."""
+        return [(self._column, _taken(last_S[self._column], age_S[self._column]))]
+
+
+class Fall:
+    """How far a value lies below the one before: in percent where it is modelled as a logarithm, else in its unit.
+
+    Not in typical changes: those follow the volatility, so that in a crisis every fall is soon a usual one.
+    """
+
+    def __init__(self, rule: Rule, layout: Layout) -> None:
+        self._column = layout.index[rule.signals[0]]
+        self._logarithmic = layout.logarithmic[self._column]
+
+    def score(self, known: Known) -> Float64:
+        """Size of the fall, [N]; 0 where the value rose or is the first."""
+        change = np.nan_to_num(known.change[:, self._column], nan=0.0)
+        fall = np.maximum(-100.0 * np.expm1(change) if self._logarithmic else -change, 0.0)
+        return np.where(np.isnan(known.value[:, self._column]), np.nan, fall)
 
     def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
         """The row's own value."""
@@ -213,9 +234,10 @@ NEWS2_BANDS = {
     "temperature": Bands((350, 360, 380, 390), (3, 1, 0, 1, 2), per_unit=10.0),
 }
 """Vital -> points, in the chart's steps."""
-_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[News2] | type[Frozen]] = {
+_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[Fall] | type[News2] | type[Frozen]] = {
     RuleKind.BAND: Band,
     RuleKind.MOVE: Move,
+    RuleKind.FALL: Fall,
     RuleKind.NEWS2: News2,
     RuleKind.FROZEN: Frozen,
 }

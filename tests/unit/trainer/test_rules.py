@@ -176,3 +176,33 @@ def test_what_is_frozen_is_as_long_so_as_the_liveliest_of_its_signals_in_multipl
 def test_a_frozen_rule_reads_one_signal_too():
     frozen = {"name": "stuck", "kind": "frozen", "rows": 4, "signal": "spo2", "severities": {"warning": 1}}
     assert rules(frozen).score(known(CALM, still=2.0))[0, 0] == 0.5
+
+
+FALL = {"name": "fall", "kind": "fall", "signal": "spo2", "severities": {"warning": 3}}
+
+
+def test_a_fall_is_the_distance_below_the_value_before_and_a_rise_is_none() -> None:
+    changes = [[np.nan, np.nan, change, *[np.nan] * 4] for change in (-4.0, 4.0, np.nan)]
+    values = [CALM, CALM, CALM]
+    assert rules(FALL).score(known(values, change=changes))[:, 0].tolist() == [4.0, 0.0, 0.0]
+
+
+def test_a_fall_of_a_logarithm_is_in_percent() -> None:
+    close = {"name": "close", "range": [0.01, 1e7], "transform": "log-return"}
+    monitor = Monitor.model_validate(
+        {
+            "monitor": "desk",
+            "topics": {"observations": "bars"},
+            "modalities": [{"name": "price", "signals": [close]}],
+            "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+            "rules": [{"name": "fall", "kind": "fall", "signal": "close", "severities": {"warning": 3}}],
+        }
+    )
+    score = Rules(Layout(monitor)).score(known([[95.0]], change=[[np.log(0.95)]]))
+    assert score[0, 0] == pytest.approx(5.0)
+
+
+def test_a_move_counts_in_both_directions() -> None:
+    move = {"name": "move", "kind": "move", "signal": "spo2", "severities": {"warning": 3}}
+    changes = [[np.nan, np.nan, change, *[np.nan] * 4] for change in (-4.0, 4.0)]
+    assert rules(move).score(known([CALM, CALM], change=changes))[:, 0].tolist() == [4.0, 4.0]
