@@ -19,6 +19,7 @@ from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import ModelRecord, Registry
 from trainer.balance import Balance
+from trainer.contradiction import Contradiction
 from trainer.gate import Gate
 from trainer.guard import Guard
 from trainer.hindsight import Hindsight
@@ -87,6 +88,7 @@ class Learner:
         self._serving = copy.deepcopy(self._network)
         self._optimiser = optimiser_of(self._network.parameters(), self._settings)
         self._balance = Balance(layout)
+        self._contradiction = Contradiction(layout)
         tasks = [layout.forecast, layout.anomaly, *layout.states, *layout.events]
         self._weighting = TaskWeighting(tasks, self._settings, seed)
         self._gate = Gate(len(tasks), self._settings.gate_windows)
@@ -166,7 +168,7 @@ class Learner:
         self._network.train()
         state = self._state(lesson, "candidate")
         outputs, after = self._network(lesson.rows, state)
-        losses = self._losses(outputs, lesson)
+        losses = self._losses(self._network, outputs, lesson)
         weighed, norm = self._backward(losses, outputs.shared)
         refused = self._guard.refuse(weighed.loss, norm)
         if refused is None:
@@ -179,8 +181,9 @@ class Learner:
         self._optimiser.zero_grad(set_to_none=True)
         return self._report(lesson, outputs, weighed, norm, refused)
 
-    def _losses(self, outputs: Outputs, lesson: Lesson) -> list[TaskLoss]:
-        return task_losses(outputs, lesson.targets, self._layout, self._balance.weights())
+    def _losses(self, network: Network, outputs: Outputs, lesson: Lesson) -> list[TaskLoss]:
+        losses = task_losses(outputs, lesson.targets, self._layout, self._balance.weights())
+        return self._contradiction.added(losses, outputs, network)
 
     def _backward(self, losses: list[TaskLoss], shared: Tensor) -> tuple[Weighed, float]:
         """Clipped gradients of the weighted losses; returns their norm before clipping too."""
@@ -193,14 +196,14 @@ class Learner:
     def _again(self, lesson: Lesson, state: State, outputs: Outputs) -> list[TaskLoss]:
         """Losses of the same rows with the weights as they are now."""
         now, _ = self._network(lesson.rows, state, observed=outputs.observed)
-        return self._losses(now, lesson)
+        return self._losses(self._network, now, lesson)
 
     @torch.no_grad()
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
         """Judge the serving version on the same rows; statistics do not depend on weights and are shared."""
         self._serving.train()
         served, after = self._serving(lesson.rows, self._state(lesson, "serving"), observed=outputs.observed)
-        self._gate.add(_by_window(losses, lesson), _by_window(self._losses(served, lesson), lesson))
+        self._gate.add(_by_window(losses, lesson), _by_window(self._losses(self._serving, served, lesson), lesson))
         self._keep(lesson, after, "serving")
 
     def _state(self, lesson: Lesson, version: str) -> State:
