@@ -42,16 +42,16 @@ def layout(knowledge: dict[str, object] = KNOWLEDGE) -> Layout:
 
 
 def test_forecasts_that_agree_cost_nothing_and_the_others_their_distance_in_scales():
-    agreeing = torch.tensor([1.0, 2.0, 3.0, 0.0, 0.0], dtype=torch.float64)[None, :, None, None].repeat(2, 1, 2, 3)
-    agreeing[1, 0] = 12.0  # 10 above mid, 9 above high, of 30 cells and scales of 2
+    agreeing = torch.tensor([1.0, 2.0, 3.0, 0.0, 0.0], dtype=torch.float64)[None, :, None].repeat(2, 1, 2)
+    agreeing[1, 0] = 12.0  # 10 above mid, 9 above high, of 10 cells and scales of 2
     scale = torch.full((2, 5), 2.0, dtype=torch.float64)
     away = Contradiction(layout()).of_forecasts(agreeing, scale)
-    torch.testing.assert_close(away, torch.tensor([0.0, (10 + 9) / 2 * 6 / 30]).double())
+    torch.testing.assert_close(away, torch.tensor([0.0, (10 + 9) / 2 * 2 / 10]).double())
 
 
 def test_its_gradient_is_that_of_finite_differences():
     chance = torch.Generator().manual_seed(0)
-    said = 60.0 * torch.randn(4, 5, 2, 3, generator=chance, dtype=torch.float64)
+    said = 60.0 * torch.randn(4, 5, 2, generator=chance, dtype=torch.float64)
     said[0, 1] = torch.nan
     scale = 1.0 + torch.rand(4, 5, generator=chance, dtype=torch.float64)
     known, contradiction = ~said.isnan(), Contradiction(layout())
@@ -92,5 +92,5 @@ def _taught(weight: float) -> float:
         optimiser.zero_grad()
         losses[0].mean().backward()
         optimiser.step()
-    away_N = Contradiction(spoken).of_forecasts(outputs.forecast_NSHQ, outputs.scale_NS)
+    away_N = Contradiction(spoken).of_forecasts(outputs.forecast_NSHQ[..., 1], outputs.scale_NS)
     return float(away_N[rows.real_N].mean().detach())

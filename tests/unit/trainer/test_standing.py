@@ -61,3 +61,10 @@ def test_what_followed_a_standing_becomes_its_odds_and_replays_do_not_count():
     expected = torch.tensor([[2 / 3, 0.0, 1 / 3], [0.0, 0.0, 1.0]])
     torch.testing.assert_close(heat, expected, atol=3e-3, rtol=0)
     torch.testing.assert_close(death[0], torch.tensor([0.0, 1.0]), atol=1e-3, rtol=0)
+
+
+def test_the_floor_of_a_standing_is_what_followed_the_milder_ones():
+    standing = Standing(LAYOUT)
+    milder = 1 / 7  # of five that stayed and one each of the others, fresh
+    expected = torch.tensor([[0.0, 0, 0], [1, 2 / 7, milder], [1, 6 / 7, milder], [0, 0, 0]])
+    torch.testing.assert_close(standing.floors(0), expected)
