@@ -17,6 +17,7 @@ class Meter:
     dead_letters: int = 0
     duplicates: int = 0
     version: int = 0
+    guarded: int = 0
 
     def add(self, scored: Scored) -> None:
         """Count one committed batch; silent rows were counted before."""
@@ -27,6 +28,7 @@ class Meter:
         self.events += int(live.sum()) + len({(each.partition, each.offset) for each in refused if not each.signal})
         self.duplicates += int((status == Status.DUPLICATE).sum())
         self.dead_letters += int((status == Status.LATE).sum()) + len(refused)
+        self.guarded += sum(predictions.guarded.values())
         self.alerts += len(scored.alerts)
         if len(predictions.version):
             self.version = int(np.max(predictions.version))
@@ -39,4 +41,5 @@ class Meter:
             "dead_letters": self.dead_letters,
             "duplicates": self.duplicates,
             "model_version": self.version,
+            "guarded": self.guarded,
         }

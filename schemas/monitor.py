@@ -19,6 +19,7 @@ from schemas.components import (
 from schemas.duration import Duration
 from schemas.frozen import Frozen
 from schemas.horizon import Horizon, place_of
+from schemas.knowledge import Knowledge
 from schemas.loss import LOSSES, Loss
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,120}$")]
@@ -306,6 +307,7 @@ class Monitor(Frozen):
     modalities: tuple[Modality, ...] = Field(min_length=1)
     tasks: tuple[Task, ...] = Field(min_length=1)
     rules: tuple[Rule, ...] = ()
+    knowledge: Knowledge = Knowledge()
     alerts: AlertSettings = AlertSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
@@ -335,7 +337,16 @@ class Monitor(Frozen):
         for task in self.tasks:
             if task.target and task.target.rule not in {rule.name for rule in self.rules}:
                 raise ValueError(f"task {task.name}: expected the name of a configured rule, got {task.target.rule!r}")
+        self._check_knowledge()
         return self
+
+    def _check_knowledge(self) -> None:
+        forecast = [each for modality in self.modalities if modality.scope is Scope.ENTITY for each in modality.signals]
+        self.knowledge.check(
+            {signal.name: signal.range for signal in forecast},
+            {signal.name for signal in forecast if signal.transform is Transform.LOG_RETURN},
+            [task.name for task in self.tasks if task.kind is TaskKind.STATE],
+        )
 
 
 def _unique(what: str, names: list[str]) -> None:

@@ -4,6 +4,7 @@ Shapes: N rows, S signals, S_t target signals, R rules, K state and event tasks 
 Score: high = anomalous. P packed rows of one pass, M modalities, T statistics of a signal.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,7 @@ class Predictions:
         last: last known value of each signal, this row included, raw units, NaN = never seen, [N, S].
         age: seconds since it was seen, inf = never, [N, S].
         version: model version that made each row, 0 = the network could not run, [N].
+        guarded: kind of knowledge -> rows of the batch in which it moved what the network or the fast head had said.
         backing: what stands behind the rows, one for each version.
     """
 
@@ -79,6 +81,7 @@ class Predictions:
     last: Float64
     age: Float64
     version: NDArray[np.int64]
+    guarded: Mapping[str, int]
     backing: tuple[Backing, ...] = ()
 
     def behind(self, row: int) -> tuple[Backing, int] | None:

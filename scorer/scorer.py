@@ -1,8 +1,9 @@
-"""The scorer: admit -> statistics and network -> detector -> fast head -> rules, for one batch, with per-entity state.
+"""The scorer: admit -> network -> detector -> fast head -> guard -> rules, for one batch, with per-entity state.
 
 Shapes: N rows of the batch, n admitted rows, E entities, S signals, S_t target signals, H horizons, Q quantiles.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,9 +14,10 @@ from schemas.observation import Batch, Bool, Field, Float64, GlobalRow, Int64, S
 from schemas.prediction import Backing, Predictions
 from scorer.admission import Admission, Admitted
 from scorer.detector import Detector
-from scorer.fast import FastHead
+from scorer.fast import FastHead, Forecast
 from scorer.globals import GlobalTable
-from scorer.served import Server
+from scorer.guard import Guard
+from scorer.served import Served, Server
 from scorer.stages.finding import initial_memory, kinds_of
 from scorer.store import Store
 from scorer.waves import waves_of
@@ -45,6 +47,7 @@ class _Columns:
     rules: Field
     last: Field
     age: Field
+    guarded: Counter[str]
     backing: list[Backing] = field(default_factory=list)
 
 
@@ -67,6 +70,7 @@ class Scorer:
         self._detector = Detector(layout)
         self._fast = FastHead(layout)
         self._rules = Rules(layout)
+        self._guard = Guard(layout)
         self._fields = {
             part: [name for name in template if name.startswith(part)]
             for template in [state_template(layout)]
@@ -107,6 +111,7 @@ class Scorer:
             last=columns.last,
             age=columns.age,
             version=versions,
+            guarded=columns.guarded,
             backing=tuple(columns.backing),
         )
 
@@ -143,14 +148,24 @@ class Scorer:
         columns.probability[rows] = detection.probability[order]
         columns.evidence[rows] = detection.evidence[order]
         columns.anomaly_head[rows] = served.anomaly_head[order]
-        columns.expected[rows] = self._raw(forecast.expected[order])
-        columns.forecast[rows] = self._raw(forecast.quantiles[order])
-        for column, state_probability in zip(columns.states, served.states, strict=True):
-            column[rows] = state_probability[order]
+        self._fill(columns, rows, served, forecast, order)
         columns.rules[rows] = self._rules.score(served.known)[order]
         columns.last[rows] = served.known.last[order]
         columns.age[rows] = served.known.age[order]
         columns.backing.append(Backing(rows, order, detection.statistics, served.attention, served.affinity))
+
+    def _fill(self, columns: _Columns, rows: Int64, served: Served, forecast: Forecast, order: Int64) -> None:
+        """What is said of the future, guarded."""
+        expected = self._raw(forecast.expected[order])
+        columns.expected[rows] = self._guard.forecasts(expected[..., None, None]).forecast[..., 0, 0]
+        guarded = self._guard.forecasts(self._raw(forecast.quantiles[order]))
+        columns.forecast[rows] = guarded.forecast
+        columns.guarded.update({kind: int(moved.sum()) for kind, moved in guarded.moved.items()})
+        for column, probability, floor in zip(columns.states, served.states, served.floors, strict=True):
+            column[rows] = probability[order]
+            if floor is not None:
+                column[rows], moved = self._guard.state(probability[order], floor[order])
+                columns.guarded["monotone"] += int(moved.sum())
 
     def _gather(self, part: str, slots: Int64) -> dict[str, Field]:
         gathered = self._store.gather(self._fields[part], slots)
@@ -179,6 +194,7 @@ class Scorer:
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
             last=np.full((n, len(layout.signals)), np.nan),
             age=np.full((n, len(layout.signals)), np.inf),
+            guarded=Counter(),
         )
 
 

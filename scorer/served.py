@@ -11,7 +11,7 @@ import torch
 from schemas.layout import Layout
 from schemas.observation import Field, Float64
 from schemas.prediction import Float32
-from trainer.network import Network
+from trainer.network import Network, Outputs
 from trainer.rows import Rows
 from trainer.rules import Known, known_of
 from trainer.statistics import Observed, Statistics
@@ -29,6 +29,7 @@ class Served:
         residual: standardised forecast error of the row, NaN none, [N, S_t].
         forecast: model scale, NaN for a signal never seen, [N, S_t, H, Q].
         states: class probabilities per state and event task; 0 without a network, [N, C].
+        floors: of each monotone state task what "at least so bad" may not fall below, [N, C]; None of the others.
         known: what rules may look at.
         state: the network's state after each entity's last row.
         attention: each task's, [N, K, 1 + M]; None without a network.
@@ -42,6 +43,7 @@ class Served:
     residual: Float64
     forecast: Float64
     states: tuple[Float32, ...]
+    floors: tuple[Float32 | None, ...]
     known: Known
     state: dict[str, Field]
     attention: Float32 | None = None
@@ -58,6 +60,8 @@ class Server:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._statistics = Statistics(layout)
+        names = [task.name for task in layout.states]
+        self._monotone = {names.index(name) for name in layout.monitor.knowledge.monotone}
 
     @torch.inference_mode()
     def serve(self, network: Network | None, rows: Rows, state: dict[str, Field]) -> Served:
@@ -75,10 +79,17 @@ class Server:
             forecast=outputs.forecast_NSHQ.numpy(),
             known=known_of(rows, outputs.observed, self._layout),
             states=tuple(torch.softmax(logits, -1).numpy() for logits in outputs.states),
+            floors=tuple(self._floor(place, outputs, network) for place in range(len(outputs.states))),
             state={name: value.numpy() for name, value in after.items()},
             attention=outputs.attention_NKM.numpy(),
             affinity=outputs.affinity_NKK.numpy(),
         )
+
+    def _floor(self, place: int, outputs: Outputs, network: Network) -> Float32 | None:
+        if place not in self._monotone:
+            return None
+        floor_NC: Float32 = network.standing.floors(place)[outputs.standing[place]].numpy()
+        return floor_NC
 
     def _persist(self, rows: Rows, state: dict[str, torch.Tensor]) -> Served:
         layout, task = self._layout, self._layout.forecast
@@ -101,5 +112,6 @@ class Server:
             forecast=flat.numpy(),
             known=known_of(rows, observed, self._layout),
             states=tuple(np.zeros((n, len(names)), dtype=np.float32) for names in layout.classes.values()),
+            floors=(None,) * len(layout.classes),
             state={name: value.numpy() for name, value in after.items()},
         )

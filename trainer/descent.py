@@ -10,6 +10,7 @@ from torch.nn.utils import clip_grad_norm_
 from schemas.components import TrainingSettings
 from schemas.layout import Layout
 from trainer.balance import Balance
+from trainer.contradiction import Contradiction
 from trainer.guard import Guard
 from trainer.losses import Targets, TaskLoss, task_losses
 from trainer.network import Network, Outputs
@@ -57,11 +58,13 @@ class Descent:
         self._guard = Guard(settings.refuse_above)
         self.optimiser = optimiser_of(self._parameters, settings)
         self.balance = Balance(layout)
+        self._contradiction = Contradiction(layout)
         self.weighting = TaskWeighting(layout.tasks, settings, seed, group)
 
-    def losses(self, outputs: Outputs, targets: Targets) -> list[TaskLoss]:
-        """Of every task, rare classes weighed by how often they came of late."""
-        return task_losses(outputs, targets, self._layout, self.balance.weights())
+    def losses(self, network: Network, outputs: Outputs, targets: Targets) -> list[TaskLoss]:
+        """Of every task, rare classes weighed by how often they came of late, contradictions of what is known added."""
+        losses = task_losses(outputs, targets, self._layout, self.balance.weights())
+        return self._contradiction.added(losses, outputs, network)
 
     def look(self, losses: list[TaskLoss], shared: Tensor) -> Slope:
         """Set the clipped gradients of the weighted losses, and judge them.

@@ -174,7 +174,7 @@ class Fit:
         state = self._start(chapter)
         with self._precision():
             outputs, _ = self.network(chapter.rows, state)
-        slope = self.descent.look(self.descent.losses(outputs, chapter.targets), outputs.shared)
+        slope = self.descent.look(self.descent.losses(self.network, outputs, chapter.targets), outputs.shared)
         if slope.refused is None:
             self.descent.step(slope, chapter.targets, lambda: self._again(chapter, state, outputs))
             if self.epochs == 0:
@@ -190,7 +190,7 @@ class Fit:
     @torch.no_grad()
     def _again(self, chapter: Chapter, state: State, outputs: Outputs) -> list[TaskLoss]:
         now, _ = self.network(chapter.rows, state, observed=outputs.observed)
-        return self.descent.losses(now, chapter.targets)
+        return self.descent.losses(self.network, now, chapter.targets)
 
     def _pool_standing(self) -> None:
         """What followed what, of all ranks' entities."""

@@ -158,7 +158,7 @@ class Learner:
         self._network.train()
         state = self._state(lesson, "candidate")
         outputs, after = self._network(lesson.rows, state)
-        losses = self._descent.losses(outputs, lesson.targets)
+        losses = self._descent.losses(self._network, outputs, lesson.targets)
         slope = self._descent.look(losses, outputs.shared)
         if slope.refused is None:
             self._compare(lesson, outputs, losses)
@@ -172,14 +172,14 @@ class Learner:
     def _again(self, lesson: Lesson, state: State, outputs: Outputs) -> list[TaskLoss]:
         """Losses of the same rows with the weights as they are now."""
         now, _ = self._network(lesson.rows, state, observed=outputs.observed)
-        return self._descent.losses(now, lesson.targets)
+        return self._descent.losses(self._network, now, lesson.targets)
 
     @torch.no_grad()
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
         """Judge the serving version on the same rows; statistics do not depend on weights and are shared."""
         self._serving.train()
         served, after = self._serving(lesson.rows, self._state(lesson, "serving"), observed=outputs.observed)
-        serving = self._descent.losses(served, lesson.targets)
+        serving = self._descent.losses(self._serving, served, lesson.targets)
         self._gate.add(_by_window(losses, lesson), _by_window(serving, lesson))
         self._keep(lesson, after, "serving")
 

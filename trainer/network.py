@@ -14,6 +14,7 @@ from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
 from trainer.rows import Rows
+from trainer.rule_odds import RuleOdds
 from trainer.sharing.twins import Twins
 from trainer.standing import Standing
 from trainer.statistics import Observed, Statistics
@@ -63,6 +64,7 @@ class Network(nn.Module):
         self.statistics = Statistics(layout)
         self.population = Population(layout)
         self.standing = Standing(layout)
+        self.rule_odds = RuleOdds(layout)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(model.seed)
             self.trunk = Twins(layout, tasks) if model.sharing == "twins" else Trunk(layout, tasks)
@@ -105,8 +107,10 @@ class Network(nn.Module):
         expected_NS = rows.before(next_NS, state["expected"])
         spread_NS = rows.before(scale_NS, state["spread"])
         residual_NS = (rows.value_NS[:, : self._n_targets] - expected_NS) / spread_NS
-        standing = self.standing.of(rows, observed)
-        odds = zip(self.states, seen.task_KND[2:], self.standing(standing), strict=True)
+        score_NR = self.standing.scores(rows, observed)
+        standing = self.standing.of(rows, score_NR)
+        priors = self.rule_odds(self.standing(standing), score_NR)
+        odds = zip(self.states, seen.task_KND[2:], priors, strict=True)
         outputs = Outputs(
             forecast_NSHQ=forecast_NSHQ,
             expected_NS=expected_NS,

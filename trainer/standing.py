@@ -4,7 +4,7 @@ Persistence is the zero point of a forecast; this is that of a class. A head add
 learned, so that it need not spend hundreds of small steps on finding out that crises are rare and calm lasts. A task
 that is told from outside (an event, a state without a rule) has its base rate alone.
 
-N rows, T state and event tasks, C classes of a task, W standings (the rule's class, or unknown).
+N rows, R rules, T state and event tasks, C classes of a task, W standings (the rule's class, or unknown).
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from schemas.layout import NO_YES, Layout
+from schemas.observation import Float64
 from trainer.rows import Rows
 from trainer.rules import Rules, known_of
 from trainer.statistics import Observed
@@ -41,21 +42,38 @@ class Standing(nn.Module):
         states = [_Counts(len(task.classes) if task.target else 0, len(task.classes)) for task in layout.states]
         self.counts = nn.ModuleList([*states, *(_Counts(0, len(NO_YES)) for _ in layout.events)])
 
-    def of(self, rows: Rows, observed: Observed) -> tuple[Tensor, ...]:
+    def scores(self, rows: Rows, observed: Observed) -> Float64 | None:
+        """What the rules say of each row, [N, R]; None where nobody reads it."""
+        if not self._read and not self._layout.monitor.knowledge.features:
+            return None
+        return self._rules.score(known_of(rows, observed, self._layout))
+
+    def of(self, rows: Rows, score_NR: Float64 | None) -> tuple[Tensor, ...]:
         """Per task the standing of each row, [N]: the rule's class now; C where the row says nothing of it."""
         n = len(rows.time_N)
         standing = [torch.zeros(n, dtype=torch.int64, device=rows.time_N.device) for _ in self.counts]
-        if self._read:
-            score_NR = self._rules.score(known_of(rows, observed, self._layout))
-            for task, rule, cuts in self._read:
-                reached_N = np.searchsorted(cuts, score_NR[:, rule], side="right")
-                class_N = np.where(np.isnan(score_NR[:, rule]), len(cuts) + 1, reached_N)
-                standing[task] = torch.from_numpy(class_N).to(rows.time_N.device)
+        for task, rule, cuts in self._read:
+            assert score_NR is not None
+            reached_N = np.searchsorted(cuts, score_NR[:, rule], side="right")
+            class_N = np.where(np.isnan(score_NR[:, rule]), len(cuts) + 1, reached_N)
+            standing[task] = torch.from_numpy(class_N).to(rows.time_N.device)
         return tuple(standing)
 
     def forward(self, standing: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Log odds of each task's classes, [N, C], given the standings of the rows."""
         return tuple(counts(class_N) for counts, class_N in zip(self.counts, standing, strict=True))
+
+    def floors(self, task: int) -> Tensor:
+        """How often "at least so bad" followed milder standings of a state task, [W, C]: the most of them.
+
+        Zero for the mildest standing, and where the standing is not known.
+        """
+        counts = self.counts[task]
+        assert isinstance(counts, _Counts)
+        share_WC = counts.seen_WC[:-1] / counts.seen_WC[:-1].sum(-1, keepdim=True)
+        tail_WC = share_WC.flip(-1).cumsum(-1).flip(-1).clamp(max=1.0)
+        nothing_1C = torch.zeros_like(tail_WC[:1])
+        return torch.cat([nothing_1C, tail_WC.cummax(0).values[:-1], nothing_1C])
 
     @torch.no_grad()
     def learn(self, standing: tuple[Tensor, ...], classes: tuple[Tensor, ...], fresh_N: Tensor) -> None:

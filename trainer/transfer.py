@@ -19,7 +19,7 @@ from trainer.network import Network
 from trainer.weights import Architecture, architecture, differences, read_weights
 
 _TASKS = ("horizons", "quantiles", "classes")
-_DOMAIN = ("modalities", "signals", "targets", "vectors")
+_DOMAIN = ("modalities", "signals", "targets", "vectors", "rules")
 _NAMED_AXES = {
     "encoder": "M",
     "encoders": "M",
@@ -33,7 +33,7 @@ _NAMED_AXES = {
 _READS_SIGNALS = ".input_MI2D"
 """The encoder's."""
 _AXIS = re.compile(r"1|[02-9]*[A-Z]")
-_NUMBERED = re.compile(r"^(states|standing\.counts|trunk\.encoders|trunk\.fusions)\.(\d+)")
+_NUMBERED = re.compile(r"^(states|standing\.counts|rule_odds\.slopes|trunk\.encoders|trunk\.fusions)\.(\d+)")
 """Modules of which each task has its own."""
 Labels = Mapping[str, Sequence[object]]
 """Axis -> the names of its rows."""
@@ -108,7 +108,7 @@ def _by_task(name: str, labels: Labels) -> str:
     found = _NUMBERED.match(name)
     if found is None:
         return name
-    task = int(found[2]) + (2 if found[1] in {"states", "standing.counts"} else 0)
+    task = int(found[2]) + (2 if found[1] in {"states", "standing.counts", "rule_odds.slopes"} else 0)
     return f"{found[1]} of {labels['K'][task]}{name[found.end() :]}"
 
 

@@ -76,11 +76,17 @@ def architecture(layout: Layout) -> Architecture:
         "horizons": [name_of(horizon) for horizon in forecast.horizons],
         "quantiles": forecast.quantiles,
         "classes": list(layout.classes.items()),
+        **({"rules": _rules(layout)} if monitor.knowledge.features else {}),
     }
     if layout.vectors:
         parts["vectors"] = [[name, modality.shape] for name, modality in layout.vectors.items()]
     plain: Architecture = json.loads(json.dumps(parts))
     return plain
+
+
+def _rules(layout: Layout) -> list[Any]:
+    """What the inputs of rules mean."""
+    return [rule.model_dump(mode="json") for rule in layout.monitor.rules]
 
 
 def differences(seen: object, expected: object, name: str = "") -> Iterator[str]:

@@ -31,6 +31,7 @@ def report_of(table: ScoresTable, events: Events, outcomes: Sequence[Outcome], o
     return {
         "rows": len(table.order),
         "rows_by_status": {status.name.lower(): int((table.status == status).sum()) for status in Status},
+        "guarded_rows": dict(table.guarded),
         "tasks": {task: each.metrics for task, each in judged.items()},
         "baselines": {
             name: {task: each.baselines[name] for task, each in judged.items() if name in each.baselines}

@@ -4,6 +4,7 @@ Shapes: N input rows, S_t target signals, H horizons, Q quantiles.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,6 +82,7 @@ class ScoresTable:
         self.rules = np.full((n_rows, len(self._rules)), np.nan)
         self.states = [np.zeros((n_rows, len(names)), dtype=np.float32) for names in layout.classes.values()]
         self.order = order
+        self.guarded: Counter[str] = Counter()
         self.opened: dict[tuple[str, str], list[int]] = {}
         """Rows at which alerts opened, in stream order, by task (or rule) and kind."""
 
@@ -99,6 +101,7 @@ class ScoresTable:
         self.rules[rows] = predictions.rules[:, self._rules]
         for state, probability in zip(self.states, predictions.states, strict=True):
             state[rows] = probability
+        self.guarded.update(predictions.guarded)
         for alert in alerts:
             if alert.change in (Change.OPENED, Change.ESCALATED):
                 self._mark(alert)

@@ -27,6 +27,7 @@ def check(monitor: str, *, as_json: bool) -> None:
         "signals": len(layout.signals),
         "tasks": {task.name: task.kind.value for task in loaded.tasks},
         "rules": [rule.name for rule in loaded.rules],
+        "knowledge": loaded.knowledge.summary,
         "kafka": loaded.kafka.bootstrap_servers,
         "database": masked(loaded.database.url),
     }

@@ -69,3 +69,10 @@ def test_a_state_without_a_rule_has_its_base_rate_alone():
     found = standings([80.0, 120.0], layout)
     odds = Standing(layout)(found)[0].exp()
     assert ([each.tolist() for each in found], odds.tolist()) == ([[0, 0], [0, 1], [0, 0]], [[0.5, 0.5]] * 2)
+
+
+def test_the_floor_of_a_standing_is_what_followed_the_milder_ones():
+    standing = Standing(LAYOUT)
+    milder = 1 / 7  # of five that stayed and one each of the others, fresh
+    expected = torch.tensor([[0.0, 0, 0], [1, 2 / 7, milder], [1, 6 / 7, milder], [0, 0, 0]])
+    torch.testing.assert_close(standing.floors(0), expected)
