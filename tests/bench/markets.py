@@ -78,7 +78,8 @@ def _part(name: str, arguments: argparse.Namespace, shared: Path, folder: Path) 
         metric: {who: stdev(each) if len(each) > 1 else 0.0 for who, each in by.items()} for metric, by in found.items()
     }
     return {
-        metric: {who: fmean(each) for who, each in by.items()} | {f"{who} sd": spread[metric][who] for who in inputs}
+        metric: {who: fmean(each) for who, each in by.items()}
+        | {f"{who} sd": spread[metric][who] for who in inputs if arguments.seeds > 1}
         for metric, by in found.items()
     }
 
