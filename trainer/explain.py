@@ -232,7 +232,7 @@ class Explainer:
             came_ES = torch.where(residual_ES.isnan(), torch.nan, scaled_ES)
             said = network.anomaly(task_KND[1], torch.cat([residual_NS, came_ES]))
         else:
-            prior = network.standing(network.standing.of(rows, observed))[question.task - 2]
+            prior = network.before_heads(rows, observed)[1][question.task - 2]
             said = network.states[question.task - 2](task_KND[question.task]) + prior
         inputs = [(scaled_GNS, feature_GNS), (scaled_ES, residual_ES.nan_to_num(0.0))]
         return self._read(question, said, rows), inputs

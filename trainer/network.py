@@ -107,9 +107,7 @@ class Network(nn.Module):
         expected_NS = rows.before(next_NS, state["expected"])
         spread_NS = rows.before(scale_NS, state["spread"])
         residual_NS = (rows.value_NS[:, : self._n_targets] - expected_NS) / spread_NS
-        score_NR = self.standing.scores(rows, observed)
-        standing = self.standing.of(rows, score_NR)
-        priors = self.rule_odds(self.standing(standing), score_NR)
+        standing, priors = self.before_heads(rows, observed)
         odds = zip(self.states, seen.task_KND[2:], priors, strict=True)
         outputs = Outputs(
             forecast_NSHQ=forecast_NSHQ,
@@ -134,6 +132,12 @@ class Network(nn.Module):
     def read(self, observed: Observed) -> Tensor:
         """What is read of each signal at each row, [G, N, S]; all 0 for a signal never seen."""
         return torch.cat([observed.features_GNS, self.population(observed)])
+
+    def before_heads(self, rows: Rows, observed: Observed) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Per state and event task where each row stands, [N], and the log odds that its head adds to, [N, C]."""
+        score_NR = self.standing.scores(rows, observed)
+        standing = self.standing.of(rows, score_NR)
+        return standing, self.rule_odds(self.standing(standing), score_NR)
 
 
 def state_bytes(layout: Layout) -> dict[str, int]:
