@@ -25,7 +25,8 @@ from scorer.alerts import read_alert, read_events
 from scorer.globals import GlobalTable
 from scorer.stages.finding import kinds_of
 from scorer.waves import waves_of
-from trainer.explain import Explained, Explainer, Question
+from trainer.explain import Explainer
+from trainer.explanation import Explained, Question
 from trainer.weights import load_weights
 
 Record = dict[str, Any]

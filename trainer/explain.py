@@ -7,103 +7,21 @@ the rows, N = R * (B padded) packed rows, W points on the path, C classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from schemas.observation import Bool, Float64
+from trainer.explanation import Ablation, Explained, Gradients, Question
 from trainer.network import Network, Outputs
 from trainer.rows import MULTIPLE, Rows, to_model, to_raw, windows
 from trainer.trunk import Trunk
 
-TOLERANCE = 1e-2
-"""Share of the change (of 1 where it is smaller) that integrated gradients may leave unexplained."""
 _POINTS, _MOST_POINTS = 32, 512
 _VARIANTS_AT_ONCE = 256
 _LEAST_COMPARED = 3
 """Fewer modalities have no rank correlation worth the name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of the last row.
-
-    Attributes:
-        task: place of the network's task: 0 the forecast, 1 the anomaly, then states and events.
-        choice: of the forecast the target signal, of a state or event the class; of the anomaly nothing.
-    """
-
-    task: int
-    choice: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Gradients:
-    """Integrated gradients (Sundararajan et al., 2017, section 3) from an entity of whom nothing was ever seen.
-
-    Attributes:
-        by_row_RS: attributed to what the network read of each signal at each row, its running statistics included, so
-            that older rows also speak through newer ones.
-        residual_S: to how far the last row lies from its forecast; 0 where the question does not look at it.
-        change: answer at the rows minus answer at the baseline.
-        gap: |sum of all attributions - change|: 0 is complete.
-        points: on the path.
-    """
-
-    by_row_RS: Float64
-    residual_S: Float64
-    change: float
-    gap: float
-    points: int
-
-    @property
-    def complete(self) -> bool:
-        """Is the change explained to `TOLERANCE`?"""
-        return self.gap <= TOLERANCE * max(abs(self.change), 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Ablation:
-    """Answer with everything minus answer with a part masked as missing, everything else computed anew.
-
-    Attributes:
-        modality_M, signal_S: masked in all rows.
-        row_R: all signals of one row masked.
-        cell_RS: one signal in one row; 0 where it had no value.
-    """
-
-    modality_M: Float64
-    signal_S: Float64
-    row_R: Float64
-    cell_RS: Float64
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """One question answered.
-
-    Attributes:
-        question: what was asked.
-        answer: a logit, log odds, or expected change in typical changes.
-        gradients, ablation: two ways to say what it hangs on.
-        attention_M: of the task, over the modalities; `nothing` is what is left of 1.
-        nothing: attention on the null token.
-        agreement: rank correlation of attention with |ablation| over the modalities seen; None: fewer than three.
-        tasks_K: how much the task looks at each task.
-        gate: mean size of the gate that lets other tasks in, in [0, 1]; 0: none of them had a say.
-    """
-
-    question: Question
-    answer: float
-    gradients: Gradients
-    ablation: Ablation
-    attention_M: Float64
-    nothing: float
-    agreement: float | None
-    tasks_K: Float64
-    gate: float
 
 
 class Explainer:

@@ -8,7 +8,8 @@ from torch.nn.functional import cross_entropy
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from tests.laws.ward import awake, layout, stream
-from trainer.explain import TOLERANCE, Explained, Explainer, Question, rank_correlation
+from trainer.explain import Explainer, rank_correlation
+from trainer.explanation import TOLERANCE, Explained, Question
 from trainer.network import Network
 from trainer.rows import windows
 
