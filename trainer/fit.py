@@ -5,7 +5,6 @@ W pieces, K tasks.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -172,8 +171,7 @@ class Fit:
     def _step(self, chapter: Chapter) -> tuple[Slope, Outputs]:
         self.network.train()
         state = self._start(chapter)
-        with self._precision():
-            outputs, _ = self.network(chapter.rows, state)
+        outputs, _ = self.network(chapter.rows, state)
         slope = self.descent.look(self.descent.losses(self.network, outputs, chapter.targets), outputs.shared)
         if slope.refused is None:
             self.descent.step(slope, chapter.targets, lambda: self._again(chapter, state, outputs))
@@ -196,11 +194,6 @@ class Fit:
         """What followed what, of all ranks' entities."""
         for seen_WC in self.network.standing.buffers():
             seen_WC.copy_(pool_mean(seen_WC, self._group))
-
-    def _precision(self) -> AbstractContextManager[object]:
-        """Float64 statistics keep their digits: autocast leaves float64 alone."""
-        half = self._settings.precision == "bfloat16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half)
 
     def _set_rate(self, step: int) -> None:
         steps = self._settings.epochs * self._steps_per_epoch

@@ -89,3 +89,11 @@ def test_outcomes_of_a_task_that_the_monitor_does_not_name_need_an_output(monito
     told.write_text("entity,task,label,revealed_at\na,failure,1,2026-02-01T00:00:00Z\n")
     with pytest.raises(ConfigError, match="--outcomes: got 'failure'; expected --output FILE"):
         fitted(monitor, "--outcomes", str(told))
+
+
+@pytest.mark.service
+def test_two_ray_workers_fit_together_and_the_first_one_writes_the_run(monitor: Path) -> None:
+    output = ["--workers", "2", "--output", str(monitor.parent / "pumps.safetensors")]
+    found = fitted(monitor, "--passes", "2", *output)
+    assert (found["epochs"], set(found["losses"])) == (2, {"forecast", "anomaly"})
+    assert (monitor.parent / "pumps.safetensors").exists()

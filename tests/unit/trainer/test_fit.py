@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from schemas.layout import Layout
+from tests.laws.ward import autoregressive, batch, layout
+from trainer.best import ALL, Best
+from trainer.fit import Fit, Judgement, meet, share_of_rate
+from trainer.history import pieces_of, streams_of
+from trainer.network import Network
+from trainer.weights import save_weights
+
+
+def fit_of(**fitting):
+    """A fit on twelve entities, judged on four."""
+    ward = layout({"window": 8}, width=8).monitor
+    ward = Layout(ward.model_copy(update={"fitting": ward.fitting.model_copy(update={"epochs": 3} | fitting)}))
+    rows = [batch(*each) for each in autoregressive(40, 16, 0)]
+    found = list(streams_of(rows, ward, np.full(16, np.nan), []).values())
+    network = Network(ward)
+    meet(network, found[:12])
+    return Fit(network, ward, pieces_of(found[:12], ward), pieces_of(found[12:], ward), 0)
+
+
+def test_fitting_brings_forecasts_of_entities_never_seen_below_persistence():
+    fit = fit_of(learning_rate=1e-2)
+    epochs = [fit.epoch() for _ in range(3)]
+    assert epochs[-1].validation.metrics["forecast.mase_h1"] < 0.97
+    assert [epoch.refused for epoch in epochs] == [0, 0, 0]
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit():
+    fits = fit_of(), fit_of()
+    for fit in fits:
+        fit.epoch()
+    assert save_weights(fits[0].network) == save_weights(fits[1].network)
+
+
+def test_judging_changes_nothing_and_repeats_itself():
+    fit = fit_of()
+    before = save_weights(fit.network)
+    first, second = fit.judge(fit.network), fit.judge(fit.network)
+    assert (first.losses, first.metrics) == (second.losses, second.metrics)
+    assert save_weights(fit.network) == before
+
+
+def test_hidden_signals_leave_everything_finite():
+    fit = fit_of(hide_signals=0.5)
+    epoch = fit.epoch()
+    assert (epoch.refused, np.isfinite(list(epoch.validation.losses.values())).all()) == (0, True)
+
+
+def test_the_learning_rate_rises_as_a_line_and_falls_as_a_cosine():
+    shares = [share_of_rate(step, 100, 0.1) for step in range(100)]
+    assert np.argmax(shares) == 10
+    assert shares[54] == pytest.approx(0.505, abs=0.02)
+    assert shares[-1] < 0.011
+
+
+def test_fitting_ends_once_no_task_improves_and_each_has_its_own_best_epoch():
+    best, found = Best(patience=2), []
+    for number, (forecast, anomaly) in enumerate([(0.9, 0.9), (0.8, 0.95), (0.85, 0.94), (0.85, 0.93)], 1):
+        judged = Judgement({"forecast": forecast, "anomaly": anomaly}, {}, np.empty((0, 2)))
+        found.append((best.add(number, judged), best.ended))
+    assert found == [(["forecast", "anomaly", ALL], False), (["forecast", ALL], False), ([], False), ([], True)]
+    assert best.epoch == {"forecast": 2, "anomaly": 1, ALL: 2}
