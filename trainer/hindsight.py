@@ -39,18 +39,18 @@ class Piece:
         time_ms: [R].
         faulty: 1.0 faulty, 0.0 sound, NaN unknown or taught before, [R].
         events: for each event task 1 yes, 0 no, -1 unknown, [V].
-        vectors: modality -> frames or embeddings, [R, ...].
         partition: where the rows came from.
         offsets: first offset and the one after the last.
+        vectors: modality -> frames or embeddings, [R, ...].
     """
 
     values: Float64
     time_ms: Int64
     faulty: Float64
     events: Int64
-    vectors: Mapping[str, Field]
     partition: Partition
     offsets: tuple[int, int]
+    vectors: Mapping[str, Field] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
