@@ -42,18 +42,18 @@ class Piece:
         time_ms: [R].
         faulty: 1.0 faulty, 0.0 sound, NaN unknown or taught before, [R].
         classes: of each state and event task, -1 unknown or taught before, [R, K].
-        vectors: modality -> frames or embeddings, [R, ...].
         partition: where the rows came from.
         offsets: first offset and the one after the last.
+        vectors: modality -> frames or embeddings, [R, ...].
     """
 
     values: Float64
     time_ms: Int64
     faulty: Float64
     classes: Int64
-    vectors: Mapping[str, Field]
     partition: Partition
     offsets: tuple[int, int]
+    vectors: Mapping[str, Field] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

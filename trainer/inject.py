@@ -62,7 +62,8 @@ def follow(vectors: Mapping[str, Field], values_TS: Float64, broken_TS: Float64,
     for name, vector in followed.items():
         was_TP, now_TP = (each[:, layout.derived(name)] for each in (values_TS, broken_TS))
         rows = np.flatnonzero((was_TP != now_TP).any(axis=1) & ~np.isnan(was_TP).any(axis=1))
-        was_P, now_P = (each[rows].T.reshape(-1, len(rows), *[1] * (vector.ndim - 1)) for each in (was_TP, now_TP))
+        shape = was_TP.shape[1], len(rows), *[1] * (vector.ndim - 1)
+        was_P, now_P = (each[rows].T.reshape(shape) for each in (was_TP, now_TP))
         stretch = now_P[-1] / np.where(was_P[-1] > 0, was_P[-1], 1.0)
         if vector.dtype == np.uint8:
             light = (vector[rows] - _WHITE * was_P[0]) * stretch + _WHITE * now_P[0]

@@ -4,7 +4,7 @@ L rows of a window, A rows ahead of it (the longest horizon or outlook), S signa
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -30,18 +30,18 @@ class Window:
         values: raw units, [L + A, S].
         time_ms: [L + A].
         rules: each rule's score, NaN where unknown, [L + A, R].
-        vectors: modality -> frames or embeddings, [L + A, ...].
         partition: where the rows came from.
         offsets: first offset and the one after the last of the L rows.
+        vectors: modality -> frames or embeddings, [L + A, ...].
     """
 
     slot: int
     values: Float64
     time_ms: Int64
     rules: Float64
-    vectors: Mapping[str, Field]
     partition: Partition
     offsets: tuple[int, int]
+    vectors: Mapping[str, Field] = field(default_factory=dict)
 
 
 def window_template(layout: Layout) -> dict[str, Field]:

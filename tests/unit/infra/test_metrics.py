@@ -231,7 +231,7 @@ def test_the_class_that_came_is_the_one_that_the_network_is_taught() -> None:
     random = np.random.default_rng(6)
     rules = np.where(random.random(length + 4) < 0.5, np.nan, random.exponential(1.5, length + 4))[:, None]
     values, minutes = random.normal(50, 1, (length + 4, len(layout.signals))), np.arange(length + 4) * 60_000
-    lesson = lesson_of([Window(0, values, minutes, rules, {}, ward.TOPIC, (0, length))], layout, random)
+    lesson = lesson_of([Window(0, values, minutes, rules, ward.TOPIC, (0, length))], layout, random)
     taught = lesson.targets.classes[0][lesson.rows.real_N].numpy()
     worst = worst_ahead(rules[:, 0], np.zeros(length + 4, dtype=np.int64), task.target.within)
     assert classes_of(worst, task.target.cuts)[:length].tolist() == taught.tolist()

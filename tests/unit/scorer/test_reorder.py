@@ -6,9 +6,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from schemas.layout import Layout
+from schemas.monitor import Monitor
 from schemas.observation import Batch
 from scorer.reorder import Reorder
-from tests.laws.ward import TOPIC, batch, layout
+from tests.laws.ward import GATE, TOPIC, batch, layout
 
 LATENESS = timedelta(minutes=5)
 WARD = layout()
@@ -89,3 +91,18 @@ def test_a_dropped_partition_leaves_nothing():
     reorder.let_pass(shuffled(50, 5))
     reorder.drop(TOPIC)
     assert (reorder.waiting(TOPIC), reorder.snapshot(TOPIC)) == (0, {})
+
+
+def test_frames_wait_with_their_rows_and_are_in_the_snapshot():
+    gate = Layout(Monitor.model_validate(GATE))
+    frame = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 8, 12), dtype=np.uint8)
+    rows = batch(np.zeros(20, dtype=np.int64), np.ones((20, 4)), np.arange(20)[::-1] % 7 * MINUTE_MS)
+    rows = replace(rows, vectors={"camera": frame, "sound": np.zeros((20, 5), dtype=np.float32)})
+    reorder, restored = Reorder(LATENESS, gate), Reorder(LATENESS, gate)
+    first = reorder.let_pass(rows)
+    restored.restore(TOPIC, reorder.snapshot(TOPIC))
+    later = batch(np.zeros(1, dtype=np.int64), np.ones((1, 4)), np.array([30 * MINUTE_MS]), 20)
+    second = restored.let_pass(replace(later, vectors={name: vector[:1] for name, vector in rows.vectors.items()}))
+    came = [int(each) for passed in (first, second) for each in passed.vectors["camera"][:, 0, 0, 0]]
+    offsets = [int(each) for passed in (first, second) for each in passed.offset]
+    assert (came, len(came)) == (offsets, 20)

@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from infra.memory import MemoryRegistry
+from schemas.label import Label
 from schemas.layout import Layout
-from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
+from schemas.monitor import Monitor
+from tests.laws.ward import GATE, TOPIC, TRAINING, autoregressive, batch, layout
 from trainer.learner import Learner
 from trainer.weighting.evidence import Stateless
 from trainer.weighting.methods import WEIGHTINGS
@@ -71,3 +75,24 @@ def test_a_version_that_proved_nothing_is_not_published():
         learner.observe(batch(*rows))
         learner.publish_if_proved(registry)
     assert registry.newest == 0
+
+
+def test_frames_and_embeddings_are_learned_from_as_they_come_and_in_hindsight():
+    gate = Layout(Monitor.model_validate(GATE | {"training": TRAINING}))
+    learner, rng = Learner(gate, 0, MemoryRegistry(), labelled=True), np.random.default_rng(0)
+    before = {name: weight.clone() for name, weight in learner._network.named_parameters() if ".vectors." in name}
+    reports = []
+    for step in range(40):
+        frame = rng.integers(0, 256, (8, 3, 8, 12)).astype(np.uint8)
+        sound = rng.normal(size=(8, 5)).astype(np.float32)
+        light = frame.reshape(8, -1) / 255
+        values = np.column_stack([light.mean(1), light.std(1), np.linalg.norm(sound, axis=1), rng.normal(size=8)])
+        rows = batch(np.arange(8), values, np.full(8, 60_000 * step, dtype=np.int64), 8 * step)
+        reports += learner.observe(replace(rows, vectors={"camera": frame, "sound": sound}))
+        reports += learner.teach([Label(str(each), "anomaly", 60_000 * step, bool(each % 2)) for each in range(8)])
+    moved = {
+        name: not torch.equal(before[name], weight)
+        for name, weight in learner._network.named_parameters()
+        if name in before
+    }
+    assert (moved, [report.refused for report in reports]) == (dict.fromkeys(before, True), [None] * len(reports))
