@@ -72,6 +72,13 @@ class ModelSettings(Frozen):
     cell: Literal["gru", "mingru", "ssm", "retention", "convolution", "transformer"] = "gru"
     sharing: Literal["hard", "hard-all", "cross-stitch", "mmoe", "ple", "adatt", "mtan", "twins"] = "hard"
     experts: int = Field(default=4, ge=2, le=64, description="experts that serve all tasks, of mmoe and ple")
+    private: int = Field(
+        default=8,
+        ge=0,
+        le=128,
+        multiple_of=8,
+        description="width of each task's private path, its twin; 0: none, so that sharing is never judged",
+    )
     half_state: bool = True
     seed: int = 0
 

@@ -90,6 +90,11 @@ class Layout:
         return tuple(task for task in self.monitor.tasks if task.kind is TaskKind.EVENT)
 
     @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks, K of them, in the order of everything that has a row for each."""
+        return (self.forecast, self.anomaly, *self.states, *self.events)
+
+    @cached_property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Task -> its classes, of all that are answered by a choice among classes: states first, then events."""
         return {task.name: task.classes for task in self.states} | {task.name: NO_YES for task in self.events}

@@ -18,6 +18,7 @@ from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import ModelRecord, Registry
+from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.balance import Balance
 from trainer.gate import Gate
 from trainer.guard import Guard
@@ -50,7 +51,7 @@ class StepReport:
         step: steps taken or refused so far, this one included.
         events: rows learned from so far.
         losses: per task, standardised, before this step's update (prequential); only tasks that could be judged.
-        weights: what those losses were multiplied with in this step.
+        weights: what those losses were multiplied with in this step; 0 of a detached task, which moves nothing shared.
         metrics: `<task>.<metric>`, prequential too.
         gradient_norm: before clipping.
         refused: why the step was not taken; None = it was.
@@ -87,9 +88,10 @@ class Learner:
         self._serving = copy.deepcopy(self._network)
         self._optimiser = optimiser_of(self._network.parameters(), self._settings)
         self._balance = Balance(layout)
-        tasks = [layout.forecast, layout.anomaly, *layout.states, *layout.events]
-        self._weighting = TaskWeighting(tasks, self._settings, seed)
-        self._gate = Gate(len(tasks), self._settings.gate_windows)
+        self._attachment = Attachment(layout)
+        self._shared = [weight for name, weight in self._network.named_parameters() if not name.startswith("private.")]
+        self._weighting = TaskWeighting(layout.tasks, self._settings, seed)
+        self._gate = Gate(len(layout.tasks), self._settings.gate_windows)
         self._guard = Guard(self._settings.refuse_above)
         self._slots = Slots(window_template(layout) | _state_template(self._network))
         self._buffer = WindowBuffer(layout, self._slots)
@@ -128,6 +130,11 @@ class Learner:
         return self._weighting.similarity.cosine_KK
 
     @property
+    def sharing(self) -> Mapping[str, TaskSharing]:
+        """Task -> where it stands between what all share and its private path."""
+        return self._attachment.standing(self._network.detached)
+
+    @property
     def unmatched_labels(self) -> int:
         """Labels that came too late, or of nobody known."""
         return self._hindsight.unmatched if self._hindsight is not None else 0
@@ -136,7 +143,7 @@ class Learner:
         """Publish the candidate if it proved itself since the last time; it is then what the next one must beat."""
         if not self._gate.ready() or not self._gate.verdict().proved:
             return None
-        record = registry.publish(save_weights(self._network), self._version, dict(self._recent))
+        record = registry.publish(save_weights(self._network), self._version, self._recent | self._detached())
         self._version = record.version
         self._serving.load_state_dict(self._network.state_dict())
         for part in _OWN:
@@ -165,35 +172,68 @@ class Learner:
     def _step(self, lesson: Lesson) -> StepReport:
         self._network.train()
         state = self._state(lesson, "candidate")
-        outputs, after = self._network(lesson.rows, state)
-        losses = self._losses(outputs, lesson)
+        outputs, after = self._network(lesson.rows, state, both_ways=True)
+        losses = self._by_way(outputs, lesson)
         weighed, norm = self._backward(losses, outputs.shared)
         refused = self._guard.refuse(weighed.loss, norm)
         if refused is None:
-            self._compare(lesson, outputs, losses)
+            self._compare(lesson, outputs, losses.served)
             self._keep(lesson, after, "candidate")
             self._optimiser.step()
             self._weighting.learn(weighed, lambda: self._again(lesson, state, outputs))
             self._balance.count(lesson.targets.classes)
             self._network.standing.learn(outputs.standing, lesson.targets.classes, lesson.window_N < lesson.fresh)
         self._optimiser.zero_grad(set_to_none=True)
-        return self._report(lesson, outputs, weighed, norm, refused)
+        report = self._report(lesson, outputs, weighed, losses, norm, refused)
+        if refused is None:
+            self._attach(losses, lesson)
+        return report
 
     def _losses(self, outputs: Outputs, lesson: Lesson) -> list[TaskLoss]:
         return task_losses(outputs, lesson.targets, self._layout, self._balance.weights())
 
-    def _backward(self, losses: list[TaskLoss], shared: Tensor) -> tuple[Weighed, float]:
-        """Clipped gradients of the weighted losses; returns their norm before clipping too."""
+    def _by_way(self, outputs: Outputs, lesson: Lesson) -> WayLosses:
+        if outputs.ways is None:
+            return WayLosses(self._losses(outputs, lesson), (), self._network.detached)
+        shared, private = (self._losses(outputs.by(answers), lesson) for answers in outputs.ways)
+        return WayLosses(shared, private, self._network.detached)
+
+    def _backward(self, losses: WayLosses, shared: Tensor) -> tuple[Weighed, float]:
+        """Gradients of the weighted losses and of the private ones, clipped apart; returns the larger norm before."""
         self._optimiser.zero_grad(set_to_none=True)
-        parameters = list(self._network.parameters())
-        weighed = self._weighting.backward(losses, shared, parameters)
-        return weighed, float(clip_grad_norm_(parameters, self._settings.gradient_norm))
+        weighed = self._weighting.backward(losses.pulling, shared, self._shared)
+        norm = clip_grad_norm_(self._shared, self._settings.gradient_norm)
+        if self._network.private is not None:
+            heads = [self._network.head(task) for task, alone in enumerate(losses.detached) if alone]
+            alone = [weight for module in (self._network.private, *heads) for weight in module.parameters()]
+            losses.aside.backward()
+            norm = torch.maximum(norm, clip_grad_norm_(alone, self._settings.gradient_norm))
+        return weighed, float(norm)
+
+    def _attach(self, losses: WayLosses, lesson: Lesson) -> None:
+        """Judge which tasks share from now on; each change is recorded with what it was made on."""
+        private = self._network.private
+        if private is None:
+            return
+        detached = list(private.detached)
+        shared_WK, private_WK = (_by_window(each, lesson) for each in (losses.shared, losses.private))
+        for change in self._attachment.judge(shared_WK, private_WK, detached):
+            name = self._layout.tasks[change.task].name
+            detached[change.task] = change.detached
+            private.detach_tasks(detached)
+            _log.info("task detached" if change.detached else "task attached", task=name, step=self.steps)
+            self._registry.record_metrics(self._version or 0, self.steps, self.events, change.metrics(name))
+
+    def _detached(self) -> dict[str, float]:
+        """As metrics of a version, which tasks it serves by their private paths."""
+        tasks = zip(self._layout.tasks, self._network.detached, strict=True)
+        return {f"{task.name}.detached": 1.0 for task, detached in tasks if detached}
 
     @torch.no_grad()
     def _again(self, lesson: Lesson, state: State, outputs: Outputs) -> list[TaskLoss]:
         """Losses of the same rows with the weights as they are now."""
-        now, _ = self._network(lesson.rows, state, observed=outputs.observed)
-        return self._losses(now, lesson)
+        now, _ = self._network(lesson.rows, state, observed=outputs.observed, both_ways=True)
+        return self._by_way(now, lesson).pulling
 
     @torch.no_grad()
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
@@ -219,26 +259,36 @@ class Learner:
         self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
 
     def _report(
-        self, lesson: Lesson, outputs: Outputs, weighed: Weighed, norm: float, refused: str | None
+        self,
+        lesson: Lesson,
+        outputs: Outputs,
+        weighed: Weighed,
+        losses: WayLosses,
+        norm: float,
+        refused: str | None,
     ) -> StepReport:
         self.steps += 1
         metrics: dict[str, float] = {}
+        served = {each.task: float(each.mean().detach()) for each in losses.served if each.judged()}
+        weights = {task: weighed.weights.get(task, 0.0) for task in served}
         if refused is None:
             self.events += lesson.events
             with torch.no_grad():
                 metrics = metrics_of(outputs, lesson.targets, self._layout)
             metrics |= self._weighting.metrics(weighed)
+            metrics |= {
+                f"{task}.{name}": each[task] for name, each in (("loss", served), ("weight", weights)) for task in each
+            }
             for name, value in metrics.items():
                 self._recent[name] = self._recent.get(name, value) * (1.0 - _RECENT) + value * _RECENT
             self._registry.record_metrics(self._version or 0, self.steps, self.events, metrics)
         else:
             _log.warning("training step refused", reason=refused, step=self.steps)
             self._registry.quarantine(refused, lesson.ranges)
-        losses, weights = weighed.losses, weighed.weights
-        return StepReport(self.steps, self.events, losses, weights, metrics, norm, refused, lesson.ranges)
+        return StepReport(self.steps, self.events, served, weights, metrics, norm, refused, lesson.ranges)
 
 
-def _by_window(losses: list[TaskLoss], lesson: Lesson) -> Float64:
+def _by_window(losses: Sequence[TaskLoss], lesson: Lesson) -> Float64:
     """[W, K], of the fresh windows."""
     losses_WK = torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in losses], 1)
     return losses_WK[: lesson.fresh].double().numpy()

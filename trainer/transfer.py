@@ -20,12 +20,20 @@ from trainer.weights import Architecture, architecture, differences, read_weight
 
 _TASKS = ("horizons", "quantiles", "classes")
 _DOMAIN = ("modalities", "signals", "targets")
-_NAMED_AXES = {"encoder": "M", "encoders": "M", "fusion": "K", "fusions": "K", "sharing": "K", "forecast": "HQ"}
+_NAMED_AXES = {
+    "encoder": "M",
+    "encoders": "M",
+    "fusion": "K",
+    "fusions": "K",
+    "sharing": "K",
+    "forecast": "HQ",
+    "private": "K",
+}
 """Module -> axes of its weights whose rows have names; the letters are those of the module's legend."""
 _READS_SIGNALS = ".input_MI2D"
 """The encoder's."""
 _AXIS = re.compile(r"1|[02-9]*[A-Z]")
-_NUMBERED = re.compile(r"^(states|standing\.counts|trunk\.encoders|trunk\.fusions)\.(\d+)")
+_NUMBERED = re.compile(r"^(states|private\.states|standing\.counts|trunk\.encoders|trunk\.fusions)\.(\d+)")
 """Modules of which each task has its own."""
 Labels = Mapping[str, Sequence[object]]
 """Axis -> the names of its rows."""
@@ -69,6 +77,7 @@ def transfer(layout: Layout, content: bytes) -> Transfer:
     for name, weight in network.state_dict().items():
         other = found.get(_by_task(name, here))
         names["fresh" if other is None else _take(name, weight, other, here, there)].append(name)
+    network.load_state_dict(network.state_dict())  # whoever was detached is so again
     return Transfer(network, *map(tuple, names.values()))
 
 
@@ -100,7 +109,7 @@ def _by_task(name: str, labels: Labels) -> str:
     found = _NUMBERED.match(name)
     if found is None:
         return name
-    task = int(found[2]) + (2 if found[1] in {"states", "standing.counts"} else 0)
+    task = int(found[2]) + (2 if found[1] in {"states", "private.states", "standing.counts"} else 0)
     return f"{found[1]} of {labels['K'][task]}{name[found.end() :]}"
 
 

@@ -77,7 +77,9 @@ def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
     return _at(value, tuple(deeper)) if isinstance(value, Mapping) else value
 
 
-def _text(value: float | None) -> str:
+def _text(value: float | str | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
