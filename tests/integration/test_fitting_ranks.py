@@ -23,7 +23,7 @@ def fitting() -> Layout:
 def streams(entities=41):
     """Entities of one fit, as many rows each."""
     rows = [batch(*each) for each in autoregressive(24, entities, 0)]
-    found = streams_of(rows, fitting(), np.full(entities, np.nan), [])
+    found = streams_of(rows, fitting(), {}, [])
     return [found[name] for name in sorted(found)]
 
 
