@@ -72,7 +72,7 @@ def _print(rows: list[dict[str, object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from infra.commands.alerts import console
+    from infra.terminal import console
 
     table = Table(*rows[0], header_style="bold")
     for row in rows:
