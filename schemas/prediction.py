@@ -54,6 +54,7 @@ class Predictions:
         expected: what was forecast for this row when the row before it was scored, raw units, NaN = nothing, [N, S_t].
         forecast: quantiles standing on this row, raw units, [N, S_t, H, Q].
         states: for each state task, then each event task, the class probabilities, [N, C].
+        taught: of each of these tasks, has the version seen enough of it to warn by it? [N, K].
         rules: score of each rule, NaN = its signals are missing, [N, R].
         last: last known value of each signal, this row included, raw units, NaN = never seen, [N, S].
         age: seconds since it was seen, inf = never, [N, S].
@@ -77,6 +78,7 @@ class Predictions:
     expected: Float64
     forecast: Float64
     states: tuple[Float32, ...]
+    taught: Bool
     rules: Float64
     last: Float64
     age: Float64

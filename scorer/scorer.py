@@ -44,6 +44,7 @@ class _Columns:
     expected: Field
     forecast: Field
     states: list[Field]
+    taught: Field
     rules: Field
     last: Field
     age: Field
@@ -107,6 +108,7 @@ class Scorer:
             expected=columns.expected,
             forecast=columns.forecast,
             states=tuple(columns.states),
+            taught=columns.taught,
             rules=_rounded(columns.rules),
             last=columns.last,
             age=columns.age,
@@ -149,6 +151,7 @@ class Scorer:
         columns.evidence[rows] = detection.evidence[order]
         columns.anomaly_head[rows] = served.anomaly_head[order]
         self._fill(columns, rows, served, forecast, order)
+        columns.taught[rows] = served.taught
         columns.rules[rows] = self._rules.score(served.known)[order]
         columns.last[rows] = served.known.last[order]
         columns.age[rows] = served.known.age[order]
@@ -191,6 +194,7 @@ class Scorer:
             expected=np.full((n, layout.n_targets), np.nan),
             forecast=np.full(shape, np.nan),
             states=[np.zeros((n, len(names)), dtype=np.float32) for names in layout.classes.values()],
+            taught=np.zeros((n, len(layout.choices)), dtype=np.bool_),
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
             last=np.full((n, len(layout.signals)), np.nan),
             age=np.full((n, len(layout.signals)), np.inf),

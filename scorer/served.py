@@ -31,6 +31,7 @@ class Served:
         states: class probabilities per state and event task; 0 without a network, [N, C].
         floors: of each monotone state task what "at least so bad" may not fall below, [N, C]; None of the others.
         known: what rules may look at.
+        taught: per state and event task, has the network seen enough of it to warn by it?
         state: the network's state after each entity's last row.
         attention: each task's, [N, K, 1 + M]; None without a network.
         affinity: how much each task looks at each, [N, K, K]; None without a network.
@@ -45,6 +46,7 @@ class Served:
     states: tuple[Float32, ...]
     floors: tuple[Float32 | None, ...]
     known: Known
+    taught: tuple[bool, ...]
     state: dict[str, Field]
     attention: Float32 | None = None
     affinity: Float32 | None = None
@@ -80,6 +82,9 @@ class Server:
             known=known_of(rows, outputs.observed, self._layout),
             states=tuple(torch.softmax(logits, -1).numpy() for logits in outputs.states),
             floors=tuple(self._floor(place, outputs, network) for place in range(len(outputs.states))),
+            taught=tuple(
+                not task.severities or network.standing.taught(k) for k, task in enumerate(self._layout.choices)
+            ),
             state={name: value.numpy() for name, value in after.items()},
             attention=outputs.attention_NKM.numpy(),
             affinity=outputs.affinity_NKK.numpy(),
@@ -113,5 +118,6 @@ class Server:
             known=known_of(rows, observed, self._layout),
             states=tuple(np.zeros((n, len(names)), dtype=np.float32) for names in layout.classes.values()),
             floors=(None,) * len(layout.classes),
+            taught=(False,) * len(layout.classes),
             state={name: value.numpy() for name, value in after.items()},
         )

@@ -19,6 +19,8 @@ from trainer.statistics import Observed
 
 _STAYS = 4.0
 """Rows that a class counts as having stayed what it was, before anything was counted: persistence."""
+_TAUGHT = 200.0
+"""Rows that must have been counted before a task may warn anybody: an even guess among three classes is 0.33."""
 _MEMORY = 20_000.0
 """Rows that the counts of one standing remember."""
 
@@ -75,6 +77,12 @@ class Standing(nn.Module):
         nothing_1C = torch.zeros_like(tail_WC[:1])
         return torch.cat([nothing_1C, tail_WC.cummax(0).values[:-1], nothing_1C])
 
+    def taught(self, task: int) -> bool:
+        """Has enough been seen of a state or event task to warn by it?"""
+        counts = self.counts[task]
+        assert isinstance(counts, _Counts)
+        return counts.counted() >= _TAUGHT
+
     @torch.no_grad()
     def learn(self, standing: tuple[Tensor, ...], classes: tuple[Tensor, ...], fresh_N: Tensor) -> None:
         """Count what followed.
@@ -104,6 +112,11 @@ class _Counts(nn.Module):
         """Log odds, [N, C]."""
         share_WC = self.seen_WC / self.seen_WC.sum(-1, keepdim=True)
         return share_WC.log()[standing_N]
+
+    def counted(self) -> float:
+        """Rows in the counts, those aside that stand for what is believed before any."""
+        w, c = self.seen_WC.shape
+        return float(self.seen_WC.sum()) - w * c - _STAYS * (w - 1)
 
     def add(self, standing_n: Tensor, class_n: Tensor) -> None:
         """Take n rows in."""

@@ -75,9 +75,9 @@ class AlertPipeline:
 
     def _strength(self, predictions: Predictions) -> Float64:
         risks = [
-            risk_of(self._layout.choices[kind.choice], predictions.states[kind.choice])
+            risk_of(self._layout.choices[at], predictions.states[at], predictions.taught[:, at])
             for kind in self._kinds
-            if kind.choice is not None
+            if (at := kind.choice) is not None
         ]
         return np.column_stack([predictions.surprise, predictions.rules, *risks])
 

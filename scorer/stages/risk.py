@@ -6,14 +6,14 @@ N rows, C classes.
 import numpy as np
 
 from schemas.monitor import Task
-from schemas.observation import Float64
+from schemas.observation import Bool, Float64
 from schemas.prediction import Float32
 
 _DECIMALS = 4
 """The last bits of a float must not decide."""
 
 
-def risk_of(task: Task, probability_NC: Float32) -> Float64:
-    """Probability of the classes that an alert is about, rounded, [N]; NaN where no network answered."""
+def risk_of(task: Task, probability_NC: Float32, taught_N: Bool) -> Float64:
+    """Probability of the classes that an alert is about, rounded, [N]; NaN where no network knew enough to answer."""
     warned_N = probability_NC[:, task.warns_from :].astype(np.float64).sum(axis=1)
-    return np.where(probability_NC.any(axis=1), np.round(warned_N, _DECIMALS), np.nan)
+    return np.where(taught_N & probability_NC.any(axis=1), np.round(warned_N, _DECIMALS), np.nan)

@@ -38,7 +38,12 @@ def layout(*tasks: dict) -> Layout:
 
 
 def raised(
-    asked: Layout, probabilities: list[list[float]], cuts: tuple[int, ...] = (), rate: float = 102.0
+    asked: Layout,
+    probabilities: list[list[float]],
+    cuts: tuple[int, ...] = (),
+    rate: float = 102.0,
+    *,
+    taught: bool = True,
 ) -> list[Alert]:
     """Alerts of one patient's rows where the first choice's task said these probabilities."""
     store = Store(state_template(asked))
@@ -49,7 +54,8 @@ def raised(
         stream = batch(np.zeros(n, dtype=np.int64), np.full((n, 1), rate), part * 60_000, int(part[0]))
         scored = scorer.score(stream, np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.int64))
         said = np.array(probabilities, dtype=np.float32)[part]
-        alerts += pipeline.decide(replace(scored, states=(said, *scored.states[1:])))
+        told = np.full_like(scored.taught, taught)
+        alerts += pipeline.decide(replace(scored, states=(said, *scored.states[1:]), taught=told))
     return alerts
 
 
@@ -123,3 +129,7 @@ def test_a_forecast_has_no_severities() -> None:
     tasks = [{"name": "forecast", "kind": "forecast", "severities": {"warning": 0.5}}, *WARD["tasks"][1:]]
     with pytest.raises(ValidationError, match="expected severities for a state or event task only"):
         Monitor.model_validate(WARD | {"tasks": tasks})
+
+
+def test_a_network_that_has_seen_nothing_of_a_task_warns_nobody() -> None:
+    assert raised(layout(STATE), CRISIS, taught=False) == []
