@@ -1,4 +1,6 @@
-"""Hard rules: NEWS2, bands, moves, falls and what is frozen, vectorised over rows. They run whatever the network does.
+"""Hard rules: NEWS2, bands, moves, falls, averages and what is frozen, vectorised over rows.
+
+They run whatever the network does.
 
 N rows, S signals, R rules.
 """
@@ -34,6 +36,7 @@ class Known:
         change: from the value before, model scale, NaN none, [N, S].
         scale: the entity's typical |change|, model scale, > 0, [N, S].
         still: values in a row, up to now, that repeated the one before, [N, S].
+        average: mean of about the last 4 values, model scale, [N, S].
     """
 
     value: Float64
@@ -42,6 +45,7 @@ class Known:
     change: Float64
     scale: Float64
     still: Float64
+    average: Float64
 
 
 def known_of(rows: PackedRows, observed: Observed, layout: Layout) -> Known:
@@ -54,6 +58,7 @@ def known_of(rows: PackedRows, observed: Observed, layout: Layout) -> Known:
         change=(value_NS - before_NS).numpy(),
         scale=observed.scale_NS.cpu().numpy(),
         still=observed.still_NS.cpu().numpy(),
+        average=observed.fast_NS.cpu().numpy(),
     )
 
 
@@ -150,6 +155,23 @@ class Fall:
         return [(self._column, _taken(last_S[self._column], age_S[self._column]))]
 
 
+class Average:
+    """What is usual of late: the mean of about the last four values, geometric where a logarithm is modelled."""
+
+    def __init__(self, rule: Rule, layout: Layout) -> None:
+        self._column = layout.index[rule.signals[0]]
+        self._logarithmic = layout.logarithmic[self._column]
+
+    def score(self, known: Known) -> Float64:
+        """The average, [N]."""
+        mean = known.average[:, self._column]
+        return np.where(np.isnan(known.value[:, self._column]), np.nan, np.exp(mean) if self._logarithmic else mean)
+
+    def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """The row's own value."""
+        return [(self._column, _taken(last_S[self._column], age_S[self._column]))]
+
+
 class Frozen:
     """How often in a row all signals repeated what they were, over the rule's `rows`."""
 
@@ -234,10 +256,11 @@ NEWS2_BANDS = {
     "temperature": Bands((350, 360, 380, 390), (3, 1, 0, 1, 2), per_unit=10.0),
 }
 """Vital -> points, in the chart's steps."""
-_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[Fall] | type[News2] | type[Frozen]] = {
+_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[Fall] | type[Average] | type[News2] | type[Frozen]] = {
     RuleKind.BAND: Band,
     RuleKind.MOVE: Move,
     RuleKind.FALL: Fall,
+    RuleKind.AVERAGE: Average,
     RuleKind.NEWS2: News2,
     RuleKind.FROZEN: Frozen,
 }
