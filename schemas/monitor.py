@@ -135,15 +135,36 @@ class TaskKind(StrEnum):
     EVENT = "event"
 
 
+class Standing(Frozen):
+    """What a row stands in now: `cuts` split the rule's score into so many standings and one."""
+
+    rule: Identifier
+    cuts: tuple[float, ...] = Field(min_length=1, max_length=64)
+
+
 class Target(Frozen):
     """Where a state task's class comes from: the worst value a rule reaches within the entity's next `within` rows.
 
-    `cuts` split the rule's score into classes: below cuts[0] is class 0, and so on.
+    `cuts` split the rule's score into classes: below cuts[0] is class 0, and so on. How often each class followed is
+    counted by the class that the rule is in now, or by the `standing` that another rule is in.
     """
 
     rule: Identifier
     cuts: tuple[float, ...] = Field(min_length=1)
     within: int = Field(ge=1, le=96)
+    standing: Standing | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for each in (self.cuts, self.counted_by.cuts):
+            if list(each) != sorted(set(each)):
+                raise ValueError(f"expected ascending cuts, got {each}")
+        return self
+
+    @property
+    def counted_by(self) -> Self | Standing:
+        """What tells the standings apart."""
+        return self.standing or self
 
 
 class Share(StrEnum):
@@ -238,21 +259,23 @@ class RuleKind(StrEnum):
     MOVE = "move"
     FROZEN = "frozen"
     FALL = "fall"
+    AVERAGE = "average"
 
 
 class Rule(Frozen):
-    """A hard rule. The highest severity whose value the rule's score reaches is the alert's.
+    """A hard rule. The highest severity whose value the rule's score reaches is the alert's; without, it raises none.
 
     news2: aggregate score of `inputs` (vital -> signal; Royal College of Physicians, 2017), a missing vital counts 0.
     band:  how far `signal` lies outside [low, high], in raw units; a value on the bound is inside.
     move:  |change of `signal`| (of its logarithm where the transform says so) over the entity's running mean one.
     fall:  how far `signal` lies below its last value, in percent of it (log-return), else in raw units; a rise is 0.
+    average: the mean of about the last four values of `signal`, in raw units (of its logarithm: the geometric mean).
     frozen: how often in a row all of `inputs`, or `signal`, stayed what they were, in multiples of `rows`.
     """
 
     name: Identifier
     kind: RuleKind
-    severities: dict[Severity, float] = Field(min_length=1)
+    severities: dict[Severity, float] = Field(default_factory=dict)
     signal: Name | None = None
     low: float | None = None
     high: float | None = None
@@ -346,10 +369,24 @@ class Monitor(Frozen):
         for task in self.tasks:
             if task.share is Share.NEVER and not self.model.private:
                 raise ValueError(f"task {task.name}: expected model.private above 0 for share never, got 0")
-            if task.target and task.target.rule not in {rule.name for rule in self.rules}:
-                raise ValueError(f"task {task.name}: expected the name of a configured rule, got {task.target.rule!r}")
+        self._check_targets()
         self._check_knowledge()
         return self
+
+    def _check_targets(self) -> None:
+        read = {
+            rule: task.name
+            for task in self.tasks
+            if task.target
+            for rule in (task.target.rule, task.target.counted_by.rule)
+        }
+        configured = {rule.name for rule in self.rules}
+        for rule, task in read.items():
+            if rule not in configured:
+                raise ValueError(f"task {task}: expected the name of a configured rule, got {rule!r}")
+        for each in self.rules:
+            if not each.severities and each.name not in read and not self.knowledge.features:
+                raise ValueError(f"rule {each.name}: expected severities, or a state task that reads it, got neither")
 
     def _check_knowledge(self) -> None:
         forecast = [each for modality in self.modalities if modality.scope is Scope.ENTITY for each in modality.signals]

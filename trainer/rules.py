@@ -1,11 +1,13 @@
-"""Hard rules: NEWS2, bands, moves, falls and what is frozen, vectorised over rows. They run whatever the network does.
+"""Hard rules: NEWS2, bands, moves, falls, averages and what is frozen, vectorised over rows.
+
+They run whatever the network does.
 
 N rows, S signals, R rules.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -34,6 +36,7 @@ class Known:
         change: from the value before, model scale, NaN none, [N, S].
         scale: the entity's typical |change|, model scale, > 0, [N, S].
         still: values in a row, up to now, that repeated the one before, [N, S].
+        average: mean of about the last 4 values, model scale, [N, S].
     """
 
     value: Float64
@@ -42,6 +45,7 @@ class Known:
     change: Float64
     scale: Float64
     still: Float64
+    average: Float64
 
 
 def known_of(rows: PackedRows, observed: Observed, layout: Layout) -> Known:
@@ -54,6 +58,7 @@ def known_of(rows: PackedRows, observed: Observed, layout: Layout) -> Known:
         change=(value_NS - before_NS).numpy(),
         scale=observed.scale_NS.cpu().numpy(),
         still=observed.still_NS.cpu().numpy(),
+        average=observed.fast_NS.cpu().numpy(),
     )
 
 
@@ -69,6 +74,13 @@ class Rules:
             return np.empty((len(known.value), 0))
         return np.stack([scorer.score(known) for scorer in self._scorers], axis=1)
 
+    def standing(self, known: Known) -> Float64:
+        """The same as of each row, whatever the row carries: what lasts until the next value stands, [N, R]."""
+        standing = replace(known, value=known.last)
+        if not self._scorers:
+            return np.empty((len(known.value), 0))
+        return np.stack([each.score(standing if each.lasts else known) for each in self._scorers], axis=1)
+
     def taken(self, rule: int, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
         """What a rule took of one row that it scored: column and value of each of its signals, as configured.
 
@@ -81,7 +93,13 @@ class Rules:
 
 
 class RuleScorer(Protocol):
-    """One rule, bound to its columns."""
+    """One rule, bound to its columns.
+
+    Attributes:
+        lasts: does a score stand until the signal's next value? A level does, a move does not.
+    """
+
+    lasts: ClassVar[bool]
 
     def score(self, known: Known) -> Float64:
         """[N]; NaN where none of its signals was observed."""
@@ -94,6 +112,8 @@ class RuleScorer(Protocol):
 
 class Band:
     """How far a value lies outside [low, high], raw units; on the bound is inside."""
+
+    lasts: ClassVar[bool] = True
 
     def __init__(self, rule: Rule, layout: Layout) -> None:
         self._column = layout.index[rule.signals[0]]
@@ -116,6 +136,8 @@ class Band:
 class Move:
     """|change| over the entity's typical one, both in model scale. The first value is no move: 0."""
 
+    lasts: ClassVar[bool] = False
+
     def __init__(self, rule: Rule, layout: Layout) -> None:
         self._column = layout.index[rule.signals[0]]
 
@@ -135,6 +157,8 @@ class Fall:
     Not in typical changes: those follow the volatility, so that in a crisis every fall is soon a usual one.
     """
 
+    lasts: ClassVar[bool] = False
+
     def __init__(self, rule: Rule, layout: Layout) -> None:
         self._column = layout.index[rule.signals[0]]
         self._logarithmic = layout.logarithmic[self._column]
@@ -150,8 +174,29 @@ class Fall:
         return [(self._column, _taken(last_S[self._column], age_S[self._column]))]
 
 
+class Average:
+    """What is usual of late: the mean of about the last four values, geometric where a logarithm is modelled."""
+
+    lasts: ClassVar[bool] = True
+
+    def __init__(self, rule: Rule, layout: Layout) -> None:
+        self._column = layout.index[rule.signals[0]]
+        self._logarithmic = layout.logarithmic[self._column]
+
+    def score(self, known: Known) -> Float64:
+        """The average, [N]."""
+        mean = known.average[:, self._column]
+        return np.where(np.isnan(known.value[:, self._column]), np.nan, np.exp(mean) if self._logarithmic else mean)
+
+    def taken(self, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
+        """The row's own value."""
+        return [(self._column, _taken(last_S[self._column], age_S[self._column]))]
+
+
 class Frozen:
     """How often in a row all signals repeated what they were, over the rule's `rows`."""
+
+    lasts: ClassVar[bool] = True
 
     def __init__(self, rule: Rule, layout: Layout) -> None:
         assert rule.rows is not None
@@ -175,6 +220,8 @@ class News2:
     the chart's resolution (whole units, temperature in tenths of a degree Celsius). `consciousness` is the Glasgow
     coma scale: below 15 counts as not alert. `supplemental_oxygen` is the inspired fraction or a 0/1 flag.
     """
+
+    lasts: ClassVar[bool] = True
 
     def __init__(self, rule: Rule, layout: Layout) -> None:
         for vital in rule.inputs:
@@ -234,10 +281,11 @@ NEWS2_BANDS = {
     "temperature": Bands((350, 360, 380, 390), (3, 1, 0, 1, 2), per_unit=10.0),
 }
 """Vital -> points, in the chart's steps."""
-_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[Fall] | type[News2] | type[Frozen]] = {
+_SCORERS: dict[RuleKind, type[Band] | type[Move] | type[Fall] | type[Average] | type[News2] | type[Frozen]] = {
     RuleKind.BAND: Band,
     RuleKind.MOVE: Move,
     RuleKind.FALL: Fall,
+    RuleKind.AVERAGE: Average,
     RuleKind.NEWS2: News2,
     RuleKind.FROZEN: Frozen,
 }

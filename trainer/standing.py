@@ -1,10 +1,12 @@
 """Where a state task stands before anything is learned: how often each class followed the one its rule is in now.
 
 Persistence is the zero point of a forecast; this is that of a class. A head adds to these log odds what it has
-learned, so that it need not spend hundreds of small steps on finding out that crises are rare and calm lasts. A task
-that is told from outside (an event, a state without a rule) has its base rate alone.
+learned, so that it need not spend hundreds of small steps on finding out that crises are rare and calm lasts. Where
+another rule foretells more than the target's own, as the usual range of a price does of its next fall, what followed
+is counted by the bands that one is in. A task that is told from outside (an event, a state without a rule) has its
+base rate alone.
 
-N rows, R rules, T state and event tasks, C classes of a task, W standings (the rule's class, or unknown).
+N rows, R rules, T state and event tasks, C classes of a task, W standings (the rule's class or band, or unknown).
 """
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from schemas.layout import NO_YES, Layout
+from schemas.monitor import Target
 from schemas.observation import Float64
 from trainer.rows import Rows
 from trainer.rules import Rules, known_of
@@ -21,6 +24,8 @@ _STAYS = 4.0
 """Rows that a class counts as having stayed what it was, before anything was counted: persistence."""
 _TAUGHT = 200.0
 """Rows that must have been counted before a task may warn anybody: an even guess among three classes is 0.33."""
+_LENT = 0.2
+"""Share of its rows that a band lends to the next one, which lends as much of it on."""
 _MEMORY = 20_000.0
 """Rows that the counts of one standing remember."""
 
@@ -29,7 +34,7 @@ class Standing(nn.Module):
     """Counts of what followed what, over all entities.
 
     Part of the weights and moved by the learner alone, as `Population` is: an output does not depend on which entities
-    a shard owns. Fresh counts lean towards the class that is; where nothing is known of it, all are alike.
+    a shard owns. Fresh counts lean towards the class that is; in bands, or where nothing is known of it, all are alike.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -39,19 +44,21 @@ class Standing(nn.Module):
         places = {rule.name: place for place, rule in enumerate(layout.monitor.rules)}
         targets = [task.target for task in layout.states]
         self._read = [
-            (task, places[target.rule], np.array(target.cuts)) for task, target in enumerate(targets) if target
+            (task, places[target.counted_by.rule], np.array(target.counted_by.cuts))
+            for task, target in enumerate(targets)
+            if target
         ]
-        states = [_Counts(len(task.classes) if task.target else 0, len(task.classes)) for task in layout.states]
-        self.counts = nn.ModuleList([*states, *(_Counts(0, len(NO_YES)) for _ in layout.events)])
+        states = [_Counts(task.target, len(task.classes)) for task in layout.states]
+        self.counts = nn.ModuleList([*states, *(_Counts(None, len(NO_YES)) for _ in layout.events)])
 
     def scores(self, rows: Rows, observed: Observed) -> Float64 | None:
-        """What the rules say of each row, [N, R]; None where nobody reads it."""
+        """What the rules say as of each row, [N, R]; None where nobody reads it."""
         if not self._read and not self._layout.monitor.knowledge.features:
             return None
-        return self._rules.score(known_of(rows, observed, self._layout))
+        return self._rules.standing(known_of(rows, observed, self._layout))
 
     def of(self, rows: Rows, score_NR: Float64 | None) -> tuple[Tensor, ...]:
-        """Per task the standing of each row, [N]: the rule's class now; C where the row says nothing of it."""
+        """Per task the standing of each row, [N]: its rule's class or band now; W - 1 where it says nothing."""
         n = len(rows.time_N)
         standing = [torch.zeros(n, dtype=torch.int64, device=rows.time_N.device) for _ in self.counts]
         for task, rule, cuts in self._read:
@@ -72,8 +79,7 @@ class Standing(nn.Module):
         """
         counts = self.counts[task]
         assert isinstance(counts, _Counts)
-        share_WC = counts.seen_WC[:-1] / counts.seen_WC[:-1].sum(-1, keepdim=True)
-        tail_WC = share_WC.flip(-1).cumsum(-1).flip(-1).clamp(max=1.0)
+        tail_WC = counts.share()[:-1].flip(-1).cumsum(-1).flip(-1).clamp(max=1.0)
         nothing_1C = torch.zeros_like(tail_WC[:1])
         return torch.cat([nothing_1C, tail_WC.cummax(0).values[:-1], nothing_1C])
 
@@ -99,27 +105,48 @@ class Standing(nn.Module):
 
 
 class _Counts(nn.Module):
-    """Of one task: a row for each class its rule may be in, and the last for none known."""
+    """Of one task: a row for each class or band that its rule may be in, and the last for none known.
+
+    Bands lend to their neighbours: one that was hardly ever entered says what the nearest says.
+    """
 
     seen_WC: Tensor
+    lent_WW: Tensor | None
 
-    def __init__(self, standings: int, classes: int) -> None:
+    def __init__(self, target: Target | None, classes: int) -> None:
         super().__init__()
-        known_WC = torch.ones(standings, classes) + _STAYS * torch.eye(standings, classes)
-        self.register_buffer("seen_WC", torch.cat([known_WC, torch.ones(1, classes)]))
+        standings = 0 if target is None else len(target.counted_by.cuts) + 1
+        banded = target is not None and target.standing is not None
+        seen_WC = torch.ones(standings + 1, classes)
+        if not banded:
+            seen_WC[:-1] += _STAYS * torch.eye(standings, classes)
+        self._believed = float(seen_WC.sum())
+        self.register_buffer("seen_WC", seen_WC)
+        self.register_buffer("lent_WW", _lent(standings) if banded else None, persistent=False)
+
+    def share(self) -> Tensor:
+        """How often each class followed each standing, [W, C]."""
+        seen_WC = self.seen_WC if self.lent_WW is None else self.lent_WW @ self.seen_WC
+        return seen_WC / seen_WC.sum(-1, keepdim=True)
 
     def forward(self, standing_N: Tensor) -> Tensor:
         """Log odds, [N, C]."""
-        share_WC = self.seen_WC / self.seen_WC.sum(-1, keepdim=True)
-        return share_WC.log()[standing_N]
+        return self.share().log()[standing_N]
 
     def counted(self) -> float:
         """Rows in the counts, those aside that stand for what is believed before any."""
-        w, c = self.seen_WC.shape
-        return float(self.seen_WC.sum()) - w * c - _STAYS * (w - 1)
+        return float(self.seen_WC.sum()) - self._believed
 
     def add(self, standing_n: Tensor, class_n: Tensor) -> None:
         """Take n rows in."""
         w, c = self.seen_WC.shape
         self.seen_WC += torch.bincount(standing_n * c + class_n, minlength=w * c).view(w, c)
         self.seen_WC *= (_MEMORY / self.seen_WC.sum(-1, keepdim=True)).clamp(max=1.0)
+
+
+def _lent(bands: int) -> Tensor:
+    """What of each band's rows (axis 1) counts in each (axis 0), [W, W]; what is not known stands alone."""
+    place_B = torch.arange(bands)
+    lent_WW = torch.eye(bands + 1)
+    lent_WW[:-1, :-1] = torch.full((bands, bands), _LENT).pow((place_B[:, None] - place_B).abs())
+    return lent_WW

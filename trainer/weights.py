@@ -78,6 +78,8 @@ def architecture(layout: Layout) -> Architecture:
         "classes": list(layout.classes.items()),
         **({"rules": _rules(layout)} if monitor.knowledge.features else {}),
     }
+    if standings := {task.name: task.target.standing for task in layout.states if task.target and task.target.standing}:
+        parts["standings"] = {name: standing.model_dump(mode="json") for name, standing in standings.items()}
     if layout.vectors:
         parts["vectors"] = [[name, modality.shape] for name, modality in layout.vectors.items()]
     plain: Architecture = json.loads(json.dumps(parts))

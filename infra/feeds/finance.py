@@ -4,19 +4,23 @@ The tables that come with the packages are read where they lie: to import the pa
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from infra.feeds.feed import Feed, Message
 from schemas.errors import ConfigError, InputError
 from schemas.monitor import Topics
 
+MARKET = "market"
 EXCHANGE = "America/New_York"
 CLOSE = pd.Timedelta(hours=16)
+MARKET_KNOWN = pd.Timedelta(hours=16, minutes=1)
+"""The market of a day is what its instruments' bars make of it, so it comes after the last of them."""
 VIX_KNOWN = pd.Timedelta(hours=16, minutes=15)
 """Cboe settles VIX a quarter of an hour after the shares' close: a bar never sees the VIX of its own day."""
 PUBLICATION_LAG = pd.Timedelta(days=30)
@@ -33,21 +37,36 @@ def finance(topics: Topics) -> Feed:
     """
     if topics.globals is None:
         raise ConfigError("finance", "topics.globals", None, "a topic for VIX and macro figures")
+    instruments = {"SPX": _bars("sp500"), "IXIC": _bars("nasdaq"), "WTI": _oil()}
     messages = [
-        *_bar_messages(topics.observations, "SPX", _bars("sp500")),
-        *_bar_messages(topics.observations, "IXIC", _bars("nasdaq")),
-        *_bar_messages(topics.observations, "WTI", _oil()),
+        *(message for name, bars in instruments.items() for message in _bar_messages(topics.observations, name, bars)),
+        *_bar_messages(topics.observations, MARKET, market_of(list(instruments.values())), MARKET_KNOWN),
         *_global_messages(topics.globals, "vix", _vix()),
         *_global_messages(topics.globals, "macro", _macro()),
     ]
     messages.sort(key=lambda message: message.time_ms)
-    title = "real daily markets: S&P 500, NASDAQ and WTI 1999-2018, VIX from 2014, US macro until 2009"
+    title = "real daily markets: S&P 500, NASDAQ, WTI and all in one 1999-2018, VIX from 2014, US macro until 2009"
     return Feed(title, len(messages), lambda: iter(messages))
 
 
-def _bar_messages(topic: str, entity: str, frame: pd.DataFrame) -> Iterator[Message]:
+def market_of(instruments: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The market that instruments make, by day: close, range_percent and volume of each day that any reports a range.
+
+    `close` is an index, 1000 on the first day, that moves by the mean of their logarithmic returns, each since the
+    market's last day; one without a bar stands still. The range is the mean, the volume the sum of what is reported.
+    """
+    tables = [bars.reindex(columns=["close", "range_percent", "volume"]) for bars in instruments]
+    close, width, volume = (pd.concat([table[name] for table in tables], axis=1, sort=True) for name in tables[0])
+    days = width.index[width.notna().any(axis=1)]
+    moved = np.log(close.ffill().loc[days]).diff().mean(axis=1).fillna(0.0)
+    index = (1000.0 * np.exp(moved.cumsum())).round(6)
+    traded = volume.sum(axis=1, min_count=1)
+    return pd.DataFrame({"close": index, "range_percent": width.mean(axis=1), "volume": traded}).loc[days]
+
+
+def _bar_messages(topic: str, entity: str, frame: pd.DataFrame, after: pd.Timedelta = CLOSE) -> Iterator[Message]:
     encode = msgspec.json.Encoder().encode
-    for known_ms, signals in _rows(frame, CLOSE):
+    for known_ms, signals in _rows(frame, after):
         yield Message(topic, entity.encode(), encode({"entity": entity, "time": known_ms, **signals}), known_ms)
 
 

@@ -23,7 +23,7 @@ class Kind:
         choice: its place among the state and event tasks.
         question: the place of the network's task behind it (0 is the forecast, 1 the anomaly, then the choices): of a
             rule, the state task whose classes follow from it; None where there is none.
-        severities: what its strength must reach; none: the threshold steers itself.
+        severities: what its strength must reach; a rule may have none.
     """
 
     task: str
@@ -36,7 +36,7 @@ class Kind:
     @property
     def steered(self) -> bool:
         """Is its threshold the learned score's, which moves with the alerts?"""
-        return not self.severities
+        return self.rule is None and self.choice is None
 
 
 def kinds_of(layout: Layout) -> list[Kind]:

@@ -140,12 +140,12 @@ def _head(layout: Layout, kind: Kind, predictions: Predictions, row: int, streng
 
 
 def _standing(layout: Layout, task: Task, predictions: Predictions, row: int) -> str:
-    """What the rule that a state is about says now."""
+    """What the rule that a state's odds are counted by says now."""
     if task.target is None:
         return ""
-    rule = [rule.name for rule in layout.monitor.rules].index(task.target.rule)
-    score = predictions.rules[row, rule]
-    return f", {task.target.rule} {'unknown' if np.isnan(score) else f'{score:g}'} now"
+    name = task.target.counted_by.rule
+    score = predictions.rules[row, [rule.name for rule in layout.monitor.rules].index(name)]
+    return f", {name} {'unknown' if np.isnan(score) else f'{score:g}'} now"
 
 
 def _summary(head: str, reasons: tuple[SignalReason, ...], decision: Decision) -> str:

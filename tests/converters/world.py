@@ -1,12 +1,16 @@
-"""Daily bars of S&P 500, NASDAQ and WTI as wide files, with what was known of the world at each close."""
+"""Daily bars of S&P 500, NASDAQ, WTI and the market they make as wide files, with what was known of the world then."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from infra.feeds.finance import CLOSE, MARKET, MARKET_KNOWN, market_of
+
 _EXCHANGE = "America/New_York"
 _PUBLISHED = pd.Timedelta(days=30)
+_NAMES = {"SPX": "sp500", "IXIC": "nasdaq", "WTI": "wti"}
 _MACRO = ["infl", "realint", "tbilrate", "unemp"]
 _FIRST = pd.Timestamp("1999-01-04", tz="UTC")
 _AGES = {"vix": pd.Timedelta(days=7), **dict.fromkeys(_MACRO, pd.Timedelta(days=200))}
@@ -16,17 +20,22 @@ _AGES = {"vix": pd.Timedelta(days=7), **dict.fromkeys(_MACRO, pd.Timedelta(days=
 def convert(shared: Path, folder: Path, *, macro: bool) -> list[Path]:
     """Write `entity,time,close,range_percent,volume` and, where asked, what the finance monitor knows of the world.
 
-    WTI has a close alone. A bar's time is the close of its exchange.
+    WTI has a close alone. A bar's time is the close of its exchange; the market's is a minute later.
     """
+    instruments = {entity: _bars(shared, name) for entity, name in _NAMES.items()}
     files = []
-    for name, entity in (("sp500", "SPX"), ("nasdaq", "IXIC"), ("wti", "WTI")):
-        bars = _bars(shared, name)
+    for entity, bars in (instruments | {MARKET: _market(list(instruments.values()))}).items():
         if macro:
-            bars = pd.concat([bars, known(shared, bars.time)], axis=1)
+            bars = pd.concat([bars, known(shared, bars.time)], axis=1)  # noqa: PLW2901
         file = folder / f"{entity}.csv"
         bars.assign(entity=entity, time=bars.time.dt.strftime("%Y-%m-%dT%H:%M:%SZ")).to_csv(file, index=False)
         files.append(file)
     return files
+
+
+def _market(instruments: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    bars = market_of([each.set_index("time") for each in instruments])
+    return bars.set_axis(bars.index + (MARKET_KNOWN - CLOSE)).rename_axis("time").reset_index()
 
 
 def _bars(shared: Path, name: str) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def daily(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: p
 def test_every_instrument_gets_a_forecast_and_a_regime_with_and_without_macro(daily: Backtested) -> None:
     scores = daily.table.frame()
     said = scores[[name for name in scores if name.startswith("state.regime.")]].to_numpy()
-    assert set(scores.entity) == {"SPX", "IXIC", "WTI"}
+    assert set(scores.entity) == {"SPX", "IXIC", "WTI", "market"}
     assert np.allclose(said.sum(1), 1.0, atol=1e-5)
     assert np.isfinite(scores["forecast.close.h1.q0.5"]).all()
 

@@ -4,12 +4,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from infra.feeds.feed import Feed, Message, feed_of
-from infra.feeds.finance import finance
+from infra.feeds.finance import finance, market_of
 from infra.feeds.icu import icu
 from infra.feeds.physiology import VITALS, EpisodeKind, generate, physiology
 from infra.settings import load_monitor
@@ -51,6 +52,21 @@ def icu_file(tmp_path: Path) -> Path:
 
 def test_markets_come_in_the_order_in_which_they_became_known(markets: list[Message]) -> None:
     assert all(one.time_ms <= other.time_ms for one, other in pairwise(markets))
+
+
+def test_the_market_of_a_day_is_known_only_after_its_instruments_bars(markets: list[Message]) -> None:
+    market = {m.time_ms for m in markets if m.key == b"market"}
+    shares = {m.time_ms + 60_000 for m in markets if m.key in {b"SPX", b"IXIC"}}
+    assert market == shares
+
+
+def test_the_market_moves_by_the_mean_return_and_an_instrument_without_a_bar_stands_still() -> None:
+    days = pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"])
+    share = pd.DataFrame({"close": [100.0, 110.0, 99.0], "range_percent": [1.0, 2.0, 3.0], "volume": 7.0}, index=days)
+    oil = pd.DataFrame({"close": [50.0, 40.0]}, index=days[[0, 2]])
+    market = market_of([share, oil])
+    np.testing.assert_allclose(market.close, 1000 * np.sqrt([1.0, 1.1, 0.99 * 0.8]), rtol=1e-8)
+    assert market[["range_percent", "volume"]].to_numpy().tolist() == [[1.0, 7.0], [2.0, 7.0], [3.0, 7.0]]
 
 
 def test_the_vix_of_a_day_is_known_only_after_that_days_bars(markets: list[Message]) -> None:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from schemas.alert import Taken
 from schemas.errors import ConfigError
@@ -37,13 +38,14 @@ def rules(*configured) -> Rules:
     return Rules(Layout(Monitor.model_validate(monitor)))
 
 
-def known(values, last=None, age=None, change=None, scale=None, still=0.0) -> Known:
+def known(values, last=None, age=None, change=None, scale=None, still=0.0, average=None) -> Known:
     values = np.array(values, dtype=np.float64, ndmin=2)
     last = values if last is None else np.array(last, dtype=np.float64, ndmin=2)
     age = np.where(np.isnan(values), np.inf, 0.0) if age is None else np.array(age, ndmin=2)
     change = np.full_like(values, np.nan) if change is None else np.array(change, ndmin=2)
     scale = np.ones_like(values) if scale is None else np.array(scale, ndmin=2)
-    return Known(values, last, age, change, scale, np.zeros_like(values) + still)
+    average = values if average is None else np.array(average, ndmin=2)
+    return Known(values, last, age, change, scale, np.zeros_like(values) + still, average)
 
 
 def news2(vital: str, value: float) -> float:
@@ -189,20 +191,43 @@ def test_a_fall_is_the_distance_below_the_value_before_and_a_rise_is_none() -> N
 
 def test_a_fall_of_a_logarithm_is_in_percent() -> None:
     close = {"name": "close", "range": [0.01, 1e7], "transform": "log-return"}
-    monitor = Monitor.model_validate(
-        {
-            "monitor": "desk",
-            "topics": {"observations": "bars"},
-            "modalities": [{"name": "price", "signals": [close]}],
-            "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
-            "rules": [{"name": "fall", "kind": "fall", "signal": "close", "severities": {"warning": 3}}],
-        }
-    )
-    score = Rules(Layout(monitor)).score(known([[95.0]], change=[[np.log(0.95)]]))
+    fall = {"name": "fall", "kind": "fall", "severities": {"warning": 3}}
+    score = Rules(_desk(close, fall)).score(known([[95.0]], change=[[np.log(0.95)]]))
     assert score[0, 0] == pytest.approx(5.0)
+
+
+def _desk(signal: dict[str, object], rule: dict[str, object]) -> Layout:
+    """Of one signal, and a rule about it."""
+    monitor = {
+        "monitor": "desk",
+        "topics": {"observations": "bars"},
+        "modalities": [{"name": "price", "signals": [signal]}],
+        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+        "rules": [rule | {"signal": signal["name"]}],
+    }
+    return Layout(Monitor.model_validate(monitor))
 
 
 def test_a_move_counts_in_both_directions() -> None:
     move = {"name": "move", "kind": "move", "signal": "spo2", "severities": {"warning": 3}}
     changes = [[np.nan, np.nan, change, *[np.nan] * 4] for change in (-4.0, 4.0)]
     assert rules(move).score(known([CALM, CALM], change=changes))[:, 0].tolist() == [4.0, 4.0]
+
+
+def test_an_average_is_that_of_the_last_values_and_only_where_there_is_a_new_one() -> None:
+    rule = {"name": "usual", "kind": "average", "signal": "spo2", "severities": {"warning": 97}}
+    seen = known([CALM, [np.nan] * 7], average=[[96.5] * 7] * 2)
+    np.testing.assert_array_equal(rules(rule).score(seen)[:, 0], [96.5, np.nan])
+
+
+def test_an_average_of_a_logarithm_is_geometric() -> None:
+    width = {"name": "width", "range": [0.01, 100], "transform": "log-return"}
+    seen = known([[4.0]], average=[[np.log(2.0)]])
+    assert Rules(_desk(width, {"name": "usual", "kind": "average", "severities": {"info": 1}})).score(seen) == (
+        pytest.approx(2.0)
+    )
+
+
+def test_a_rule_that_raises_nothing_and_is_read_by_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match="rule usual: expected severities, or a state task that reads it"):
+        rules({"name": "usual", "kind": "average", "signal": "spo2"})

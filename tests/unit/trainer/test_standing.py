@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
+import schemas.monitor
 from schemas.layout import Layout
-from schemas.monitor import Monitor, Task, TaskKind
+from schemas.monitor import Monitor, Rule, RuleKind, Task, TaskKind
 from trainer.network import Network
 from trainer.rows import pack
 from trainer.standing import Standing
@@ -76,3 +77,26 @@ def test_the_floor_of_a_standing_is_what_followed_the_milder_ones():
     milder = 1 / 7  # of five that stayed and one each of the others, fresh
     expected = torch.tensor([[0.0, 0, 0], [1, 2 / 7, milder], [1, 6 / 7, milder], [0, 0, 0]])
     torch.testing.assert_close(standing.floors(0), expected)
+
+
+def banded() -> Layout:
+    """The heat to come, counted by how hot the body has been."""
+    usual = Rule(name="usual", kind=RuleKind.AVERAGE, signal="temp")
+    heat = LAYOUT.monitor.tasks[2]
+    assert heat.target is not None
+    target = heat.target.model_copy(update={"standing": schemas.monitor.Standing(rule="usual", cuts=(36, 37, 38))})
+    tasks = (*LAYOUT.monitor.tasks[:2], heat.model_copy(update={"target": target}))
+    return Layout(LAYOUT.monitor.model_copy(update={"rules": (*LAYOUT.monitor.rules, usual), "tasks": tasks}))
+
+
+def test_another_rule_may_say_where_a_row_stands() -> None:
+    assert standings([80.0, 120.0, np.nan], banded())[0].tolist() == [2, 2, 2]  # all at 37
+
+
+def test_a_band_never_entered_says_what_its_nearest_neighbour_says() -> None:
+    standing, entered = Standing(banded()), torch.tensor([3])
+    for _ in range(3000):
+        standing.learn((entered,), (torch.tensor([2]),), torch.tensor([True]))
+    odds = standing((torch.tensor([2, 3, 4]),))[0].exp()
+    assert (odds[:2, 2] > 0.99).all()
+    torch.testing.assert_close(odds[2], torch.full((3,), 1 / 3))  # what is not known borrows nothing
