@@ -77,6 +77,7 @@ def architecture(layout: Layout) -> Architecture:
         "quantiles": forecast.quantiles,
         "classes": list(layout.classes.items()),
         **({"rules": _rules(layout)} if monitor.knowledge.features else {}),
+        **({"relations": _relations(layout)} if monitor.knowledge.relations else {}),
     }
     if layout.vectors:
         parts["vectors"] = [[name, modality.shape] for name, modality in layout.vectors.items()]
@@ -87,6 +88,11 @@ def architecture(layout: Layout) -> Architecture:
 def _rules(layout: Layout) -> list[Any]:
     """What the inputs of rules mean."""
     return [rule.model_dump(mode="json") for rule in layout.monitor.rules]
+
+
+def _relations(layout: Layout) -> list[Any]:
+    """What the groups' moments are about."""
+    return [relation.model_dump(mode="json") for relation in layout.monitor.knowledge.relations]
 
 
 def differences(seen: object, expected: object, name: str = "") -> Iterator[str]:
