@@ -101,7 +101,7 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) ->
     from rich.table import Table
     from rich.text import Text
 
-    from infra.commands.alerts import console
+    from infra.terminal import console
 
     shown = Table(*headings, title=title, title_justify="left")
     for row in rows:

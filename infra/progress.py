@@ -24,6 +24,7 @@ class Seen:
     version: int = 0
     steps: int = 0
     losses: Mapping[str, float] = field(default_factory=dict)
+    private: Sequence[str] = ()
     per_second: float = 0.0
     members: list[dict[str, Any]] = field(default_factory=list)
 
@@ -42,11 +43,13 @@ class Seen:
         for trainer in (member for member in members if member["name"] == "trainer"):
             self.steps = int(trainer.get("steps", 0))
             self.losses = trainer.get("losses", {})
+            self.private = trainer.get("private", ())
 
     @property
     def loss_text(self) -> str:
-        """Per-task prequential losses; below 1 is better than the baseline of the task."""
-        return "  ".join(f"{task} {loss:.3f}" for task, loss in self.losses.items()) or "-"
+        """Per-task prequential losses; below 1 is better than the baseline; private: it shares nothing."""
+        private = dict.fromkeys(self.private, " private")
+        return "  ".join(f"{task} {loss:.3f}{private.get(task, '')}" for task, loss in self.losses.items()) or "-"
 
 
 class Progress:

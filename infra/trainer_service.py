@@ -73,6 +73,7 @@ class TrainerService:
             "steps": self._learner.steps,
             "refused": self._refused,
             "losses": dict(self._losses),
+            "private": [task for task, standing in self._learner.sharing.items() if standing.path == "private"],
             "lag": sum(self._source.lag().values()),
             "pid": os.getpid(),
         }

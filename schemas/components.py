@@ -75,6 +75,13 @@ class ModelSettings(Frozen):
     similarity_bias: float = Field(
         default=0.0, ge=0, le=20, description="how strongly a task looks at those its gradients agree with; 0: off"
     )
+    private: int = Field(
+        default=8,
+        ge=0,
+        le=128,
+        multiple_of=8,
+        description="width of each task's private path, its twin; 0: none, so that sharing is never judged",
+    )
     half_state: bool = True
     seed: int = 0
 

@@ -146,6 +146,14 @@ class Target(Frozen):
     within: int = Field(ge=1, le=96)
 
 
+class Share(StrEnum):
+    """Does a task learn and answer through what all share? `auto`: unless its private path is the better one."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Task(Frozen):
     """One question. `horizons` count the entity's next rows, or are durations; `quantiles` must contain 0.5.
 
@@ -163,6 +171,7 @@ class Task(Frozen):
     kind: TaskKind
     loss: Loss | None = None
     weight: float = Field(default=1.0, ge=0.0)
+    share: Share = Share.AUTO
     horizons: tuple[Horizon, ...] = (1,)
     quantiles: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.1, 0.5, 0.9)
     classes: tuple[Identifier, ...] = ()
@@ -335,6 +344,8 @@ class Monitor(Frozen):
             for missing in set(rule.signals) - set(names):
                 raise ValueError(f"rule {rule.name}: expected a configured signal, got {missing!r}")
         for task in self.tasks:
+            if task.share is Share.NEVER and not self.model.private:
+                raise ValueError(f"task {task.name}: expected model.private above 0 for share never, got 0")
             if task.target and task.target.rule not in {rule.name for rule in self.rules}:
                 raise ValueError(f"task {task.name}: expected the name of a configured rule, got {task.target.rule!r}")
         self._check_knowledge()

@@ -25,7 +25,7 @@ from trainer.rows import Rows, pack, placed, to_model
 from trainer.windows import rows_ahead
 
 _COPIED = 0.3
-"""Share of pieces that are copied with faults: each copy costs what its piece costs."""
+"""Share of pieces that are copied with faults, one at least: a copy costs what its piece costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def chapter_of(pieces: Sequence[Piece], layout: Layout, rng: np.random.Generator
         hide: share of each piece's signals that are left out: a feed that is not there is met before it happens.
     """
     shown = [_shown(piece, rng, hide) for piece in pieces]
-    copied = rng.permutation(len(pieces))[: round(_COPIED * len(pieces))].tolist()
+    copied = rng.permutation(len(pieces))[: max(round(_COPIED * len(pieces)), 1)].tolist()
     broken = [(each, _broken(shown[each], layout, rng)) for each in copied]
     copies = [(each, found) for each, found in broken if found is not None]
     values = [*shown, *(found[0] for _, found in copies)]

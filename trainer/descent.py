@@ -1,14 +1,17 @@
 """One step down the tasks' losses: weighed, clipped, guarded, taken. Learning online and fitting share it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 from torch.distributed import ProcessGroup
+from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
 from schemas.components import TrainingSettings
 from schemas.layout import Layout
+from trainer.attachment import WayLosses
 from trainer.balance import Balance
 from trainer.contradiction import Contradiction
 from trainer.guard import Guard
@@ -54,9 +57,10 @@ class Descent:
         group: ProcessGroup | None = None,
     ) -> None:
         self._layout, self._settings, self._group = layout, settings, group
-        self._network, self._parameters = network, list(network.parameters())
+        self._network = network
+        self._shared = [weight for name, weight in network.named_parameters() if not name.startswith("private.")]
         self._guard = Guard(settings.refuse_above)
-        self.optimiser = optimiser_of(self._parameters, settings)
+        self.optimiser = optimiser_of(network.parameters(), settings)
         self.balance = Balance(layout)
         self._contradiction = Contradiction(layout)
         self.weighting = TaskWeighting(layout.tasks, settings, seed, group)
@@ -66,17 +70,28 @@ class Descent:
         losses = task_losses(outputs, targets, self._layout, self.balance.weights())
         return self._contradiction.added(losses, outputs, network)
 
-    def look(self, losses: list[TaskLoss], shared: Tensor) -> Slope:
-        """Set the clipped gradients of the weighted losses, and judge them.
+    def ways(self, outputs: Outputs, targets: Targets) -> WayLosses:
+        """The same of the learning network, by each way that was asked."""
+        if outputs.ways is None:
+            return WayLosses(self.losses(self._network, outputs, targets), (), self._network.detached)
+        shared, private = (self.losses(self._network, outputs.by(answers), targets) for answers in outputs.ways)
+        return WayLosses(shared, private, self._network.detached)
+
+    def look(self, losses: WayLosses, shared: Tensor) -> Slope:
+        """Set the gradients of the weighted losses and of the private ones, clipped apart, and judge them.
 
         Args:
-            losses: of the tasks.
-            shared: the representation through which they all depend on the trunk.
+            losses: of the tasks, by each way.
+            shared: the representation through which those of the shared way all depend on the trunk.
         """
         self.clear()
-        weighed = self.weighting.backward(losses, shared, self._parameters)
-        pool_gradients(self._parameters, self._group)
-        norm = float(clip_grad_norm_(self._parameters, self._settings.gradient_norm))
+        weighed = self.weighting.backward(losses.pulling, shared, self._shared)
+        norm = self._clipped(self._shared)
+        if self._network.private is not None:
+            heads = [part for task, alone in enumerate(losses.detached) if alone for part in self._network.head(task)]
+            losses.aside.backward()
+            alone = [weight for module in (self._network.private, *heads) for weight in module.parameters()]
+            norm = math.hypot(norm, self._clipped(alone))  # not max: it would lose a NaN
         return Slope(weighed, norm, self._guard.refuse(weighed.loss, norm))
 
     def step(self, slope: Slope, targets: Targets, again: Callable[[], list[TaskLoss]]) -> None:
@@ -95,3 +110,8 @@ class Descent:
     def clear(self) -> None:
         """Forget the gradients."""
         self.optimiser.zero_grad(set_to_none=True)
+
+    def _clipped(self, weights: list[Parameter]) -> float:
+        """Average over ranks, then clip; the norm before."""
+        pool_gradients(weights, self._group)
+        return float(clip_grad_norm_(weights, self._settings.gradient_norm))

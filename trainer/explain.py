@@ -7,6 +7,7 @@ the rows, N = R * (B padded) packed rows, W points on the path, C classes.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from schemas.observation import Bool, Float64
 from trainer.explanation import Ablation, Explained, Gradients, Question
-from trainer.network import Network, Outputs
+from trainer.network import Network, Outputs, odds
 from trainer.rows import MULTIPLE, Rows, to_model, to_raw, windows
 from trainer.trunk import Trunk
 
@@ -143,15 +144,18 @@ class Explainer:
         scaled_GNS = (feature_GNS * place_W.repeat(len(self._time_R))[:, None]).requires_grad_()
         scaled_ES = (residual_ES.nan_to_num(0.0) * place_W[:, None]).requires_grad_()
         task_KND = network.trunk(scaled_GNS, observed, rows, state["hidden"].float()).task_KND
+        ask = network.questions(task_KND, scaled_GNS, both_ways=False)
         if question.task == 0:
-            said = network.forecast(task_KND[0], scaled_GNS, observed)[:, :, 0, self._median]
+            said = ask(0, lambda heads, task_ND: heads.forecast(task_ND, scaled_GNS, observed))[0]
+            said = said[:, :, 0, self._median]
         elif question.task == 1:
             residual_NS = scaled_ES.new_full((len(rows.time_N) - w, scaled_ES.shape[1]), torch.nan)
-            came_ES = torch.where(residual_ES.isnan(), torch.nan, scaled_ES)
-            said = network.anomaly(task_KND[1], torch.cat([residual_NS, came_ES]))
+            came_NS = torch.cat([residual_NS, torch.where(residual_ES.isnan(), torch.nan, scaled_ES)])
+            said = ask(1, lambda heads, task_ND: heads.anomaly(task_ND, came_NS))[0]
         else:
-            prior = network.before_heads(rows, observed)[1][question.task - 2]
-            said = network.states[question.task - 2](task_KND[question.task]) + prior
+            place = question.task - 2
+            prior_NC = network.before_heads(rows, observed)[1][place]
+            said = ask(question.task, partial(odds, place, prior_NC))[0]
         inputs = [(scaled_GNS, feature_GNS), (scaled_ES, residual_ES.nan_to_num(0.0))]
         return self._read(question, said, rows), inputs
 

@@ -172,8 +172,8 @@ class Fit:
     def _step(self, chapter: Chapter) -> tuple[Slope, Outputs]:
         self.network.train()
         state = self._start(chapter)
-        outputs, _ = self.network(chapter.rows, state)
-        slope = self.descent.look(self.descent.losses(self.network, outputs, chapter.targets), outputs.shared)
+        outputs, _ = self.network(chapter.rows, state, both_ways=True)
+        slope = self.descent.look(self.descent.ways(outputs, chapter.targets), outputs.shared)
         if slope.refused is None:
             self.descent.step(slope, chapter.targets, lambda: self._again(chapter, state, outputs))
             if self.epochs == 0:
@@ -188,8 +188,8 @@ class Fit:
 
     @torch.no_grad()
     def _again(self, chapter: Chapter, state: State, outputs: Outputs) -> list[TaskLoss]:
-        now, _ = self.network(chapter.rows, state, observed=outputs.observed)
-        return self.descent.losses(self.network, now, chapter.targets)
+        now, _ = self.network(chapter.rows, state, observed=outputs.observed, both_ways=True)
+        return self.descent.ways(now, chapter.targets).pulling
 
     def _pool_standing(self) -> None:
         """What followed what, of all ranks' entities."""

@@ -32,10 +32,13 @@ class Verdict:
 
 
 class Gate:
-    """Keeps each task's last `windows` paired losses: a task that is seldom judged has its own, older ones."""
+    """Keeps each task's last `windows` paired losses: a task that is seldom judged has its own, older ones.
 
-    def __init__(self, tasks: int, windows: int) -> None:
-        self._windows = windows
+    Fewer than `least` pairs say nothing of a task.
+    """
+
+    def __init__(self, tasks: int, windows: int, least: int = _LEAST_PAIRS) -> None:
+        self._windows, self._least = windows, min(least, windows)
         self._pairs: list[deque[float]] = [deque(maxlen=windows) for _ in range(tasks)]
 
     def add(self, candidate_WK: Float64, serving_WK: Float64) -> None:
@@ -49,8 +52,7 @@ class Gate:
 
     def verdict(self) -> Verdict:
         """What the pairs say so far."""
-        least = min(_LEAST_PAIRS, self._windows)
-        found = [_mean_and_error(pairs) if len(pairs) >= least else (np.nan, np.nan) for pairs in self._pairs]
+        found = [_mean_and_error(pairs) if len(pairs) >= self._least else (np.nan, np.nan) for pairs in self._pairs]
         difference_K, error_K = np.array(found).T
         return Verdict(difference_K, error_K)
 

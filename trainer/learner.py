@@ -17,6 +17,7 @@ from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import ModelRecord, Registry
+from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
 from trainer.hindsight import Hindsight
@@ -46,7 +47,7 @@ class StepReport:
         step: steps taken or refused so far, this one included.
         events: rows learned from so far.
         losses: per task, standardised, before this step's update (prequential); only tasks that could be judged.
-        weights: what those losses were multiplied with in this step.
+        weights: what those losses were multiplied with in this step; 0 of a detached task, which moves nothing shared.
         metrics: `<task>.<metric>`, prequential too.
         gradient_norm: before clipping.
         refused: why the step was not taken; None = it was.
@@ -82,6 +83,7 @@ class Learner:
         self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
         self._serving = copy.deepcopy(self._network)
         self._descent = Descent(self._network, layout, self._settings, seed)
+        self._attachment = Attachment(layout)
         self._gate = Gate(len(layout.tasks), self._settings.gate_windows)
         self._slots = Slots(window_template(layout) | _state_template(self._network))
         self._buffer = WindowBuffer(layout, self._slots)
@@ -120,6 +122,11 @@ class Learner:
         return self._descent.weighting.similarity.cosine_KK
 
     @property
+    def sharing(self) -> Mapping[str, TaskSharing]:
+        """Task -> where it stands between what all share and its private path."""
+        return self._attachment.standing(self._network.detached)
+
+    @property
     def unmatched_labels(self) -> int:
         """Labels that came too late, or of nobody known."""
         return self._hindsight.unmatched if self._hindsight is not None else 0
@@ -128,7 +135,7 @@ class Learner:
         """Publish the candidate if it proved itself since the last time; it is then what the next one must beat."""
         if not self._gate.ready() or not self._gate.verdict().proved:
             return None
-        record = registry.publish(save_weights(self._network), self._version, dict(self._recent))
+        record = registry.publish(save_weights(self._network), self._version, self._recent | self._detached())
         self._version = record.version
         self._serving.load_state_dict(self._network.state_dict())
         for part in _OWN:
@@ -143,9 +150,10 @@ class Learner:
             self._network.population.learn(np.concatenate(values))
 
     def _meet_groups(self, lesson: Lesson, outputs: Outputs) -> None:
-        """Groups learn when the windows do: only then is known of which group each row's entity was."""
-        observed_N = lesson.rows.real_N & (lesson.window_N * self._settings.window < lesson.events)
-        self._network.relations.learn(lesson.rows.value_NS[observed_N], outputs.observed.last_NS[observed_N])
+        """Groups learn when the windows do: only then is it known which group each row's entity was in."""
+        if len(self._network.relations):
+            observed_N = lesson.rows.real_N & (lesson.window_N * self._settings.window < lesson.events)
+            self._network.relations.learn(lesson.rows.value_NS[observed_N], outputs.observed.last_NS[observed_N])
 
     def _next(self) -> list[Window]:
         """The oldest windows, at most so many of one entity; the others keep their place."""
@@ -162,23 +170,45 @@ class Learner:
     def _step(self, lesson: Lesson) -> StepReport:
         self._network.train()
         state = self._state(lesson, "candidate")
-        outputs, after = self._network(lesson.rows, state)
-        losses = self._descent.losses(self._network, outputs, lesson.targets)
+        outputs, after = self._network(lesson.rows, state, both_ways=True)
+        losses = self._descent.ways(outputs, lesson.targets)
         slope = self._descent.look(losses, outputs.shared)
         if slope.refused is None:
-            self._compare(lesson, outputs, losses)
+            self._compare(lesson, outputs, losses.served)
             self._keep(lesson, after, "candidate")
             self._descent.step(slope, lesson.targets, lambda: self._again(lesson, state, outputs))
             self._network.standing.learn(outputs.standing, lesson.targets.classes, lesson.window_N < lesson.fresh)
             self._meet_groups(lesson, outputs)
         self._descent.clear()
-        return self._report(lesson, outputs, slope)
+        report = self._report(lesson, outputs, slope, losses)
+        if slope.refused is None:
+            self._attach(losses, lesson)
+        return report
+
+    def _attach(self, losses: WayLosses, lesson: Lesson) -> None:
+        """Judge which tasks share from now on; each change is recorded with what it was made on."""
+        private = self._network.private
+        if private is None:
+            return
+        detached = list(private.detached)
+        shared_WK, private_WK = (_by_window(each, lesson) for each in (losses.shared, losses.private))
+        for change in self._attachment.judge(shared_WK, private_WK, detached):
+            name = self._layout.tasks[change.task].name
+            detached[change.task] = change.detached
+            private.detach_tasks(detached)
+            _log.info("task detached" if change.detached else "task attached", task=name, step=self.steps)
+            self._registry.record_metrics(self._version or 0, self.steps, self.events, change.metrics(name))
+
+    def _detached(self) -> dict[str, float]:
+        """As metrics of a version, which tasks it serves by their private paths."""
+        tasks = zip(self._layout.tasks, self._network.detached, strict=True)
+        return {f"{task.name}.detached": 1.0 for task, detached in tasks if detached}
 
     @torch.no_grad()
     def _again(self, lesson: Lesson, state: State, outputs: Outputs) -> list[TaskLoss]:
         """Losses of the same rows with the weights as they are now."""
-        now, _ = self._network(lesson.rows, state, observed=outputs.observed)
-        return self._descent.losses(self._network, now, lesson.targets)
+        now, _ = self._network(lesson.rows, state, observed=outputs.observed, both_ways=True)
+        return self._descent.ways(now, lesson.targets).pulling
 
     @torch.no_grad()
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
@@ -204,26 +234,29 @@ class Learner:
         kept = {name: part.detach().numpy()[lesson.clean_E] for name, part in named.items()}
         self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
 
-    def _report(self, lesson: Lesson, outputs: Outputs, slope: Slope) -> StepReport:
+    def _report(self, lesson: Lesson, outputs: Outputs, slope: Slope, ways: WayLosses) -> StepReport:
         self.steps += 1
         metrics: dict[str, float] = {}
         weighed, refused = slope.weighed, slope.refused
+        losses = {each.task: float(each.mean().detach()) for each in ways.served if each.judged()}
+        weights = {task: weighed.weights.get(task, 0.0) for task in losses}
         if refused is None:
             self.events += lesson.events
             with torch.no_grad():
                 metrics = metrics_of(outputs, lesson.targets, self._layout)
             metrics |= self._descent.weighting.metrics(weighed)
+            metrics |= {f"{task}.loss": loss for task, loss in losses.items()}
+            metrics |= {f"{task}.weight": weight for task, weight in weights.items()}
             for name, value in metrics.items():
                 self._recent[name] = self._recent.get(name, value) * (1.0 - _RECENT) + value * _RECENT
             self._registry.record_metrics(self._version or 0, self.steps, self.events, metrics)
         else:
             _log.warning("training step refused", reason=refused, step=self.steps)
             self._registry.quarantine(refused, lesson.ranges)
-        losses, weights = weighed.losses, weighed.weights
         return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges)
 
 
-def _by_window(losses: list[TaskLoss], lesson: Lesson) -> Float64:
+def _by_window(losses: Sequence[TaskLoss], lesson: Lesson) -> Float64:
     """[W, K], of the fresh windows."""
     losses_WK = torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in losses], 1)
     return losses_WK[: lesson.fresh].double().numpy()

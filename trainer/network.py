@@ -4,8 +4,10 @@ N rows, E entities, S signals (targets come first), M modalities, D width, X sta
 Q quantiles, C classes, G features of a signal, K tasks: forecast, anomaly, then states and events.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
+from trainer.private import Private
 from trainer.relations import Relations
 from trainer.rows import Rows
 from trainer.rule_odds import RuleOdds
@@ -22,6 +25,29 @@ from trainer.statistics import Observed, Statistics
 from trainer.trunk import Trunk
 
 State = dict[str, Tensor]
+Said = tuple[Tensor, ...]
+"""What a task's heads said: of the way that serves it, and where both were asked, of the shared and the private."""
+
+
+class Heads(Protocol):
+    """A head of each task, of what all share or of what is private."""
+
+    forecast: ForecastHead
+    anomaly: AnomalyHead
+    states: nn.ModuleList
+
+
+Question = Callable[[Heads, Tensor], Tensor]
+"""What a way's heads make of the representation of a task, [N, D]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What all heads say by one way; the fields are those of `Outputs`."""
+
+    forecast_NSHQ: Tensor
+    anomaly_N: Tensor
+    states: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +66,8 @@ class Outputs:
         shared: tokens [M, N, D] that all tasks' losses flow through (of twins: [K * M, N, D], each task's its own).
         attention_NKM: each task's attention over the null token and the modalities, [N, K, 1 + M]; sums to 1.
         affinity_NKK: how much each task (axis 1) attends to each (axis 2); sums to 1.
+        ways: what the shared and the private heads say, where both were asked. What stands above is for each task that
+            of the way which serves it.
     """
 
     forecast_NSHQ: Tensor
@@ -53,6 +81,16 @@ class Outputs:
     shared: Tensor
     attention_NKM: Tensor
     affinity_NKK: Tensor
+    ways: tuple[Answers, Answers] | None = None
+
+    def by(self, answers: Answers) -> "Outputs":
+        """The same rows answered so."""
+        return replace(
+            self,
+            forecast_NSHQ=answers.forecast_NSHQ,
+            anomaly_N=answers.anomaly_N,
+            states=answers.states,
+        )
 
 
 class Network(nn.Module):
@@ -60,7 +98,7 @@ class Network(nn.Module):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        model, tasks = layout.monitor.model, 2 + len(layout.classes)
+        model, tasks = layout.monitor.model, len(layout.tasks)
         self.layout, self._n_targets = layout, layout.n_targets
         self.statistics = Statistics(layout)
         self.population = Population(layout)
@@ -73,6 +111,19 @@ class Network(nn.Module):
             self.forecast = ForecastHead(layout)
             self.anomaly = AnomalyHead(layout.n_targets, model.width)
             self.states = class_heads(layout)
+            self.private = Private(layout) if model.private else None
+
+    @property
+    def detached(self) -> tuple[bool, ...]:
+        """For each task: is it served by its private path?"""
+        return self.private.detached if self.private is not None else (False,) * len(self.layout.tasks)
+
+    def head(self, task: int) -> tuple[nn.Module, ...]:
+        """What of the shared way is a task's alone."""
+        if task < len((self.forecast, self.anomaly)):
+            return ((self.forecast, self.anomaly)[task],)
+        slopes = [self.rule_odds.slopes[task - 2]] if self.rule_odds.slopes else []
+        return self.states[task - 2], *slopes
 
     def initial(self, e: int) -> State:
         """State of entities never seen; `hidden` is float16 where `model.half_state` asks for it."""
@@ -87,7 +138,12 @@ class Network(nn.Module):
         }
 
     def forward(
-        self, rows: Rows, state: Mapping[str, Tensor], observed: Observed | None = None
+        self,
+        rows: Rows,
+        state: Mapping[str, Tensor],
+        observed: Observed | None = None,
+        *,
+        both_ways: bool = False,
     ) -> tuple[Outputs, State]:
         """Judge rows, given what came before them.
 
@@ -95,6 +151,8 @@ class Network(nn.Module):
             rows: packed rows.
             state: as `initial` makes it, E = rows.waves[0] entities in packed order.
             observed: the statistics of these rows where they are known already.
+            both_ways: ask the shared and the private heads of every task, not only those that serve it. Then no
+                gradient of a detached task reaches what is shared: its shared head alone goes on learning to read it.
 
         Returns:
             Outputs per row, and the state after each entity's last real row (unchanged for padding entities).
@@ -103,26 +161,32 @@ class Network(nn.Module):
         observed = observed or self.statistics.observe(state["statistics"], rows)
         features_GNS = self.read(observed)
         seen = self.trunk(features_GNS, observed, rows, state["hidden"])
-        forecast_NSHQ = self.forecast(seen.task_KND[0], features_GNS, observed)
+        ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
+        forecast = ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed))
         scale_NS = observed.scale_NS[:, : self._n_targets]
-        next_NS = forecast_NSHQ[:, :, 0, self.forecast.median].detach()
+        next_NS = forecast[0][:, :, 0, self.forecast.median].detach()
         expected_NS = rows.before(next_NS, state["expected"])
         spread_NS = rows.before(scale_NS, state["spread"])
         residual_NS = (rows.value_NS[:, : self._n_targets] - expected_NS) / spread_NS
+        anomaly = ask(1, lambda heads, task_ND: heads.anomaly(task_ND, residual_NS))
         standing, priors = self.before_heads(rows, observed)
-        odds = zip(self.states, seen.task_KND[2:], priors, strict=True)
+        states = [ask(2 + place, partial(odds, place, prior_NC)) for place, prior_NC in enumerate(priors)]
+        served, *ways = (
+            Answers(forecast[way], anomaly[way], tuple(each[way] for each in states)) for way in range(len(forecast))
+        )
         outputs = Outputs(
-            forecast_NSHQ=forecast_NSHQ,
+            forecast_NSHQ=served.forecast_NSHQ,
             expected_NS=expected_NS,
             residual_NS=residual_NS,
-            anomaly_N=self.anomaly(seen.task_KND[1], residual_NS),
-            states=tuple(head(task_ND) + prior_NC for head, task_ND, prior_NC in odds),
+            anomaly_N=served.anomaly_N,
+            states=served.states,
             standing=standing,
             scale_NS=scale_NS,
             observed=observed,
             shared=seen.token_MND,
             attention_NKM=seen.attention_NKM,
             affinity_NKK=seen.affinity_NKK,
+            ways=(ways[0], ways[1]) if ways else None,
         )
         return outputs, {
             "hidden": seen.hidden_EMX.to(state["hidden"].dtype),
@@ -140,6 +204,28 @@ class Network(nn.Module):
         score_NR = self.standing.scores(rows, observed)
         standing = self.standing.of(rows, score_NR)
         return standing, self.rule_odds(self.standing(standing), score_NR)
+
+    def questions(self, task_KND: Tensor, features_GNS: Tensor, *, both_ways: bool) -> Callable[[int, Question], Said]:
+        """Asks a task's heads: the way that serves it; then, where both ways are wanted, the shared and the private."""
+        private, detached = self.private, self.detached
+        if private is None or not (both_ways or any(detached)):
+            return lambda task, question: (question(self, task_KND[task]),)
+        private_KND = private(features_GNS)
+
+        def ask(task: int, question: Question) -> Said:
+            if not both_ways:
+                return (question(private, private_KND[task]) if detached[task] else question(self, task_KND[task]),)
+            read_ND = task_KND[task].detach() if detached[task] else task_KND[task]
+            ways = question(self, read_ND), question(private, private_KND[task])
+            return (ways[detached[task]], *ways)
+
+        return ask
+
+
+def odds(place: int, prior_NC: Tensor, heads: Heads, task_ND: Tensor) -> Tensor:
+    """Log odds of a state or event task, [N, C]; what both ways add to is moved by the shared one alone."""
+    logits_NC: Tensor = heads.states[place](task_ND)
+    return logits_NC + (prior_NC.detach() if isinstance(heads, Private) else prior_NC)
 
 
 def state_bytes(layout: Layout) -> dict[str, int]:

@@ -28,12 +28,15 @@ _NAMED_AXES = {
     "sharing": "K",
     "attention": "K",
     "forecast": "HQ",
+    "private": "K",
 }
 """Module -> axes of its weights whose rows have names; the letters are those of the module's legend."""
 _READS_SIGNALS = ".input_MI2D"
 """The encoder's."""
 _AXIS = re.compile(r"1|[02-9]*[A-Z]")
-_NUMBERED = re.compile(r"^(states|standing\.counts|rule_odds\.slopes|trunk\.encoders|trunk\.fusions)\.(\d+)")
+_NUMBERED = re.compile(
+    r"^(states|private\.states|standing\.counts|rule_odds\.slopes|trunk\.encoders|trunk\.fusions)\.(\d+)"
+)
 """Modules of which each task has its own."""
 Labels = Mapping[str, Sequence[object]]
 """Axis -> the names of its rows."""
@@ -77,6 +80,7 @@ def transfer(layout: Layout, content: bytes) -> Transfer:
     for name, weight in network.state_dict().items():
         other = found.get(_by_task(name, here))
         names["fresh" if other is None else _take(name, weight, other, here, there)].append(name)
+    network.load_state_dict(network.state_dict())  # whoever was detached is so again
     return Transfer(network, *map(tuple, names.values()))
 
 
@@ -108,7 +112,7 @@ def _by_task(name: str, labels: Labels) -> str:
     found = _NUMBERED.match(name)
     if found is None:
         return name
-    task = int(found[2]) + (2 if found[1] in {"states", "standing.counts", "rule_odds.slopes"} else 0)
+    task = int(found[2]) + (0 if found[1].startswith("trunk.") else 2)
     return f"{found[1]} of {labels['K'][task]}{name[found.end() :]}"
 
 

@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -66,6 +66,9 @@ def backtest(options: Options) -> Backtested:
     _stream(layout, source, registry, table, learner, reveals)
     seconds = time.perf_counter() - started
     measured = report_of(table, source.events, outcomes, options)
+    if learner is not None:
+        for task, standing in learner.sharing.items():
+            measured["tasks"].setdefault(task, {})["sharing"] = asdict(standing)
     return Backtested(table, measured | found | _running(source, registry, learner, reveals, seconds))
 
 

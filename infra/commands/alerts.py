@@ -6,18 +6,14 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from schemas.components import Severity
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 Command = Callable[..., None]
 _COLUMNS = ("event_time", "severity", "phase", "monitor", "entity", "task", "kind", "score", "summary", "id")
-_PIPE_WIDTH = 240
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 _HEADINGS = {"age_seconds": "age"}
 Record = dict[str, Any]
@@ -134,14 +130,6 @@ def watch(
             click.echo(json.dumps(record) if as_json else _line(record))
 
 
-def console() -> "Console":
-    """The terminal; a pipe is given room for a whole row."""
-    from rich.console import Console
-
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=_PIPE_WIDTH)
-
-
 def _time(text: str | None) -> datetime | str | None:
     """An age is taken from now; anything else is left for the query to judge."""
     from schemas.duration import parse_duration
@@ -172,6 +160,8 @@ def _print_table(records: list[Record]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from infra.terminal import console
+
     table = Table(header_style="bold")
     for name in _COLUMNS:
         table.add_column(name.replace("_", " "), no_wrap=name == "id", overflow="fold")
@@ -184,6 +174,8 @@ def _print_table(records: list[Record]) -> None:
 def _print_alert(record: Record, steps: list[Record]) -> None:
     from rich.table import Table
     from rich.text import Text
+
+    from infra.terminal import console
 
     for name, value in record.items():
         if name not in {"reasons", "explanation"}:

@@ -1,6 +1,7 @@
 """`bellwether models`: the versions of a monitor's network, and how alike its tasks are."""
 
 import json
+from collections.abc import Mapping
 
 import click
 
@@ -56,14 +57,22 @@ def _select(database: str | None, monitor: str | None) -> list[dict[str, object]
         query = query.where(ModelRow.monitor == monitor)
     with reading(database) as connection:
         rows = connection.execute(query.order_by(ModelRow.monitor, ModelRow.version.desc())).mappings().all()
-    return [{**row, "created_at": row["created_at"].isoformat(timespec="milliseconds")} for row in rows]
+    return [
+        {**row, "private": _private(row["metrics"]), "created_at": row["created_at"].isoformat(timespec="milliseconds")}
+        for row in rows
+    ]
+
+
+def _private(metrics: Mapping[str, float]) -> list[str]:
+    """Tasks that the version serves by their private paths."""
+    return [name.removesuffix(".detached") for name in metrics if name.endswith(".detached")]
 
 
 def _print(rows: list[dict[str, object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from infra.commands.alerts import console
+    from infra.terminal import console
 
     table = Table(*rows[0], header_style="bold")
     for row in rows:
@@ -76,6 +85,8 @@ def _print(rows: list[dict[str, object]]) -> None:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return ", ".join(value) or "-"
     if isinstance(value, dict):
         return ", ".join(f"{name} {number:.4g}" for name, number in value.items())
     return str(value)

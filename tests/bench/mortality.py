@@ -118,7 +118,7 @@ def _features(file: Path) -> dict[int, pd.DataFrame]:
     layout = Layout(load_monitor("health"))
     source = FileSource([file], layout, 65_536)
     batches = (batch for batch in source.batches(Reader()) if batch is not None)
-    streams = streams_of(batches, layout, np.full(len(source), np.nan), [])
+    streams = streams_of(batches, layout, {}, [])
     statistics = Statistics(layout)
     found = {}
     for hours in _HOURS:

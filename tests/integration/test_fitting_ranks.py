@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import distributed, multiprocessing
@@ -20,10 +19,10 @@ def fitting() -> Layout:
     return layout({"window": 8}, width=8)
 
 
-def streams(entities=13):
+def streams(entities=41):
     """Entities of one fit, as many rows each."""
-    rows = [batch(*each) for each in autoregressive(48, entities, 0)]
-    found = streams_of(rows, fitting(), np.full(entities, np.nan), [])
+    rows = [batch(*each) for each in autoregressive(24, entities, 0)]
+    found = streams_of(rows, fitting(), {}, [])
     return [found[name] for name in sorted(found)]
 
 
@@ -36,11 +35,13 @@ def fitted(rank: int, ranks: int, folder: Path) -> None:
         group = distributed.group.WORLD
     found, ward = streams(), fitting()
     network = Network(ward)
-    meet(network, found[:10])
+    meet(network, found[:32])
     fit = Fit(
-        network, ward, pieces_of(found[:10][rank::ranks], ward), pieces_of(found[10:][rank::ranks], ward), 0, group
+        network, ward, pieces_of(found[:32][rank::ranks], ward), pieces_of(found[32:][rank::ranks], ward), 0, group
     )
-    losses = [dict(fit.epoch().validation.losses) for _ in range(EPOCHS)]
+    kept = pieces_of(found[32:], ward)
+    judge = Fit(Network(ward), ward, kept, kept, 0).judge  # the same faults for both: each rank draws its own
+    losses = [dict(judge(network).losses) for _ in range(EPOCHS) if fit.epoch()]
     torch.save((losses, network.state_dict()), folder / f"{ranks}-{rank}.pt")
     if ranks > 1:
         distributed.destroy_process_group()
@@ -48,7 +49,7 @@ def fitted(rank: int, ranks: int, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """What one rank, and each of two (with 5 and 5 entities to learn from, 2 and 1 to judge), came to."""
+    """What one rank, and each of two (with 16 entities each to learn from, 5 and 4 to judge), came to."""
     folder = tmp_path_factory.mktemp("ranks")
     fitted(0, 1, folder)
     multiprocessing.spawn(fitted, (2, folder), nprocs=2)
@@ -65,7 +66,7 @@ def test_two_ranks_follow_the_curve_of_one_within_noise(runs):
     for alone, together in zip(one, two, strict=True):
         assert together["forecast"] == pytest.approx(alone["forecast"], abs=0.01)
         assert together["soon"] == pytest.approx(alone["soon"], abs=0.03)
-        assert together["anomaly"] == pytest.approx(alone["anomaly"], abs=0.1)  # each rank draws faults of its own
+        assert together["anomaly"] == pytest.approx(alone["anomaly"], abs=0.05)
     assert one[-1]["forecast"] < one[0]["forecast"]
 
 

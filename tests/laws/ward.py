@@ -129,6 +129,6 @@ def _step(network, entity, values, time_ms, state, vectors):
     flat = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
     for name, parts in (("state", flat.pop("states")), ("standing", flat.pop("standing"))):
         flat |= {f"{name}{index}": part for index, part in enumerate(parts)}
-    observed, _ = flat.pop("observed"), flat.pop("shared")
+    observed, *_ = flat.pop("observed"), flat.pop("shared"), flat.pop("ways")
     flat |= {name: getattr(observed, name) for name in ("last_NS", "before_NS", "age_NS", "spread_NS", "pause_NS")}
     return {name: tensor.numpy()[order] for name, tensor in flat.items()}

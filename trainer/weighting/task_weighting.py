@@ -133,7 +133,9 @@ class TaskWeighting:
         if every and self._steps % every == 0:
             gramian_KK = pool_gramian(split(means, judged_K, shared).gramian().cpu(), self._group)
         weighed = self._weigh(loss_K, judged_K, gramian_KK)
-        (torch.stack(means) * weighed.weight_K.to(shared.device)).sum().backward()
+        total = (torch.stack(means) * weighed.weight_K.to(shared.device)).sum()
+        if total.requires_grad:  # not where every task is detached
+            total.backward()
         return weighed
 
     def _by_task(

@@ -15,7 +15,7 @@ def fit_of(**fitting):
     ward = layout({"window": 8}, width=8).monitor
     ward = Layout(ward.model_copy(update={"fitting": ward.fitting.model_copy(update={"epochs": 3} | fitting)}))
     rows = [batch(*each) for each in autoregressive(40, 16, 0)]
-    found = list(streams_of(rows, ward, np.full(16, np.nan), []).values())
+    found = list(streams_of(rows, ward, {}, []).values())
     network = Network(ward)
     meet(network, found[:12])
     return Fit(network, ward, pieces_of(found[:12], ward), pieces_of(found[12:], ward), 0)

@@ -24,7 +24,7 @@ def stream(n, told=(), of=None, faulty=None, entity=0):
     """One entity's n rows, a minute apart; each signal's value is the row's number + 1."""
     number = np.arange(n)
     rows = batch(np.full(n, entity), np.repeat(number[:, None] + 1.0, 7, axis=1), number * MINUTE_MS)
-    found = streams_of([rows], of or ward(), np.full(n, np.nan) if faulty is None else faulty, told)
+    found = streams_of([rows], of or ward(), {} if faulty is None else {"anomaly": faulty}, told)
     return found[str(entity)]
 
 
@@ -35,14 +35,14 @@ def learned(pieces, of):
 def test_rows_that_are_not_newer_teach_nothing():
     number = np.array([0, 1, 1, 0, 2])
     rows = batch(np.zeros(5, int), np.repeat(number[:, None] + 1.0, 7, axis=1), number * MINUTE_MS)
-    found = streams_of([rows], ward(), np.full(5, np.nan), [])["0"]
+    found = streams_of([rows], ward(), {}, [])["0"]
     assert found.values[:, 0].tolist() == [1, 2, 3]
 
 
 def test_an_outcome_is_taught_until_it_was_revealed():
     of = ward(events=("death",))
     found = stream(4, [(Label("0", "death", None, True), 2 * MINUTE_MS)], of)
-    assert found.events[:, 0].tolist() == [1, 1, -1, -1]
+    assert found.classes[:, -1].tolist() == [1, 1, -1, -1]
 
 
 @pytest.mark.parametrize(("piece", "context"), [(5, 2), (4, 0), (256, 48)])

@@ -63,8 +63,10 @@ def test_a_task_added_brings_its_own_rows_and_everything_else_is_taken():
     per_task = ["fusion.query_KAD", "fusion.stale_KA1", "fusion.null_KA1", "fusion.task_K1D"]
     per_task += ["sharing.weight_KDD", "sharing.bias_K1D"]
     names = found.network.state_dict()
-    assert found.partly == tuple(f"trunk.{name}" for name in per_task)
-    assert found.fresh == ("standing.counts.0.seen_WC", "states.0.weight", "states.0.bias")
+    private = ["first_KPI", "first_KP", "second_KPD", "second_K1D", "detached_K"]
+    assert found.partly == (*(f"trunk.{name}" for name in per_task), *(f"private.{name}" for name in private))
+    heads = ["states.0.weight", "states.0.bias"]
+    assert found.fresh == ("standing.counts.0.seen_WC", *heads, *(f"private.{name}" for name in heads))
     assert found.taken == tuple(name for name in names if name not in found.partly + found.fresh)
 
 
@@ -93,6 +95,8 @@ def test_other_classes_make_another_task():
         "standing.counts.0.seen_WC",
         "states.0.weight",
         "states.0.bias",
+        "private.states.0.weight",
+        "private.states.0.bias",
     )
 
 

@@ -1,0 +1,11 @@
+"""Where tables are printed: the terminal; a pipe is given room for a whole row."""
+
+from rich.console import Console
+
+_PIPE_WIDTH = 240
+
+
+def console() -> Console:
+    """A console as wide as the terminal, or wide enough for a pipe's reader."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=_PIPE_WIDTH)

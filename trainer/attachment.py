@@ -1,0 +1,154 @@
+"""Which tasks share: judged task by task, prequentially, by what both ways lose on the same windows.
+
+A task is detached where its private path is the better one with confidence, and attached again where the shared way is;
+in between it stays as it is, and after a change it is judged by windows that came since. What is served is so never
+worse, for long, than a twin that shares nothing (negative transfer: Standley et al., 2020, section 4).
+
+N rows, W windows, K tasks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schemas.layout import Layout
+from schemas.monitor import Share
+from schemas.observation import Float64
+from trainer.gate import Gate
+from trainer.losses import TaskLoss
+
+_CONFIDENCE = 2.5
+"""Standard errors a mean difference must be away from 0; it is looked at again and again, so 2 are too few."""
+_WINDOWS = 4
+"""Times as many windows are looked back at as by the gate between versions: a change is for longer."""
+_LEAST = 2
+"""Times as many must have been judged: in its first steps the smaller network is ahead, whatever sharing will do."""
+_RECENT = 0.02
+"""Rate at which the losses that are shown forget, a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSharing:
+    """Where one task stands.
+
+    Attributes:
+        path: shared or private: what serves it.
+        shared: recent loss of the shared way, standardised; None not judged yet.
+        private: of the private one.
+        difference: shared minus private on the last windows, with its lower and upper bound; None too few yet.
+        changes: how often it changed its path.
+    """
+
+    path: str
+    shared: float | None
+    private: float | None
+    difference: tuple[float, float, float] | None
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WayLosses:
+    """A step's losses by the shared way and by the private one; `private` is empty where there are no such paths."""
+
+    shared: Sequence[TaskLoss]
+    private: Sequence[TaskLoss]
+    detached: Sequence[bool]
+
+    @property
+    def served(self) -> list[TaskLoss]:
+        """Each task's by the way that serves it."""
+        return [self.private[task] if alone else self.shared[task] for task, alone in enumerate(self.detached)]
+
+    @property
+    def pulling(self) -> list[TaskLoss]:
+        """What moves all that is shared: a detached task counts as one that could not be judged."""
+        return [
+            replace(each, loss_N=each.loss_N.detach(), weight_N=torch.zeros_like(each.weight_N)) if alone else each
+            for each, alone in zip(self.shared, self.detached, strict=True)
+        ]
+
+    @property
+    def aside(self) -> Tensor:
+        """What moves nothing shared: the private paths, and how detached tasks read what is shared, unheard by it."""
+        reading = [self.shared[task] for task, alone in enumerate(self.detached) if alone]
+        return torch.stack([each.mean() for each in [*self.private, *reading]]).sum()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A task takes the other way; the difference it was decided on is shared minus private, with its bounds."""
+
+    task: int
+    detached: bool
+    difference: float
+    lower: float
+    upper: float
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """As rows of the task's metrics."""
+        found = {"detached": float(self.detached), "sharing_costs": self.difference}
+        found |= {"sharing_costs_least": self.lower, "sharing_costs_most": self.upper}
+        return {f"{name}.{metric}": value for metric, value in found.items()}
+
+
+class Attachment:
+    """Judges both ways of every task. Moved by the learner alone; the decision itself is part of the weights.
+
+    Args:
+        layout: the tasks, whose `share` may forbid a change.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._tasks = layout.tasks
+        windows = layout.monitor.training.gate_windows
+        self._gates = [Gate(1, _WINDOWS * windows, _LEAST * windows) for _ in self._tasks]
+        self._lost: list[tuple[float, float] | None] = [None] * len(self._tasks)
+        self._changes = [0] * len(self._tasks)
+
+    def judge(self, shared_WK: Float64, private_WK: Float64, detached: Sequence[bool]) -> list[Change]:
+        """Take in both ways' losses on windows that neither had learned (NaN = not judged); say who changes over."""
+        for task, gate in enumerate(self._gates):
+            gate.add(shared_WK[:, [task]], private_WK[:, [task]])
+            self._remember(task, shared_WK[:, task], private_WK[:, task])
+        changes = [change for task, was in enumerate(detached) if (change := self._change(task, was)) is not None]
+        for change in changes:
+            self._changes[change.task] += 1
+            self._gates[change.task].clear()
+        return changes
+
+    def standing(self, detached: Sequence[bool]) -> Mapping[str, TaskSharing]:
+        """Task -> where it stands."""
+        return {
+            task.name: TaskSharing(
+                "private" if detached[place] else "shared",
+                *self._losses(place),
+                self._bounds(place),
+                self._changes[place],
+            )
+            for place, task in enumerate(self._tasks)
+        }
+
+    def _change(self, task: int, was: bool) -> Change | None:
+        bounds = self._bounds(task)
+        if self._tasks[task].share is not Share.AUTO or bounds is None:
+            return None
+        _, lower, upper = bounds
+        return Change(task, not was, *bounds) if (upper < 0.0 if was else lower > 0.0) else None
+
+    def _bounds(self, task: int) -> tuple[float, float, float] | None:
+        verdict = self._gates[task].verdict()
+        mean, error = float(verdict.difference_K[0]), _CONFIDENCE * float(verdict.error_K[0])
+        return None if np.isnan(error) else (mean, mean - error, mean + error)
+
+    def _losses(self, task: int) -> tuple[float | None, float | None]:
+        return self._lost[task] or (None, None)
+
+    def _remember(self, task: int, shared_W: Float64, private_W: Float64) -> None:
+        judged_W = ~np.isnan(shared_W)
+        if judged_W.any():
+            shared, private = float(shared_W[judged_W].mean()), float(private_W[judged_W].mean())
+            before = self._lost[task] or (shared, private)
+            self._lost[task] = tuple(b + _RECENT * (n - b) for b, n in zip(before, (shared, private), strict=True))  # type: ignore[assignment]
