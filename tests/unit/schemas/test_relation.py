@@ -2,7 +2,9 @@
 
 import pytest
 
+from schemas.monitor import Monitor
 from schemas.relation import Relation
+from tests.laws.ward import WARD
 
 STATIC = {"ward": (1.0, 4.0), "age": (0.0, 125.0)}
 REFUSED = {
@@ -22,3 +24,10 @@ def test_what_cannot_be_is_refused_by_name(given, message):
 
 def test_undeclared_groups_are_the_whole_numbers_of_the_range():
     assert Relation(name="unit", by="ward").members(STATIC["ward"]) == ((1,), (2,), (3,), (4,))
+
+
+@pytest.mark.parametrize("by", ["hr", "close", "ward"])
+def test_a_monitor_takes_no_signal_that_may_change_as_a_group(by):
+    knowledge = {"relations": [{"name": "unit", "by": by}]}
+    with pytest.raises(ValueError, match=rf"knowledge\.relations\.0\.by: .* \(age\), got '{by}'"):
+        Monitor.model_validate(WARD | {"knowledge": knowledge})
