@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from schemas.frozen import Frozen
+from schemas.relation import Relation
 
 Range = tuple[float, float]
 _UNBOUNDED = (float("-inf"), float("inf"))
@@ -64,6 +65,7 @@ class Knowledge(Frozen):
         orders: chains of signals, lowest first; a signal may stand in several.
         implications: their conclusions are about signals that neither an order nor a condition names.
         monotone: state tasks whose probabilities may not contradict the rule that their target reads.
+        relations: groups of entities, whose values are placed within their group too.
         weight: of what contradicts, in training; 0: the guard at serving alone, which was measured to be the better.
     """
 
@@ -72,6 +74,7 @@ class Knowledge(Frozen):
     orders: tuple[tuple[str, ...], ...] = ()
     implications: tuple[Implication, ...] = ()
     monotone: tuple[str, ...] = ()
+    relations: tuple[Relation, ...] = ()
     weight: float = Field(default=0.0, ge=0, le=100, description="of contradictions among the losses; 0: none")
 
     @property
@@ -91,6 +94,7 @@ class Knowledge(Frozen):
             "orders": ", ".join(" <= ".join(chain) for chain in self.orders),
             "implications": len(self.implications),
             "monotone": ", ".join(self.monotone),
+            "relations": ", ".join(f"{each.name} by {each.by}" for each in self.relations),
         }
         used = {name: part for name, part in parts.items() if part}
         return used | {"weight": self.weight} if used else {}
@@ -132,6 +136,14 @@ class Knowledge(Frozen):
                 raise ValueError(f"knowledge: expected what is said of {name} to leave a value, got [{low}, {high}]")
         for place, name in enumerate(self.monotone):
             _known(f"knowledge.monotone.{place}", [name], states, "a state task")
+
+    def check_relations(self, static: Mapping[str, Range]) -> None:
+        """Refuse relations that cannot be, given the signals that may say a group. Raises ValueError with the key."""
+        names = [each.name for each in self.relations]
+        for place, each in enumerate(self.relations):
+            if names.count(each.name) > 1:
+                raise ValueError(f"knowledge.relations.{place}.name: expected each name once, got {each.name!r} twice")
+            each.check(f"knowledge.relations.{place}", static)
 
     def _check_implication(self, key: str, each: Implication, declared: Mapping[str, Range]) -> None:
         _known(f"{key}.when.signal", [each.when.signal], declared, "a signal that is forecast")

@@ -395,6 +395,9 @@ class Monitor(Frozen):
             {signal.name for signal in forecast if signal.transform is Transform.LOG_RETURN},
             [task.name for task in self.tasks if task.kind is TaskKind.STATE],
         )
+        static = [each for modality in self.modalities if modality.scope is Scope.STATIC for each in modality.signals]
+        level = {signal.name: signal.range for signal in static if signal.transform is Transform.LEVEL}
+        self.knowledge.check_relations(level)
 
 
 def _unique(what: str, names: list[str]) -> None:

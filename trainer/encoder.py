@@ -14,7 +14,7 @@ from torch.nn import functional
 from schemas.layout import Layout
 from trainer.cells import CELLS, LinearCell
 from trainer.frames import projection_of
-from trainer.population import N_INPUTS
+from trainer.relations import inputs_of
 from trainer.rows import MULTIPLE, Rows
 from trainer.statistics import Observed
 
@@ -62,8 +62,9 @@ class Encoder(nn.Module):
         self._spans = [(owners.index(modality), size) for modality, size in enumerate(sizes)]
         self._half = model.half_state
         m, p, d = len(sizes), max(sizes), model.width
-        fan_M11 = torch.tensor([float(size * N_INPUTS) for size in sizes]).rsqrt().view(-1, 1, 1)
-        self.input_MI2D = nn.Parameter(torch.empty(m, p * N_INPUTS, 2 * d).uniform_(-1.0, 1.0) * fan_M11)
+        inputs = inputs_of(layout)
+        fan_M11 = torch.tensor([float(size * inputs) for size in sizes]).rsqrt().view(-1, 1, 1)
+        self.input_MI2D = nn.Parameter(torch.empty(m, p * inputs, 2 * d).uniform_(-1.0, 1.0) * fan_M11)
         self.bias_M12D = nn.Parameter(torch.zeros(m, 1, 2 * d))
         self.modality_M1D = nn.Parameter(torch.randn(m, 1, d) * 0.3)
         self.cell = CELLS[model.cell](m, d)

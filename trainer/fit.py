@@ -20,6 +20,7 @@ from trainer.history import Piece, Stream
 from trainer.losses import TaskLoss, task_losses
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
+from trainer.rows import to_model
 from trainer.weighting.ranks import pool_mean, pool_sum
 
 _LEAST_RATE = 0.01
@@ -221,9 +222,19 @@ def share_of_rate(step: int, steps: int, warm_up: float) -> float:
 
 
 def meet(network: Network, streams: Sequence[Stream]) -> None:
-    """Place every value of the training part among the population, once."""
+    """Place every value of the training part among the population, and among its entity's groups, once."""
     for stream in streams:
         network.population.learn(stream.values.copy())
+        if len(network.relations):
+            value_NS = to_model(stream.values.copy(), network.layout)
+            network.relations.learn(torch.from_numpy(value_NS), torch.from_numpy(_carried(value_NS)))
+
+
+def _carried(value_NS: Float64) -> Float64:
+    """The last value of each signal at each row; NaN = none yet."""
+    row_NS = np.where(np.isnan(value_NS), 0, np.arange(len(value_NS))[:, None])
+    carried: Float64 = np.take_along_axis(value_NS, np.maximum.accumulate(row_NS, axis=0), axis=0)
+    return carried
 
 
 def _steps(pieces: int, per_step: int, group: ProcessGroup | None) -> int:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from schemas.horizon import rows_of
 from schemas.layout import Layout
-from trainer.population import N_INPUTS
+from trainer.relations import inputs_of
 from trainer.statistics import Observed
 
 _RESIDUAL_CLIP = 1e4
@@ -35,7 +35,7 @@ class ForecastHead(nn.Module):
         s, h, q = layout.n_targets, len(task.horizons), len(task.quantiles)
         self.weight_SHQD = nn.Parameter(torch.zeros(s, h, q, width))
         self.bias_SHQ = nn.Parameter(torch.zeros(s, h, q))
-        self.skip_SGHQ = nn.Parameter(torch.zeros(s, N_INPUTS, h, q))
+        self.skip_SGHQ = nn.Parameter(torch.zeros(s, inputs_of(layout), h, q))
         start_HQ = _inverse_softplus(_laplace_steps([rows_of(horizon) for horizon in task.horizons], task.quantiles))
         self.register_buffer("start_HQ", start_HQ, persistent=False)
         self.start_HQ: Tensor

@@ -149,6 +149,12 @@ class Learner:
             values = [window.values[: self._settings.window] for window in windows]
             self._network.population.learn(np.concatenate(values))
 
+    def _meet_groups(self, lesson: Lesson, outputs: Outputs) -> None:
+        """Groups learn when the windows do: only then is it known which group each row's entity was in."""
+        if len(self._network.relations):
+            observed_N = lesson.rows.real_N & (lesson.window_N * self._settings.window < lesson.events)
+            self._network.relations.learn(lesson.rows.value_NS[observed_N], outputs.observed.last_NS[observed_N])
+
     def _next(self) -> list[Window]:
         """The oldest windows, at most so many of one entity; the others keep their place."""
         taken: list[Window] = []
@@ -172,6 +178,7 @@ class Learner:
             self._keep(lesson, after, "candidate")
             self._descent.step(slope, lesson.targets, lambda: self._again(lesson, state, outputs))
             self._network.standing.learn(outputs.standing, lesson.targets.classes, lesson.window_N < lesson.fresh)
+            self._meet_groups(lesson, outputs)
         self._descent.clear()
         report = self._report(lesson, outputs, slope, losses)
         if slope.refused is None:

@@ -16,6 +16,7 @@ from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
 from trainer.private import Private
+from trainer.relations import Relations
 from trainer.rows import Rows
 from trainer.rule_odds import RuleOdds
 from trainer.sharing.twins import Twins
@@ -101,6 +102,7 @@ class Network(nn.Module):
         self.layout, self._n_targets = layout, layout.n_targets
         self.statistics = Statistics(layout)
         self.population = Population(layout)
+        self.relations = Relations(layout)
         self.standing = Standing(layout)
         self.rule_odds = RuleOdds(layout)
         with torch.random.fork_rng(devices=[]):
@@ -195,7 +197,7 @@ class Network(nn.Module):
 
     def read(self, observed: Observed) -> Tensor:
         """What is read of each signal at each row, [G, N, S]; all 0 for a signal never seen."""
-        return torch.cat([observed.features_GNS, self.population(observed)])
+        return torch.cat([observed.features_GNS, self.population(observed), *self.relations(observed)])
 
     def before_heads(self, rows: Rows, observed: Observed) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Per state and event task where each row stands, [N], and the log odds that its head adds to, [N, C]."""

@@ -19,13 +19,14 @@ from trainer.statistics import N_FEATURES, NARROW, Observed
 N_PLACED = 4
 """Last value, running mean, lowest and highest."""
 N_INPUTS = N_FEATURES + N_PLACED
-"""What the network reads of each signal."""
-_LEAST = 100.0
-"""Values before the population counts for more than the declared range."""
+"""What the network reads of each signal where no relation is configured."""
+LEAST = 100.0
+"""Values before they count for more than what was declared."""
 _MEMORY = 100_000.0
 _OUTLIER = 8.0
 """Deviations that one value counts as at most: an absurd one must not squeeze all others together."""
 _FARTHEST = 4.0
+_LEAST_VARIANCE = 1e-18
 
 
 class Population(nn.Module):
@@ -56,27 +57,41 @@ class Population(nn.Module):
 
     def forward(self, observed: Observed) -> Tensor:
         """Placed statistics in deviations, squashed, [P, N, S] float32; 0 for a signal never seen."""
-        known_S = self.count_S >= _LEAST
+        known_S = self.count_S >= LEAST
         center_S = torch.where(known_S, self.mean_S, self._middle_S)
-        per_spread_S = torch.where(known_S, self.variance_S.clamp(min=1e-18).rsqrt(), self._per_half_S)
+        per_spread_S = torch.where(known_S, self.variance_S.clamp(min=_LEAST_VARIANCE).rsqrt(), self._per_half_S)
         planes = torch.stack([observed.last_NS, observed.level_NS, observed.low_NS, observed.high_NS])
-        placed_PNS = ((planes - center_S) * per_spread_S).float().asinh().clamp(-_FARTHEST, _FARTHEST)
+        placed_PNS = _squashed((planes - center_S) * per_spread_S)
         return torch.where(observed.count_NS > 0, placed_PNS, 0.0)
 
     @torch.no_grad()
     def learn(self, values: Float64) -> None:
         """Move towards values in raw units, [N, S], NaN = missing."""
         value_NS = torch.from_numpy(to_model(values, self._layout)).to(self.mean_S.device)
-        seen_NS = ~value_NS.isnan()
-        known_S = self.count_S >= _LEAST
-        reach_S = torch.where(known_S, _OUTLIER * self.variance_S.sqrt(), torch.inf)
-        value_NS = torch.clamp(value_NS.nan_to_num(0.0), self.mean_S - reach_S, self.mean_S + reach_S)
-        count_S = seen_NS.sum(0)
-        fresh_S = (value_NS * seen_NS).sum(0) / count_S.clamp(min=1)
-        square_S = ((value_NS - fresh_S).square() * seen_NS).sum(0) / count_S.clamp(min=1)
-        share_S = count_S / (self.count_S + count_S).clamp(min=1.0)
-        away_S = fresh_S - self.mean_S
-        spread_S = square_S + away_S.square() * (1.0 - share_S)
-        self.variance_S.add_(share_S * (spread_S - self.variance_S))
-        self.mean_S.add_(share_S * away_S)
-        self.count_S.add_(count_S).clamp_(max=_MEMORY)
+        move(self.count_S, self.mean_S, self.variance_S, value_NS)
+
+
+def deviations(value_PNS: Tensor, center_NS: Tensor, variance_NS: Tensor) -> Tensor:
+    """Values in deviations from a centre, squashed, float32."""
+    return _squashed((value_PNS - center_NS) * variance_NS.clamp(min=_LEAST_VARIANCE).rsqrt())
+
+
+def move(count_S: Tensor, mean_S: Tensor, variance_S: Tensor, value_NS: Tensor) -> None:
+    """Move moments, in place, towards values; NaN = missing."""
+    seen_NS = ~value_NS.isnan()
+    known_S = count_S >= LEAST
+    reach_S = torch.where(known_S, _OUTLIER * variance_S.sqrt(), torch.inf)
+    value_NS = torch.clamp(value_NS.nan_to_num(0.0), mean_S - reach_S, mean_S + reach_S)
+    fresh_count_S = seen_NS.sum(0)
+    fresh_S = (value_NS * seen_NS).sum(0) / fresh_count_S.clamp(min=1)
+    square_S = ((value_NS - fresh_S).square() * seen_NS).sum(0) / fresh_count_S.clamp(min=1)
+    share_S = fresh_count_S / (count_S + fresh_count_S).clamp(min=1.0)
+    away_S = fresh_S - mean_S
+    spread_S = square_S + away_S.square() * (1.0 - share_S)
+    variance_S.add_(share_S * (spread_S - variance_S))
+    mean_S.add_(share_S * away_S)
+    count_S.add_(fresh_count_S).clamp_(max=_MEMORY)
+
+
+def _squashed(deviation: Tensor) -> Tensor:
+    return deviation.float().asinh().clamp(-_FARTHEST, _FARTHEST)

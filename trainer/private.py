@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
-from trainer.population import N_INPUTS
+from trainer.relations import inputs_of
 
 
 class Private(nn.Module):
@@ -31,7 +31,7 @@ class Private(nn.Module):
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         model, tasks = layout.monitor.model, layout.tasks
-        k, p, i = len(tasks), model.private, len(layout.signals) * N_INPUTS
+        k, p, i = len(tasks), model.private, len(layout.signals) * inputs_of(layout)
         self.first_KPI = nn.Parameter(torch.empty(k, p, i).uniform_(-(i**-0.5), i**-0.5))
         self.first_KP = nn.Parameter(torch.zeros(k, p))
         self.second_KPD = nn.Parameter(torch.empty(k, p, model.width).uniform_(-(p**-0.5), p**-0.5))

@@ -19,7 +19,7 @@ from trainer.network import Network
 from trainer.weights import Architecture, architecture, differences, read_weights
 
 _TASKS = ("horizons", "quantiles", "classes")
-_DOMAIN = ("modalities", "signals", "targets", "vectors", "rules")
+_DOMAIN = ("modalities", "signals", "targets", "vectors", "rules", "relations")
 _NAMED_AXES = {
     "encoder": "M",
     "encoders": "M",

@@ -77,6 +77,7 @@ def architecture(layout: Layout) -> Architecture:
         "quantiles": forecast.quantiles,
         "classes": list(layout.classes.items()),
         **({"rules": _rules(layout)} if monitor.knowledge.features else {}),
+        **({"relations": _relations(layout)} if monitor.knowledge.relations else {}),
     }
     if standings := {task.name: task.target.standing for task in layout.states if task.target and task.target.standing}:
         parts["standings"] = {name: standing.model_dump(mode="json") for name, standing in standings.items()}
@@ -89,6 +90,11 @@ def architecture(layout: Layout) -> Architecture:
 def _rules(layout: Layout) -> list[Any]:
     """What the inputs of rules mean."""
     return [rule.model_dump(mode="json") for rule in layout.monitor.rules]
+
+
+def _relations(layout: Layout) -> list[Any]:
+    """What the groups' moments are about."""
+    return [relation.model_dump(mode="json") for relation in layout.monitor.knowledge.relations]
 
 
 def differences(seen: object, expected: object, name: str = "") -> Iterator[str]:

@@ -65,3 +65,9 @@ def test_a_monitor_says_under_which_key_its_knowledge_is_wrong(tmp_path):
         ConfigError, match=r"knowledge\.orders\.0.*got 'c'; expected a signal that is forecast \(a, b\)"
     ):
         load_monitor(file, {})
+
+
+def test_each_relation_has_a_name_of_its_own():
+    twice = Knowledge.model_validate({"relations": [{"name": "unit", "by": "ward"}] * 2})
+    with pytest.raises(ValueError, match=r"relations\.0\.name: expected each name once, got 'unit' twice"):
+        twice.check_relations({"ward": (1.0, 4.0)})
