@@ -12,6 +12,7 @@ from torch import Tensor
 from schemas.errors import ModelError
 from schemas.horizon import name_of
 from schemas.layout import Layout
+from trainer.int8 import narrowed, widened
 from trainer.network import Network
 
 FORMAT = "4"
@@ -19,20 +20,25 @@ FORMAT = "4"
 _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""
 _LONGEST = 60
+_PRIVATE = "private."
 Architecture = dict[str, Any]
 """What weights were made for, as JSON has it."""
 
 
-def save_weights(network: Network) -> bytes:
-    """A network's weights. Raises ModelError when one is not finite."""
-    weights = {name: weight.detach().contiguous() for name, weight in network.state_dict().items()}
+def save_weights(network: Network, *, int8: bool = False) -> bytes:
+    """A network's weights, matrices in a quarter of their bytes where `int8` asks for it.
+
+    Raises ModelError when one is not finite.
+    """
+    found = narrowed(network) if int8 else network.state_dict()
+    weights = {name: weight.detach().contiguous() for name, weight in found.items()}
     _check_finite(weights)
     described = json.dumps(architecture(network.layout), sort_keys=True)
     return bytes(save_tensors(weights, metadata={"architecture": described}))
 
 
 def load_weights(layout: Layout, content: bytes) -> Network:
-    """A network from `save_weights`.
+    """A network from `save_weights`; where the content has no private paths, neither has the network.
 
     Raises:
         ModelError: the content is torn, of another architecture (the first difference is named), or not finite.
@@ -41,6 +47,8 @@ def load_weights(layout: Layout, content: bytes) -> Network:
     for difference in differences(seen, architecture(layout)):
         raise ModelError(f"weights: {difference}")
     network = Network(layout)
+    if not any(name.startswith(_PRIVATE) for name in weights):
+        network.private = None
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -52,8 +60,8 @@ def read_weights(content: bytes) -> tuple[Architecture, dict[str, Tensor]]:
     """What weights were made for, and themselves by name. Raises ModelError when torn or not finite."""
     try:
         metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-        weights = load_tensors(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        weights = widened(load_tensors(content))
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"weights: got {len(content)} bytes that are no whole safetensors file") from error
     _check_finite(weights)
     try:

@@ -5,10 +5,15 @@ from collections.abc import Mapping
 
 import click
 
+from infra.commands.compress import compress
+
 
 @click.group()
 def models() -> None:
-    """List model versions, or how alike their tasks are."""
+    """List model versions, how alike their tasks are, or make one smaller."""
+
+
+models.add_command(compress)
 
 
 @models.command("list")

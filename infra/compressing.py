@@ -1,0 +1,174 @@
+"""`models compress`: what can be left out of a version, or said in fewer bytes, without any task losing by it.
+
+B rows of a step.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from infra.fitting.options import FitOptions
+from infra.fitting.read import layout_of, read_history
+from infra.weights import weights_of
+from schemas.errors import InputError
+from schemas.layout import Layout
+from trainer.fit import Fit
+from trainer.history import Stream
+from trainer.network import Network
+from trainer.rows import pack
+from trainer.weights import load_weights, save_weights
+
+MOST = 0.005
+"""Of a task's validation loss: what a step that makes it grow by more is refused for."""
+SIZES = (32, 512)
+_ROUNDS = 15
+_PASSES = 20
+"""Steps of one network before it is the other's turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One way of making a network smaller, tried on what the steps before it left.
+
+    Attributes:
+        name: what was done.
+        kept: whether it stands.
+        why: in words, where it does not.
+        losses: per task, on the validation part, afterwards.
+        file_bytes: of the file, afterwards.
+    """
+
+    name: str
+    kept: bool
+    why: str
+    losses: Mapping[str, float]
+    file_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a network costs.
+
+    Attributes:
+        file_bytes: of its safetensors file.
+        parameters: numbers that learning moves.
+        state_bytes: per entity.
+        events_per_second: by rows of a step, one thread.
+    """
+
+    file_bytes: int
+    parameters: int
+    state_bytes: int
+    events_per_second: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """What came of it.
+
+    Attributes:
+        losses: per task on the validation part, before anything was done.
+        steps: in the order they were tried.
+        before: what the network cost.
+        after: what it costs now.
+        content: the file's bytes.
+    """
+
+    losses: Mapping[str, float]
+    steps: Sequence[Step]
+    before: Size
+    after: Size
+    content: bytes
+
+
+def compress(options: FitOptions, model: str) -> Compressed:
+    """Try each step on a version or file; the result is written to `options.output`.
+
+    Raises:
+        ConfigError: the monitor is wrong.
+        InputError: a file cannot be read, or holds nothing to judge by.
+        ModelError: the weights are of another kind.
+    """
+    torch.set_num_threads(1)
+    layout, outcomes = layout_of(options)
+    content = weights_of(layout, model)
+    history = read_history(options.files, layout, outcomes, options.seed)
+    judged = history.judged(layout)
+    if not judged:
+        raise InputError(f"got no entity to judge by among {history.rows} rows; expected more of them")
+    fit = Fit(Network(layout), layout, judged, judged, options.seed)
+    losses = fit.judge(load_weights(layout, content)).losses
+    steps, smaller = [], content
+    for name, change in _changes(layout, content):
+        candidate = change(smaller)
+        steps.append(_step(name, candidate, losses, fit.judge(load_weights(layout, candidate)).losses))
+        smaller = candidate if steps[-1].kept else smaller
+    streams = [stream for stream, _ in history.kept]
+    before, after = _sizes(layout, (content, smaller), streams)
+    if options.output is not None:
+        write(options.output, smaller)
+    return Compressed(losses, steps, before, after, smaller)
+
+
+def write(path: Path, content: bytes) -> None:
+    """A file, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _changes(layout: Layout, content: bytes) -> Iterator[tuple[str, Callable[[bytes], bytes]]]:
+    """Steps by name, the one that costs nothing first."""
+    network = load_weights(layout, content)
+    if network.private is not None and not any(network.detached):
+        yield "private paths left out", lambda smaller: save_weights(_shared(load_weights(layout, smaller)))
+    yield "matrices in int8", lambda smaller: save_weights(load_weights(layout, smaller), int8=True)
+
+
+def _shared(network: Network) -> Network:
+    """Without the private paths, which serve no task: they only tell a learner whether sharing hurts."""
+    network.private = None
+    return network
+
+
+def _step(name: str, content: bytes, before: Mapping[str, float], losses: Mapping[str, float]) -> Step:
+    worse = {task: losses[task] - loss for task, loss in before.items() if losses[task] - loss > MOST * abs(loss)}
+    why = ", ".join(f"{task} {before[task]:.4f} -> {losses[task]:.4f}" for task in worse)
+    return Step(name, not worse, why, losses, len(content))
+
+
+def _sizes(layout: Layout, contents: Sequence[bytes], streams: Sequence[Stream]) -> list[Size]:
+    networks = [load_weights(layout, content).eval() for content in contents]
+    speeds = {size: _speeds(networks, streams, size) for size in SIZES}
+    return [
+        Size(
+            file_bytes=len(content),
+            parameters=sum(weight.numel() for weight in network.parameters()),
+            state_bytes=sum(part.nbytes for part in network.initial(1).values()),
+            events_per_second={size: speeds[size][place] for size in SIZES},
+        )
+        for place, (content, network) in enumerate(zip(contents, networks, strict=True))
+    ]
+
+
+@torch.inference_mode()
+def _speeds(networks: Sequence[Network], streams: Sequence[Stream], b: int) -> list[float]:
+    """Events a second of each network in steps of b rows; the networks take turns, the median turn counts."""
+    taken = [streams[place % len(streams)] for place in range(b)]
+    values = np.stack([stream.values[-1] for stream in taken])
+    vectors = {name: np.stack([stream.vectors[name][-1] for stream in taken]) for name in taken[0].vectors}
+    time_ms = np.array([stream.time_ms[-1] for stream in taken])
+    rows, *_ = pack(np.arange(b), values, time_ms, networks[0].layout, vectors)
+    seconds: list[list[float]] = [[] for _ in networks]
+    for _ in range(_ROUNDS):
+        for network, turns in zip(networks, seconds, strict=True):
+            state = network.initial(rows.waves[0])
+            started = time.perf_counter()
+            for _ in range(_PASSES):
+                network(rows, state)
+            turns.append(time.perf_counter() - started)
+    return [b * _PASSES / median(turns) for turns in seconds]

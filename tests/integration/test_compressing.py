@@ -1,0 +1,87 @@
+"""`bellwether models compress`: a file in, a smaller one out that serves."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from infra import compressing
+from infra.commands.backtest import backtest
+from infra.commands.models import models
+from infra.settings import load_monitor
+from schemas.layout import Layout
+from tests.wide import wide
+from trainer.network import Network
+from trainer.weights import load_weights, save_weights
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch) -> None:
+    """Speeds are not what is tested."""
+    monkeypatch.setattr(compressing, "_ROUNDS", 1)
+    monkeypatch.setattr(compressing, "_PASSES", 1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A monitor, its history, and weights."""
+    described = {
+        "monitor": "pumps",
+        "topics": {"observations": "pumps"},
+        "modalities": [{"name": "motor", "signals": [{"name": "load %"}, {"name": "temp"}]}],
+        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+        "fitting": {"piece": 64, "context": 16},
+        "database": {"url": f"sqlite:///{tmp_path / 'bellwether.db'}", "directory": str(tmp_path)},
+    }
+    (tmp_path / "pumps.yaml").write_text(yaml.safe_dump(described))
+    wide(8).to_csv(tmp_path / "history.csv", index=False)
+    layout = Layout(load_monitor(str(tmp_path / "pumps.yaml")))
+    (tmp_path / "pumps.safetensors").write_bytes(save_weights(Network(layout)))
+    return tmp_path
+
+
+def compressed(folder: Path):
+    """What the command says, as JSON."""
+    files = ["--input", str(folder / "history.csv"), "--output", str(folder / "small.safetensors"), "--json"]
+    arguments = ["compress", str(folder / "pumps.yaml"), str(folder / "pumps.safetensors"), *files]
+    return json.loads(CliRunner().invoke(models, arguments, catch_exceptions=False).stdout.splitlines()[-1])
+
+
+def test_a_file_becomes_smaller_and_every_task_and_size_is_told(folder: Path) -> None:
+    found = compressed(folder)
+    assert [(step["name"], step["kept"]) for step in found["steps"]] == [
+        ("private paths left out", True),
+        ("matrices in int8", True),
+    ]
+    assert (folder / "small.safetensors").stat().st_size == found["after"]["file_bytes"]
+    assert found["after"]["file_bytes"] < 0.5 * found["before"]["file_bytes"]
+    assert found["after"]["parameters"] < found["before"]["parameters"]
+    assert found["after"]["state_bytes"] == found["before"]["state_bytes"]
+    assert set(found["steps"][-1]["losses"]) == {"forecast", "anomaly"}
+
+
+def test_a_compressed_file_serves_a_backtest(folder: Path) -> None:
+    compressed(folder)
+    arguments = [str(folder / "pumps.yaml"), "--input", str(folder / "history.csv"), "--no-learn", "--json"]
+    model = ["--model", str(folder / "small.safetensors"), "--scores", str(folder / "scores.parquet")]
+    done = CliRunner().invoke(backtest, [*arguments, *model], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert (folder / "scores.parquet").exists()
+
+
+def test_what_makes_a_task_worse_is_refused_with_its_figures_and_the_file_stays_as_it_was(folder, monkeypatch) -> None:
+    monkeypatch.setattr(compressing, "MOST", -0.5)  # no step can win half of a loss
+    found = compressed(folder)
+    assert [step["kept"] for step in found["steps"]] == [False, False]
+    assert all("anomaly" in step["why"] and "->" in step["why"] for step in found["steps"])
+    assert (folder / "small.safetensors").read_bytes() == (folder / "pumps.safetensors").read_bytes()
+
+
+def test_private_paths_that_serve_a_task_are_never_left_out(folder: Path) -> None:
+    layout = Layout(load_monitor(str(folder / "pumps.yaml")))
+    network = load_weights(layout, (folder / "pumps.safetensors").read_bytes())
+    network.private.detach_tasks([True, False])
+    (folder / "pumps.safetensors").write_bytes(save_weights(network))
+    assert [step["name"] for step in compressed(folder)["steps"]] == ["matrices in int8"]
