@@ -31,6 +31,7 @@ _HIDDEN = 0.2
 _HEAD = "hidden_values"
 """The head's name in the network while it lasts."""
 _SEED = 15
+"""Of what is hidden, beside the fit's own: faults and order are as they would be."""
 
 
 def pretrain(
@@ -101,11 +102,15 @@ def hidden(chapter: Chapter, layout: Layout, rng: np.random.Generator) -> Chapte
 def hidden_loss(network: Network, outputs: Outputs, targets: Targets) -> TaskLoss:
     """What telling the hidden values costs, as the forecast is judged one row ahead: 1 is persistence."""
     assert targets.hidden_NS is not None
-    observed = outputs.observed
-    read_ND = outputs.task_KND[0].detach() if network.detached[0] else outputs.task_KND[0]
-    told_NS1Q: Tensor = network.get_submodule(_HEAD)(read_ND, network.read(observed), observed)
     wanted = replace(targets, future_NSH=targets.hidden_NS[..., None])
-    return forecast_loss(replace(outputs, forecast_NSHQ=told_NS1Q), wanted, at_once(network.layout))
+    return forecast_loss(replace(outputs, forecast_NSHQ=told(network, outputs)), wanted, at_once(network.layout))
+
+
+def told(network: Network, outputs: Outputs) -> Tensor:
+    """Quantiles of what each row's values are, hidden or not, [N, S, 1, Q] model scale; NaN for a signal never seen."""
+    read_ND = outputs.task_KND[0].detach() if network.detached[0] else outputs.task_KND[0]
+    quantiles_NS1Q: Tensor = network.get_submodule(_HEAD)(read_ND, network.read(outputs.observed), outputs.observed)
+    return quantiles_NS1Q
 
 
 def at_once(layout: Layout) -> Layout:
