@@ -77,9 +77,9 @@ class Ward:
 def main() -> None:
     """Fit, judge, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.few_labels", description=__doc__)
-    parser.add_argument("--stays", type=int, default=800, help="learned from")
+    parser.add_argument("--stays", type=int, default=600, help="learned from")
     parser.add_argument("--hours", type=int, default=12, help="of a stay that anyone sees")
-    parser.add_argument("--epochs", type=int, default=8, help="of each network, pretraining included")
+    parser.add_argument("--epochs", type=int, default=6, help="of each network, pretraining included")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
@@ -88,12 +88,9 @@ def main() -> None:
     began = time.process_time()
     with tempfile.TemporaryDirectory(prefix="bellwether-bench-") as name:
         ward = _ward(Path(name), arguments.stays, arguments.hours, arguments.epochs)
-    console = Console(stderr=True)
-    found = []
-    for seed in range(arguments.seeds):
-        found.append(_curves(ward, seed))
-        console.print(f"seed {seed}: {time.process_time() - began:.0f} s of processor time")
-    out = Console(stderr=arguments.json)
+    progress, out = Console(stderr=True, soft_wrap=True), Console(stderr=arguments.json)
+    found = [_curves(ward, seed, progress) for seed in range(arguments.seeds)]
+    progress.print(f"{time.process_time() - began:.0f} s of processor time")
     told = f"{arguments.stays} stays learned from, {len(ward.judged)} judged after {arguments.hours} h"
     for figure, title in (("auroc", "AUROC"), ("log_loss", "log loss")):
         out.print(_table(figure, f"{title}, mean (spread over seeds): {told}", found))
@@ -129,7 +126,7 @@ def _died(streams: Sequence[Stream]) -> Float64:
     return np.array([float(each.classes[0, -1]) for each in streams])
 
 
-def _curves(ward: Ward, seed: int) -> Curves:
+def _curves(ward: Ward, seed: int, progress: Console) -> Curves:
     """One seed: every way at every share."""
     labelled = np.random.default_rng(seed).permutation(len(ward.learned))
     whole = Layout(ward.layout.monitor.model_copy(update={"model": _seeded(ward.layout, seed)}))
@@ -152,6 +149,8 @@ def _curves(ward: Ward, seed: int) -> Curves:
             said[way] = model.fit(learned_NF[mine][:, seen], died).predict_proba(judged_NF[:, seen])[:, 1]
         for way, probability in said.items():
             found[way][share] = _figures(probability, _died(ward.judged))
+        told = "  ".join(f"{way} {found[way][share]['auroc']:.3f}" for way in _WAYS)
+        progress.print(f"seed {seed}, {share:.0%} labelled, {int(died.sum())} of whom died: {told}")
     return found
 
 
