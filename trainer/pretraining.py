@@ -108,7 +108,7 @@ def hidden_loss(network: Network, outputs: Outputs, targets: Targets) -> TaskLos
 
 def told(network: Network, outputs: Outputs) -> Tensor:
     """Quantiles of what each row's values are, hidden or not, [N, S, 1, Q] model scale; NaN for a signal never seen."""
-    read_ND = outputs.task_KND[0].detach() if network.detached[0] else outputs.task_KND[0]
+    read_ND = outputs.read_ND.detach() if network.detached[0] else outputs.read_ND
     quantiles_NS1Q: Tensor = network.get_submodule(_HEAD)(read_ND, network.read(outputs.observed), outputs.observed)
     return quantiles_NS1Q
 
