@@ -119,6 +119,7 @@ class FittingSettings(Frozen):
     """Learning offline, from history that lies in files; optimiser, weights of tasks and faults are `training`'s."""
 
     epochs: int = Field(default=30, ge=1, le=10_000, description="times through the history, at most")
+    pretrain: int = Field(default=0, ge=0, le=10_000, description="times through it before, without what it was told")
     patience: int = Field(default=6, ge=1, description="epochs without a better task before fitting ends")
     validation: float = Field(default=0.2, gt=0, lt=1, description="share of entities (few: of rows) not learned from")
     piece: int = Field(default=256, ge=2, le=4096, description="rows of an entity that gradients flow through")

@@ -14,10 +14,11 @@ from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
 from schemas.observation import Float64
+from trainer.attachment import WayLosses
 from trainer.chapter import Chapter, chapter_of
 from trainer.descent import Descent, Slope
 from trainer.history import Piece, Stream
-from trainer.losses import TaskLoss, task_losses
+from trainer.losses import Targets, TaskLoss, task_losses
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
 from trainer.rows import to_model
@@ -173,7 +174,7 @@ class Fit:
         self.network.train()
         state = self._start(chapter)
         outputs, _ = self.network(chapter.rows, state, both_ways=True)
-        slope = self.descent.look(self.descent.ways(outputs, chapter.targets), outputs.shared)
+        slope = self.descent.look(self._losses(outputs, chapter.targets), outputs.shared)
         if slope.refused is None:
             self.descent.step(slope, chapter.targets, lambda: self._again(chapter, state, outputs))
             if self.epochs == 0:
@@ -189,7 +190,11 @@ class Fit:
     @torch.no_grad()
     def _again(self, chapter: Chapter, state: State, outputs: Outputs) -> list[TaskLoss]:
         now, _ = self.network(chapter.rows, state, observed=outputs.observed, both_ways=True)
-        return self.descent.ways(now, chapter.targets).pulling
+        return self._losses(now, chapter.targets).pulling
+
+    def _losses(self, outputs: Outputs, targets: Targets) -> WayLosses:
+        """What the network learns by; judging knows the tasks' own losses alone."""
+        return self.descent.ways(outputs, targets)
 
     def _pool_standing(self) -> None:
         """What followed what, of all ranks' entities."""

@@ -35,12 +35,14 @@ class Targets:
         faulty_N: 1.0 where a fault was injected, else 0.0.
         known_N: is it known whether the row is faulty? False on padding.
         classes: per state and event task the class, [N] int64; -1 = unknown.
+        hidden_NS: what stood in the row and was hidden from it, model scale; NaN = nothing. None: nothing in any row.
     """
 
     future_NSH: Tensor
     faulty_N: Tensor
     known_N: Tensor
     classes: tuple[Tensor, ...]
+    hidden_NS: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,14 @@ def task_losses(
         layout: the tasks and the losses they learn by.
         class_weights: task -> weight of each of its classes, [C]; where none is given, classes count alike.
     """
-    losses = [_forecast(outputs, targets, layout), _anomaly(outputs, targets, layout)]
+    losses = [forecast_loss(outputs, targets, layout), _anomaly(outputs, targets, layout)]
     for task, logits_NC, class_N in zip([*layout.states, *layout.events], outputs.states, targets.classes, strict=True):
         losses.append(_choice(task, logits_NC, class_N, class_weights.get(task.name)))
     return losses
 
 
-def _forecast(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
+def forecast_loss(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
+    """Of all quantiles at all horizons, each signal in its own scale."""
     task = layout.forecast
     error_NSHQ, known_NSH1 = _errors(outputs, targets, layout)
     quantile_Q = error_NSHQ.new_tensor(task.quantiles)

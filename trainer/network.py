@@ -63,6 +63,7 @@ class Outputs:
         standing: per state and event task where the row stands, [N].
         scale_NS: typical |change| of the targets.
         observed: the statistics the row was judged with.
+        read_ND: what the forecast's shared head reads.
         shared: tokens [M, N, D] that all tasks' losses flow through (of twins: [K * M, N, D], each task's its own).
         attention_NKM: each task's attention over the null token and the modalities, [N, K, 1 + M]; sums to 1.
         affinity_NKK: how much each task (axis 1) attends to each (axis 2); sums to 1.
@@ -78,6 +79,7 @@ class Outputs:
     standing: tuple[Tensor, ...]
     scale_NS: Tensor
     observed: Observed
+    read_ND: Tensor
     shared: Tensor
     attention_NKM: Tensor
     affinity_NKK: Tensor
@@ -183,6 +185,7 @@ class Network(nn.Module):
             standing=standing,
             scale_NS=scale_NS,
             observed=observed,
+            read_ND=seen.task_KND[0],
             shared=seen.token_MND,
             attention_NKM=seen.attention_NKM,
             affinity_NKK=seen.affinity_NKK,

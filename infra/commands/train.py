@@ -15,6 +15,9 @@ import click
     help="CSV entity,task,label,revealed_at for event tasks.",
 )
 @click.option("--passes", type=click.IntRange(min=1), help="Times through the files, at most. Default: fitting.epochs.")
+@click.option(
+    "--pretrain", type=click.IntRange(min=0), help="Epochs before, without labels. Default: fitting.pretrain."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--model", help="Where to start: fresh, a version, or a file. Default: the version that serves.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the weights; publish nothing.")
@@ -29,6 +32,7 @@ def train(
     files: tuple[Path, ...],
     outcomes: Path | None,
     passes: int | None,
+    pretrain: int | None,
     seed: int,
     model: str | None,
     output: Path | None,
@@ -50,6 +54,7 @@ def train(
         files=files,
         outcomes=outcomes,
         passes=passes,
+        pretrain=pretrain,
         seed=seed,
         model=model,
         output=output,

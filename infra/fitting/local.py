@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch.distributed import ProcessGroup
 
-from infra.fitting.directory import Directory
+from infra.fitting.directory import Directory, described
 from infra.fitting.read import History
 from schemas.layout import Layout
 from trainer.best import Best
 from trainer.fit import Fit, meet
 from trainer.network import Network
+from trainer.pretraining import pretrain
 from trainer.weights import load_weights
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
@@ -39,7 +40,7 @@ def fit_rank(
         start: weights to start from; None: fresh ones.
         path: the run's directory; it is written by the first rank, and read by all where the run is resumed.
         seed: of order and faults.
-        on_epoch: told of each epoch.
+        on_epoch: told of each epoch, those of pretraining too, which no directory keeps.
         resume: go on where the run in `path` stopped.
         group: the ranks.
         device: where the network computes.
@@ -52,6 +53,10 @@ def fit_rank(
     network = Network(layout) if start is None else load_weights(layout, start)
     meet(network, history.streams)
     learned, judged = history.learned(layout, rank, ranks), history.judged(layout, rank, ranks)
+    if not resume:
+        for epoch in pretrain(network, layout, learned, judged, seed, group, device):
+            if rank == 0:
+                on_epoch({**described(epoch), "stage": "pretraining "})
     fit = Fit(network, layout, learned, judged, seed, group, device)
     best = Best(layout.monitor.fitting.patience)
     directory = Directory(path, layout, history, seed)

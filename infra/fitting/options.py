@@ -15,6 +15,7 @@ class FitOptions:
         files: wide CSV or Parquet.
         outcomes: of entities, for event tasks.
         passes: epochs at most; None: as the monitor's `fitting.epochs`.
+        pretrain: epochs before, without labels; None: as the monitor's `fitting.pretrain`.
         seed: of order and injected faults.
         model: where learning starts: fresh, a version, a file, or None: the version that serves, if one does.
         output: the file to write instead of publishing.
@@ -29,6 +30,7 @@ class FitOptions:
     files: tuple[Path, ...]
     outcomes: Path | None = None
     passes: int | None = None
+    pretrain: int | None = None
     seed: int = 0
     model: str | None = None
     output: Path | None = None

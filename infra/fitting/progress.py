@@ -28,4 +28,4 @@ def epochs_shown(*, quiet: bool) -> Iterator[OnEpoch]:
 def _said_of(epoch: Mapping[str, Any]) -> str:
     losses = "  ".join(f"{task} {loss:.3f}" for task, loss in epoch["validation"].items())
     refused = f", {epoch['refused']} steps refused" if epoch["refused"] else ""
-    return f"epoch {epoch['epoch']}/{epoch['most']}: validation {losses}{refused}"
+    return f"{epoch.get('stage', '')}epoch {epoch['epoch']}/{epoch['most']}: validation {losses}{refused}"

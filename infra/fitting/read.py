@@ -78,10 +78,9 @@ def layout_of(options: FitOptions) -> tuple[Layout, list[Outcome]]:
     """
     outcomes = read_outcomes(options.outcomes) if options.outcomes else []
     monitor = with_events(load_monitor(options.monitor), outcomes, options.outcomes)
-    if options.passes is not None:
-        fitting = monitor.fitting.model_copy(update={"epochs": options.passes})
-        monitor = monitor.model_copy(update={"fitting": fitting})
-    return Layout(monitor), outcomes
+    asked = {"epochs": options.passes, "pretrain": options.pretrain}
+    fitting = monitor.fitting.model_copy(update={name: most for name, most in asked.items() if most is not None})
+    return Layout(monitor.model_copy(update={"fitting": fitting})), outcomes
 
 
 def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outcome], seed: int) -> History:

@@ -54,8 +54,9 @@ def test_a_file_is_written_without_a_database(monitor: Path) -> None:
     assert not (monitor.parent / "bellwether.db").exists()
 
 
-def test_a_resumed_run_ends_bit_for_bit_where_an_undisturbed_one_does(monitor: Path, monkeypatch) -> None:
-    output = ["--output", str(monitor.parent / "pumps.safetensors")]
+@pytest.mark.parametrize("before", [[], ["--pretrain", "1"]])
+def test_a_resumed_run_ends_bit_for_bit_where_an_undisturbed_one_does(monitor: Path, monkeypatch, before) -> None:
+    output = [*before, "--output", str(monitor.parent / "pumps.safetensors")]
     whole = fitted(monitor, "--passes", "3", "--directory", str(monitor.parent / "whole"), *output)
     broken = ["--passes", "3", "--directory", str(monitor.parent / "broken"), *output]
     from trainer import fit
