@@ -48,7 +48,7 @@ def _plain(done: "Compressed") -> dict[str, Any]:
 def _print(done: "Compressed") -> None:
     from rich.table import Table
 
-    from infra.commands.alerts import console
+    from infra.terminal import console
 
     table = Table("", "before", "after", header_style="bold")
     for name, before, after in _rows(done):
