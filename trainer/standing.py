@@ -21,7 +21,7 @@ from trainer.rules import Rules, known_of
 from trainer.statistics import Observed
 
 _STAYS = 4.0
-"""Rows that a class counts as having stayed what it was, before anything was counted: persistence."""
+"""Rows that a class counts as having stayed what it was, before anything was counted; of a band, the first class."""
 _TAUGHT = 200.0
 """Rows that must have been counted before a task may warn anybody: an even guess among three classes is 0.33."""
 _LENT = 0.2
@@ -34,7 +34,8 @@ class Standing(nn.Module):
     """Counts of what followed what, over all entities.
 
     Part of the weights and moved by the learner alone, as `Population` is: an output does not depend on which entities
-    a shard owns. Fresh counts lean towards the class that is; in bands, or where nothing is known of it, all are alike.
+    a shard owns. Fresh counts lean towards the class that is, in bands towards the first one, so that nobody is
+    alarmed before anything was counted; where a rule's class is not known, all are alike.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -118,7 +119,9 @@ class _Counts(nn.Module):
         standings = 0 if target is None else len(target.counted_by.cuts) + 1
         banded = target is not None and target.standing is not None
         seen_WC = torch.ones(standings + 1, classes)
-        if not banded:
+        if banded:
+            seen_WC[:, 0] += _STAYS
+        else:
             seen_WC[:-1] += _STAYS * torch.eye(standings, classes)
         self._believed = float(seen_WC.sum())
         self.register_buffer("seen_WC", seen_WC)

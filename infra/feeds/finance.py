@@ -58,7 +58,7 @@ def market_of(instruments: Sequence[pd.DataFrame]) -> pd.DataFrame:
     tables = [bars.reindex(columns=["close", "range_percent", "volume"]) for bars in instruments]
     close, width, volume = (pd.concat([table[name] for table in tables], axis=1, sort=True) for name in tables[0])
     days = width.index[width.notna().any(axis=1)]
-    moved = np.log(close.ffill().loc[days]).diff().mean(axis=1).fillna(0.0)
+    moved = close.ffill().loc[days].apply(np.log).diff().mean(axis=1).fillna(0.0)
     index = (1000.0 * np.exp(moved.cumsum())).round(6)
     traded = volume.sum(axis=1, min_count=1)
     return pd.DataFrame({"close": index, "range_percent": width.mean(axis=1), "volume": traded}).loc[days]

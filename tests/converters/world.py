@@ -35,7 +35,8 @@ def convert(shared: Path, folder: Path, *, macro: bool) -> list[Path]:
 
 def _market(instruments: Sequence[pd.DataFrame]) -> pd.DataFrame:
     bars = market_of([each.set_index("time") for each in instruments])
-    return bars.set_axis(bars.index + (MARKET_KNOWN - CLOSE)).rename_axis("time").reset_index()
+    known_at = (pd.DatetimeIndex(bars.index) + (MARKET_KNOWN - CLOSE)).as_unit("ms")
+    return bars.set_axis(known_at).rename_axis("time").reset_index()
 
 
 def _bars(shared: Path, name: str) -> pd.DataFrame:
