@@ -28,6 +28,9 @@ Weighting = Literal[
 ]
 """Ways of weighting tasks, see trainer/weighting."""
 
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+"""Where a fit can be followed, see infra/fitting/trackers."""
+
 
 class Severity(StrEnum):
     """How bad. Ordered: info < warning < critical."""
@@ -129,6 +132,7 @@ class FittingSettings(Frozen):
     warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which it rises")
     weight_decay: float = Field(default=1e-2, ge=0)
     hide_signals: float = Field(default=0.0, ge=0, lt=1, description="share of a piece's signals left out, at random")
+    trackers: tuple[Tracker, ...] = Field(default=(), description="where its curves go, beside the manifest")
 
 
 class KafkaSettings(Frozen):

@@ -76,6 +76,15 @@ class WayLosses:
         reading = [self.shared[task] for task, alone in enumerate(self.detached) if alone]
         return torch.stack([each.mean() for each in [*self.private, *reading]]).sum()
 
+    def metrics(self, tasks: Sequence[str]) -> dict[str, float]:
+        """`<task>.shared_loss` and `<task>.private_loss`, of tasks that were judged; empty without private paths."""
+        return {
+            f"{task}.{name}": float(way[place].mean().detach())
+            for name, way in (("shared_loss", self.shared), ("private_loss", self.private))
+            for place, task in enumerate(tasks)
+            if self.private and way[place].judged()
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -66,6 +66,8 @@ class Epoch:
         weights: what they were multiplied with, in the last step.
         gradient_norm: mean over the steps, before clipping.
         attention: each task's mean attention to each modality, of the last step.
+        similarity: `<task>.similarity_<other>`, running cosines of the tasks' gradients.
+        ways: `<task>.shared_loss` and `<task>.private_loss`, means over the steps; empty without private paths.
         refused: steps that were not taken.
         validation: afterwards.
     """
@@ -76,6 +78,8 @@ class Epoch:
     weights: Mapping[str, float]
     gradient_norm: float
     attention: Mapping[str, float]
+    similarity: Mapping[str, float]
+    ways: Mapping[str, float]
     refused: int
     validation: Judgement
 
@@ -115,11 +119,12 @@ class Fit:
 
     def epoch(self) -> Epoch:
         """Learn from everything once, then judge."""
-        slopes, outputs = [], None
+        slopes, ways, outputs = [], [], None
         for number, chapter in enumerate(self._chapters()):
             self._set_rate(self.epochs * self._steps_per_epoch + number)
-            slope, outputs = self._step(chapter)
+            slope, outputs, losses = self._step(chapter)
             slopes.append(slope)
+            ways.append(losses.metrics([task.name for task in self._layout.tasks]))
         assert outputs is not None
         self.epochs += 1
         self._pool_standing()
@@ -130,6 +135,8 @@ class Fit:
             weights=slopes[-1].weighed.weights,
             gradient_norm=float(np.mean([slope.norm for slope in slopes])),
             attention=_attention(outputs, self._layout),
+            similarity=self.descent.weighting.similarity.metrics([task.name for task in self._layout.tasks]),
+            ways=_means(ways),
             refused=sum(slope.refused is not None for slope in slopes),
             validation=self.judge(self.network),
         )
@@ -170,17 +177,18 @@ class Fit:
             pieces = self._validation[first : first + _JUDGED_TOGETHER]
             yield chapter_of(pieces, self._layout, rng).to(self.device)
 
-    def _step(self, chapter: Chapter) -> tuple[Slope, Outputs]:
+    def _step(self, chapter: Chapter) -> tuple[Slope, Outputs, WayLosses]:
         self.network.train()
         state = self._start(chapter)
         outputs, _ = self.network(chapter.rows, state, both_ways=True)
-        slope = self.descent.look(self._losses(outputs, chapter.targets), outputs.shared)
+        losses = self._losses(outputs, chapter.targets)
+        slope = self.descent.look(losses, outputs.shared)
         if slope.refused is None:
             self.descent.step(slope, chapter.targets, lambda: self._again(chapter, state, outputs))
             if self.epochs == 0:
                 self.network.standing.learn(outputs.standing, chapter.targets.classes, chapter.clean_N)
         self.descent.clear()
-        return slope, outputs
+        return slope, outputs, losses
 
     def _start(self, chapter: Chapter) -> State:
         """Hidden states in float32: only serving rounds them."""

@@ -27,7 +27,7 @@ class Run:
 
     Attributes:
         architecture: what its weights are made for.
-        fitting: its settings.
+        fitting: its settings; where it is tracked does not make it another run.
         training: those of steps and faults.
         seed: of order and faults.
         files: names of what was read.
@@ -52,7 +52,7 @@ def run_of(layout: Layout, history: History, seed: int) -> Run:
     monitor = layout.monitor
     return Run(
         architecture=architecture(layout),
-        fitting=json.loads(monitor.fitting.model_dump_json()),
+        fitting=json.loads(monitor.fitting.model_dump_json(exclude={"trackers"})),
         training=json.loads(monitor.training.model_dump_json()),
         seed=seed,
         files=list(history.files),
@@ -150,6 +150,8 @@ def described(epoch: Epoch) -> dict[str, Any]:
         "validation": dict(epoch.validation.losses),
         "metrics": dict(epoch.validation.metrics),
         "attention": dict(epoch.attention),
+        "similarity": dict(epoch.similarity),
+        "ways": dict(epoch.ways),
     }
 
 

@@ -9,6 +9,7 @@ from torch.distributed import ProcessGroup
 
 from infra.fitting.directory import Directory, described
 from infra.fitting.read import History
+from infra.fitting.trackers import tracked
 from schemas.layout import Layout
 from trainer.best import Best
 from trainer.fit import Fit, meet
@@ -64,10 +65,14 @@ def fit_rank(
         directory.resume(fit, best)
     elif rank == 0:
         directory.begin()
-    while fit.epochs < layout.monitor.fitting.epochs and not best.ended:
-        epoch = fit.epoch()
-        improved = best.add(epoch.number, epoch.validation)
-        if rank == 0:
-            directory.add(epoch, fit, best, improved)
-            on_epoch(directory.epochs[-1])
+    settings = layout.monitor.fitting
+    trackers = settings.trackers if rank == 0 else ()
+    with tracked(trackers, layout.monitor.monitor, path, fit.epochs + 1) as record:
+        while fit.epochs < settings.epochs and not best.ended:
+            epoch = fit.epoch()
+            improved = best.add(epoch.number, epoch.validation)
+            if rank == 0:
+                directory.add(epoch, fit, best, improved)
+                record(directory.epochs[-1])
+                on_epoch(directory.epochs[-1])
     return directory

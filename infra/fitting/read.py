@@ -8,6 +8,7 @@ import numpy as np
 
 from infra.backtest.monitor import with_events
 from infra.fitting.options import FitOptions
+from infra.fitting.trackers import refuse_missing
 from infra.settings import load_monitor
 from ingest.events import expand
 from ingest.files import FileSource
@@ -73,11 +74,12 @@ def layout_of(options: FitOptions) -> tuple[Layout, list[Outcome]]:
     """The monitor with its event tasks and as many epochs as asked for, and the outcomes.
 
     Raises:
-        ConfigError: the monitor is wrong.
+        ConfigError: the monitor is wrong, or names a tracker that is not installed.
         InputError: the outcomes cannot be read.
     """
     outcomes = read_outcomes(options.outcomes) if options.outcomes else []
     monitor = with_events(load_monitor(options.monitor), outcomes, options.outcomes)
+    refuse_missing(monitor.fitting.trackers)
     asked = {"epochs": options.passes, "pretrain": options.pretrain}
     fitting = monitor.fitting.model_copy(update={name: most for name, most in asked.items() if most is not None})
     return Layout(monitor.model_copy(update={"fitting": fitting})), outcomes

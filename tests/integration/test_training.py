@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from infra.commands.train import train
 from infra.database import connect
@@ -85,6 +86,43 @@ def test_another_run_is_not_resumed_and_the_difference_is_named(monitor: Path) -
         fitted(monitor, "--passes", "1", "--seed", "1", "--resume", *output)
 
 
+def tracked(monitor: Path, *trackers: str) -> None:
+    """Name trackers in the monitor."""
+    described = yaml.safe_load(monitor.read_text())
+    described["fitting"]["trackers"] = list(trackers)
+    described["training"] = {"similarity_every": 1}
+    described["tasks"][1].pop("weight")  # a head that never learns has no gradient to compare
+    monitor.write_text(yaml.safe_dump(described))
+
+
+def events_of(monitor: Path):
+    """The one event file of the run beside a monitor, read back."""
+    (file,) = (monitor.parent / "run" / "tensorboard" / "pumps").iterdir()
+    return EventAccumulator(str(file)).Reload()
+
+
+def test_a_fits_curves_can_be_read_back_from_tensorboards_file(monitor: Path) -> None:
+    tracked(monitor, "tensorboard")
+    output = ["--output", str(monitor.parent / "pumps.safetensors"), "--directory", str(monitor.parent / "run")]
+    fitted(monitor, "--passes", "2", *output)
+    found = events_of(monitor)
+    manifest = json.loads((monitor.parent / "run" / "manifest.json").read_text())
+    losses = [epoch["validation"]["forecast"] for epoch in manifest["epochs"]]
+    seen = [(each.step, each.value) for each in found.Scalars("forecast/validation_loss")]
+    assert seen == [(1, pytest.approx(losses[0])), (2, pytest.approx(losses[1]))]
+    figures = {"training_loss", "weight", "shared_loss", "private_loss", "attention_motor", "similarity_anomaly"}
+    assert {"gradient_norm", *(f"forecast/{name}" for name in figures)} <= set(found.Tags()["scalars"])
+
+
+def test_a_run_that_starts_over_leaves_no_curve_of_the_one_before(monitor: Path) -> None:
+    tracked(monitor, "tensorboard")
+    output = ["--output", str(monitor.parent / "pumps.safetensors"), "--directory", str(monitor.parent / "run")]
+    fitted(monitor, "--passes", "2", *output)
+    fitted(monitor, "--passes", "1", *output)
+    events = EventAccumulator(str(monitor.parent / "run" / "tensorboard" / "pumps")).Reload()
+    assert [each.step for each in events.Scalars("gradient_norm")] == [1]
+
+
 def test_outcomes_of_a_task_that_the_monitor_does_not_name_need_an_output(monitor: Path) -> None:
     told = monitor.parent / "outcomes.csv"
     told.write_text("entity,task,label,revealed_at\na,failure,1,2026-02-01T00:00:00Z\n")
@@ -94,7 +132,9 @@ def test_outcomes_of_a_task_that_the_monitor_does_not_name_need_an_output(monito
 
 @pytest.mark.service
 def test_two_ray_workers_fit_together_and_the_first_one_writes_the_run(monitor: Path) -> None:
+    tracked(monitor, "tensorboard")
     output = ["--workers", "2", "--output", str(monitor.parent / "pumps.safetensors")]
-    found = fitted(monitor, "--passes", "2", *output)
+    found = fitted(monitor, "--passes", "2", "--directory", str(monitor.parent / "run"), *output)
     assert (found["epochs"], set(found["losses"])) == (2, {"forecast", "anomaly"})
     assert (monitor.parent / "pumps.safetensors").exists()
+    assert len(events_of(monitor).Scalars("gradient_norm")) == 2
