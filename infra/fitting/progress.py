@@ -28,4 +28,6 @@ def epochs_shown(*, quiet: bool) -> Iterator[OnEpoch]:
 def _said_of(epoch: Mapping[str, Any]) -> str:
     losses = "  ".join(f"{task} {loss:.3f}" for task, loss in epoch["validation"].items())
     refused = f", {epoch['refused']} steps refused" if epoch["refused"] else ""
-    return f"epoch {epoch['epoch']}/{epoch['most']}: validation {losses}{refused}"
+    alone = [task for task, each in epoch["sharing"].items() if each["path"] == "private"]
+    private = f", private {' '.join(alone)}" if alone else ""
+    return f"epoch {epoch['epoch']}/{epoch['most']}: validation {losses}{private}{refused}"
