@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,11 +20,12 @@ from ingest.outcomes import Outcome
 from schemas.errors import ConfigError
 from schemas.layout import Layout
 from schemas.protocols import ModelRecord
-from trainer.best import ALL
+from trainer.best import ALL, Best
 from trainer.fit import Fit
 from trainer.gate import Gate
+from trainer.graft import graft
 from trainer.network import Network
-from trainer.weights import load_weights
+from trainer.weights import load_weights, save_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Trained:
         best: per task and `ALL` the epoch whose validation loss was lowest.
         losses: of the chosen version, per task, on the validation part.
         metrics: the same for metrics.
+        sharing: task -> the way by which it serves the task, as the manifest has it; empty without private paths.
         directory: of the run.
         published: None: written to a file, or no better than the version that serves.
     """
@@ -45,12 +48,15 @@ class Trained:
     best: Mapping[str, int]
     losses: Mapping[str, float]
     metrics: Mapping[str, float]
+    sharing: Mapping[str, Mapping[str, Any]]
     directory: Path
     published: ModelRecord | None
 
 
 def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     """Fit on files, choose the epoch whose mean validation loss is lowest, and publish it or write it to a file.
+
+    A task that its private path serves there is served by that path of the epoch that was best for the task.
 
     Raises:
         ConfigError: the monitor is wrong, or its versions cannot answer the tasks of the outcomes.
@@ -64,16 +70,29 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     history = read_history(options.files, layout, outcomes, options.seed)
     path = options.directory or Path(layout.monitor.database.directory) / "fits" / layout.monitor.monitor
     directory = _fit(layout, history, outcomes, start, path, options, on_epoch)
-    best, content = directory.read(), directory.weights(ALL)
-    chosen = directory.epochs[best.epoch[ALL] - 1]
+    best = directory.read()
+    content, chosen = _chosen(layout, directory, best)
     published = None
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_bytes(content)
     elif registry is not None:
         published = _publish(layout, history, registry, content, chosen["metrics"])
-    losses, metrics = chosen["validation"], chosen["metrics"]
-    return Trained(history.rows, len(directory.epochs), best.epoch, losses, metrics, path, published)
+    losses, metrics, sharing = chosen["validation"], chosen["metrics"], chosen["sharing"]
+    return Trained(history.rows, len(directory.epochs), best.epoch, losses, metrics, sharing, path, published)
+
+
+def _chosen(layout: Layout, directory: Directory, best: Best) -> tuple[bytes, dict[str, Any]]:
+    """Weights of the epoch that was best for all, and what it was worth; each detached task at its own best epoch."""
+    version = load_weights(layout, directory.weights(ALL))
+    chosen = dict(directory.epochs[best.epoch[ALL] - 1])
+    for task in graft(version, lambda name: load_weights(layout, directory.weights(name))):
+        own = directory.epochs[best.epoch[task] - 1]
+        metrics = {name: value for name, value in own["metrics"].items() if name.startswith(f"{task}.")}
+        chosen["validation"] = chosen["validation"] | {task: own["validation"][task]}
+        chosen["metrics"] = chosen["metrics"] | metrics
+        chosen["sharing"] = chosen["sharing"] | {task: own["sharing"][task]}
+    return save_weights(version), chosen
 
 
 def _fit(

@@ -2,7 +2,8 @@
 
 A task is detached where its private path is the better one with confidence, and attached again where the shared way is;
 in between it stays as it is, and after a change it is judged by windows that came since. What is served is so never
-worse, for long, than a twin that shares nothing (negative transfer: Standley et al., 2020, section 4).
+worse, for long, than a twin that shares nothing (negative transfer: Standley et al., 2020, section 4). Fitting judges
+by the same rule after each epoch, on the pieces kept aside.
 
 N rows, W windows, K tasks.
 """
@@ -26,6 +27,8 @@ _WINDOWS = 4
 """Times as many windows are looked back at as by the gate between versions: a change is for longer."""
 _LEAST = 2
 """Times as many must have been judged: in its first steps the smaller network is ahead, whatever sharing will do."""
+_LEAST_PIECES = 32
+"""Kept aside that have a say on a task; a short history changes nothing."""
 _RECENT = 0.02
 """Rate at which the losses that are shown forget, a step."""
 
@@ -108,25 +111,35 @@ class Attachment:
 
     Args:
         layout: the tasks, whose `share` may forbid a change.
+        pieces: of history, all of which are judged at once; None: windows are judged as they come.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, pieces: int | None = None) -> None:
         self._tasks = layout.tasks
         windows = layout.monitor.training.gate_windows
-        self._gates = [Gate(1, _WINDOWS * windows, _LEAST * windows) for _ in self._tasks]
+        span = (_WINDOWS * windows, _LEAST * windows) if pieces is None else (max(pieces, _LEAST_PIECES), _LEAST_PIECES)
+        self._gates = [Gate(1, *span) for _ in self._tasks]
         self._lost: list[tuple[float, float] | None] = [None] * len(self._tasks)
         self._changes = [0] * len(self._tasks)
 
     def judge(self, shared_WK: Float64, private_WK: Float64, detached: Sequence[bool]) -> list[Change]:
         """Take in both ways' losses on windows that neither had learned (NaN = not judged); say who changes over."""
-        for task, gate in enumerate(self._gates):
-            gate.add(shared_WK[:, [task]], private_WK[:, [task]])
-            self._remember(task, shared_WK[:, task], private_WK[:, task])
-        changes = [change for task, was in enumerate(detached) if (change := self._change(task, was)) is not None]
+        self.add(shared_WK, private_WK)
+        changes = self.due(detached)
         for change in changes:
             self._changes[change.task] += 1
             self._gates[change.task].clear()
         return changes
+
+    def add(self, shared_WK: Float64, private_WK: Float64) -> None:
+        """Take in both ways' losses alone."""
+        for task, gate in enumerate(self._gates):
+            gate.add(shared_WK[:, [task]], private_WK[:, [task]])
+            self._remember(task, shared_WK[:, task], private_WK[:, task])
+
+    def due(self, detached: Sequence[bool]) -> list[Change]:
+        """Who would change over, by what was taken in."""
+        return [change for task, was in enumerate(detached) if (change := self._change(task, was)) is not None]
 
     def standing(self, detached: Sequence[bool]) -> Mapping[str, TaskSharing]:
         """Task -> where it stands."""

@@ -14,7 +14,7 @@ from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
 from schemas.observation import Float64
-from trainer.attachment import WayLosses
+from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.chapter import Chapter, chapter_of
 from trainer.descent import Descent, Slope
 from trainer.history import Piece, Stream
@@ -43,11 +43,13 @@ class Judgement:
         losses: per task, standardised (1 = knowing nothing), over all ranks.
         metrics: `<task>.<metric>`, as in learning online.
         loss_WK: this rank's pieces one by one (where they are few: the windows in them); NaN = not judged.
+        ways: the same by the shared way and by the private one; None: there are no private paths.
     """
 
     losses: Mapping[str, float]
     metrics: Mapping[str, float]
     loss_WK: Float64
+    ways: tuple[Float64, Float64] | None = None
 
     @property
     def mean(self) -> float:
@@ -70,6 +72,7 @@ class Epoch:
         ways: `<task>.shared_loss` and `<task>.private_loss`, means over the steps; empty without private paths.
         refused: steps that were not taken.
         validation: afterwards.
+        sharing: task -> the way that serves it from now on, and what both lost there; empty without private paths.
     """
 
     number: int
@@ -82,6 +85,7 @@ class Epoch:
     ways: Mapping[str, float]
     refused: int
     validation: Judgement
+    sharing: Mapping[str, TaskSharing]
 
 
 class Fit:
@@ -128,6 +132,7 @@ class Fit:
         assert outputs is not None
         self.epochs += 1
         self._pool_standing()
+        validation, sharing = self._judge_ways()
         return Epoch(
             number=self.epochs,
             most=self._settings.epochs,
@@ -138,22 +143,43 @@ class Fit:
             similarity=self.descent.weighting.similarity.metrics([task.name for task in self._layout.tasks]),
             ways=_means(ways),
             refused=sum(slope.refused is not None for slope in slopes),
-            validation=self.judge(self.network),
+            validation=validation,
+            sharing=sharing,
         )
 
     @torch.no_grad()
     def judge(self, network: Network) -> Judgement:
         """What a network is worth on the validation part, computed as in serving."""
         network.to(self.device).eval()
-        losses: list[Float64] = []
+        nothing_WK = np.empty((0, len(self._layout.tasks)))
+        losses = [[nothing_WK] * (1 if network.private is None else 3)]
         metrics: list[tuple[int, dict[str, float]]] = []
         for chapter in self._kept_aside():
-            outputs, _ = network(chapter.rows, chapter.start(network))
-            found = task_losses(outputs, chapter.targets, self._layout)
-            losses.append(self._apart(found, chapter))
+            outputs, _ = network(chapter.rows, chapter.start(network), both_ways=True)
+            asked = [outputs, *(outputs.by(answers) for answers in outputs.ways or ())]
+            losses.append([self._apart(task_losses(each, chapter.targets, self._layout), chapter) for each in asked])
             metrics.append((chapter.pieces, metrics_of(outputs, chapter.targets, self._layout)))
-        loss_WK = np.concatenate(losses) if losses else np.empty((0, len(self._layout.tasks)))
-        return Judgement(self._mean_losses(loss_WK), _pooled_metrics(metrics, self._group), loss_WK)
+        loss_WK, *ways = (np.concatenate(each) for each in zip(*losses, strict=True))
+        by_way = (ways[0], ways[1]) if ways else None
+        return Judgement(self._mean_losses(loss_WK), _pooled_metrics(metrics, self._group), loss_WK, by_way)
+
+    def _judge_ways(self) -> tuple[Judgement, Mapping[str, TaskSharing]]:
+        """Judge, and serve each task from now on by the way that generalises better.
+
+        Not while the rate still rises: until then the smaller network is ahead, whatever sharing will do.
+        """
+        validation, private = self.judge(self.network), self.network.private
+        if private is None:
+            return validation, {}
+        shared_WK, private_WK = (_gathered(each, self._group) for each in validation.ways or ())
+        attachment = Attachment(self._layout, len(shared_WK))
+        attachment.add(shared_WK, private_WK)
+        risen = self.epochs > self._settings.warm_up * self._settings.epochs
+        changing = {change.task for change in attachment.due(private.detached) if risen}
+        if changing:
+            private.detach_tasks([(task in changing) != was for task, was in enumerate(private.detached)])
+            validation = self.judge(self.network)
+        return validation, attachment.standing(private.detached)
 
     def _apart(self, losses: Sequence[TaskLoss], chapter: Chapter) -> Float64:
         """[W, K]. Rows of one entity go together: windows are told apart only where entities are few."""
@@ -272,6 +298,15 @@ def _attention(outputs: Outputs, layout: Layout) -> dict[str, float]:
         for k, task in enumerate(layout.tasks)
         for m, modality in enumerate(layout.monitor.modalities)
     }
+
+
+def _gathered(loss_WK: Float64, group: ProcessGroup | None) -> Float64:
+    """Of all ranks' pieces, so that all ranks decide alike."""
+    if group is None:
+        return loss_WK
+    gathered: list[Float64] = [loss_WK] * distributed.get_world_size(group)
+    distributed.all_gather_object(gathered, loss_WK, group)
+    return np.concatenate(gathered)
 
 
 def _pooled_metrics(found: list[tuple[int, dict[str, float]]], group: ProcessGroup | None) -> dict[str, float]:

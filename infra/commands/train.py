@@ -1,7 +1,9 @@
 """`bellwether train`: fit on history."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -69,11 +71,18 @@ def train(
     version = None if done.published is None else done.published.version
     if as_json:
         found = {"rows": done.rows, "epochs": done.epochs, "best": dict(done.best), "losses": dict(done.losses)}
-        found |= {"metrics": dict(done.metrics), "directory": str(done.directory), "published": version}
+        found |= {
+            "metrics": dict(done.metrics),
+            "sharing": dict(done.sharing),
+            "directory": str(done.directory),
+            "published": version,
+        }
         click.echo(json.dumps(found))
         return
     losses = ", ".join(f"{task} {loss:.3f} (best at {done.best[task]})" for task, loss in done.losses.items())
     click.echo(f"{done.rows:,} rows, {done.epochs} epochs, best {done.best['all']}; validation losses: {losses}")
+    for task, each in done.sharing.items():
+        click.echo(f"{task}: {_way(each)}")
     click.echo(f"checkpoints and manifest: {done.directory}")
     if output is not None:
         click.echo(f"written to {output}")
@@ -81,3 +90,13 @@ def train(
         click.echo(
             "published nothing: not better than the serving version" if version is None else f"published v{version}"
         )
+
+
+def _way(sharing: Mapping[str, Any]) -> str:
+    """The way that serves a task, and what both lost on what was kept aside."""
+    if sharing["shared"] is None:
+        return f"{sharing['path']} (never judged)"
+    said = f"{sharing['path']} (loss shared {sharing['shared']:.3f}, private {sharing['private']:.3f}"
+    if sharing["difference"] is not None:
+        said += "; difference {:+.4f}, {:+.4f} to {:+.4f}".format(*sharing["difference"])
+    return f"{said})"

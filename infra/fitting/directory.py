@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from infra.fitting.read import History
 from schemas.errors import ModelError
 from schemas.layout import Layout
+from trainer.attachment import TaskSharing
 from trainer.best import Best
 from trainer.fit import Epoch, Fit
 from trainer.weights import architecture, differences, save_weights
@@ -152,7 +153,12 @@ def described(epoch: Epoch) -> dict[str, Any]:
         "attention": dict(epoch.attention),
         "similarity": dict(epoch.similarity),
         "ways": dict(epoch.ways),
+        "sharing": {task: _ways(each) for task, each in epoch.sharing.items()},
     }
+
+
+def _ways(sharing: TaskSharing) -> dict[str, Any]:
+    return {name: getattr(sharing, name) for name in ("path", "shared", "private", "difference")}
 
 
 def _state(fit: Fit) -> dict[str, torch.Tensor]:

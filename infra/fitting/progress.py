@@ -28,4 +28,7 @@ def epochs_shown(*, quiet: bool) -> Iterator[OnEpoch]:
 def _said_of(epoch: Mapping[str, Any]) -> str:
     losses = "  ".join(f"{task} {loss:.3f}" for task, loss in epoch["validation"].items())
     refused = f", {epoch['refused']} steps refused" if epoch["refused"] else ""
-    return f"{epoch.get('stage', '')}epoch {epoch['epoch']}/{epoch['most']}: validation {losses}{refused}"
+    alone = [task for task, each in epoch.get("sharing", {}).items() if each["path"] == "private"]
+    private = f", private {' '.join(alone)}" if alone else ""
+    stage = epoch.get("stage", "")
+    return f"{stage}epoch {epoch['epoch']}/{epoch['most']}: validation {losses}{private}{refused}"

@@ -50,6 +50,12 @@ def test_after_a_change_a_task_is_judged_by_later_windows_alone():
     assert judged(attachment, [0.0, 0.0, -0.2], [False, False, True], windows=95) == []
 
 
+@pytest.mark.parametrize(("pieces", "changes"), [(31, []), (32, [(2, True)])])
+def test_of_history_all_pieces_are_judged_at_once_and_fewer_than_32_change_nothing(pieces, changes):
+    attachment = Attachment(shared_by("auto"), pieces)
+    assert judged(attachment, [0.0, 0.0, 0.2], [False] * 3, windows=pieces) == changes
+
+
 @pytest.mark.parametrize(("share", "difference"), [("always", 1.0), ("never", -1.0)])
 def test_what_is_configured_is_never_changed(share, difference):
     detached = [False, False, share == "never"]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from schemas.layout import Layout
 from tests.laws.ward import autoregressive, batch, layout
@@ -10,11 +11,11 @@ from trainer.network import Network
 from trainer.weights import save_weights
 
 
-def fit_of(**fitting):
-    """A fit on twelve entities, judged on four."""
-    ward = layout({"window": 8}, width=8).monitor
+def fit_of(kept=4, private=8, **fitting):
+    """A fit on twelve entities, judged on four others, or more."""
+    ward = layout({"window": 8}, width=8, private=private).monitor
     ward = Layout(ward.model_copy(update={"fitting": ward.fitting.model_copy(update={"epochs": 3} | fitting)}))
-    rows = [batch(*each) for each in autoregressive(40, 16, 0)]
+    rows = [batch(*each) for each in autoregressive(40, 12 + kept, 0)]
     found = list(streams_of(rows, ward, {}, []).values())
     network = Network(ward)
     meet(network, found[:12])
@@ -41,6 +42,22 @@ def test_judging_changes_nothing_and_repeats_itself():
     first, second = fit.judge(fit.network), fit.judge(fit.network)
     assert (first.losses, first.metrics) == (second.losses, second.metrics)
     assert save_weights(fit.network) == before
+
+
+def test_a_task_whose_trunk_misleads_it_is_served_by_its_private_path_once_the_rate_has_risen():
+    fit = fit_of(kept=8, warm_up=0.4)
+    with torch.no_grad():
+        fit.network.forecast.weight_SHQD.fill_(50.0)
+    paths = []
+    for _ in range(2):
+        epoch = fit.epoch()
+        paths.append((epoch.sharing["forecast"].path, fit.network.detached[0]))
+    assert paths == [("shared", False), ("private", True)]
+    assert epoch.validation.losses["forecast"] == pytest.approx(epoch.sharing["forecast"].private)
+
+
+def test_without_private_paths_nothing_is_said_of_sharing():
+    assert fit_of(private=0).epoch().sharing == {}
 
 
 def test_hidden_signals_leave_everything_finite():

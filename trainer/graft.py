@@ -1,0 +1,52 @@
+"""Grafting: a detached task's private path as it was in the epoch that was best for the task, in a version for all.
+
+Exact, since such a path reads running statistics alone, and what they are placed among does not move after a fit's
+first epoch: no other answer changes by a bit. Forecasts feed the anomaly task: those two stay as they are.
+
+K tasks.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from trainer.network import Network
+from trainer.private import Private
+
+_FIRST = 2
+"""Tasks before the states and events: forecast, anomaly."""
+
+
+def graft(version: Network, best_of: Callable[[str], Network]) -> list[str]:
+    """Take the private paths of detached state and event tasks from other epochs of the same fit.
+
+    Args:
+        version: changed in place.
+        best_of: the network of a task's best epoch; one in which the task was not detached gives nothing.
+
+    Returns:
+        The tasks that gave up their own path.
+    """
+    grafted = []
+    for place, task in enumerate(version.layout.tasks):
+        if place >= _FIRST and version.detached[place]:
+            other = best_of(task.name)
+            if other.detached[place]:
+                _take(version, other, place)
+                grafted.append(task.name)
+    return grafted
+
+
+@torch.no_grad()
+def _take(version: Network, other: Network, place: int) -> None:
+    mine, its = _path(version), _path(other)
+    for name, weight_K in mine.named_parameters(recurse=False):
+        weight_K[place] = its.get_parameter(name)[place]
+    mine.states[place - _FIRST].load_state_dict(its.states[place - _FIRST].state_dict())
+    for slopes, others in zip(version.head(place)[1:], other.head(place)[1:], strict=True):
+        slopes.load_state_dict(others.state_dict())
+
+
+def _path(network: Network) -> Private:
+    assert network.private is not None
+    return network.private
