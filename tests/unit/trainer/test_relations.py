@@ -78,9 +78,9 @@ def test_a_signal_never_seen_has_no_place():
     assert placed(taught(), CHILD, np.nan)[:, HR].abs().max() == 0.0
 
 
-@pytest.mark.parametrize("cell", ["mingru", "transformer"])
-def test_outputs_and_state_are_bit_identical_however_the_stream_is_grouped(cell):
-    network = awake(Network(related(model={"cell": cell})))
+@pytest.mark.parametrize("model", [{}, {"cell": "transformer"}, {"sharing": "twins"}], ids=str)
+def test_outputs_and_state_are_bit_identical_however_the_stream_is_grouped(model):
+    network = awake(Network(related(model=model)))
     network.relations.load_state_dict(taught().state_dict())
     rows = two_groups(200, 1)
     whole, parts = (run(network, *rows, each) for each in ([], [17, 50, 51, 150]))
