@@ -34,7 +34,7 @@ demo: $(READY) ## everything on this machine: broker, network, database, alerts
 	@exec $(BIN)/bellwether demo
 
 test: $(READY) ## unit, integration and end-to-end tests, against real services
-	@$(BIN)/pytest tests/unit tests/laws tests/integration tests/e2e
+	@$(BIN)/pytest tests/unit tests/laws tests/examples tests/integration tests/e2e
 
 check: $(READY) ## format, lint, types, import contracts, unit tests
 	@$(BIN)/ruff format --check --quiet .
