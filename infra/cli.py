@@ -13,6 +13,7 @@ _COMMANDS = {
     "run": "watch a monitor's topics until stopped",
     "produce": "send files to a topic, at a rate",
     "train": "fit a monitor's network on history and publish it",
+    "tune": "search the settings of a monitor's network on history",
     "backtest": "stream history through the same code and write scores, metrics and a report",
     "check": "validate a monitor's configuration",
     "alerts": "list, show, explain or watch alerts",

@@ -20,13 +20,18 @@ PREFIX = "BELLWETHER_"
 SECTIONS = ("kafka", "database", "ray")
 """What the environment may override: ``BELLWETHER_KAFKA__BOOTSTRAP_SERVERS``. What is watched stays in the file."""
 
+UNCHANGED: Mapping[str, object] = {}
 
-def load_monitor(name_or_path: str | Path, environment: Mapping[str, str] = os.environ) -> Monitor:
+
+def load_monitor(
+    name_or_path: str | Path, environment: Mapping[str, str] = os.environ, over: Mapping[str, object] = UNCHANGED
+) -> Monitor:
     """Read a shipped monitor by name, or a file by path.
 
     Args:
         name_or_path: ``health``, ``finance``, ``surveillance``, or a path that ends in .yaml, .yml or .toml.
         environment: BELLWETHER_<SECTION>__<KEY> and DATABASE_URL override the file.
+        over: dotted key -> a value from the command line in place of the file's.
 
     Raises:
         ConfigError: no such monitor, not readable as YAML or TOML, or a setting is wrong: the first one is named
@@ -36,6 +41,9 @@ def load_monitor(name_or_path: str | Path, environment: Mapping[str, str] = os.e
     settings = _parse(file)
     source = str(file) if isinstance(file, Path) else f"{name_or_path} (shipped)"
     overridden = _override(settings, environment, source)
+    for dotted, value in over.items():
+        _set(settings, dotted, value, source)
+        overridden[dotted] = ("command line", dotted)
     try:
         return Monitor.model_validate(settings)
     except ValidationError as error:
@@ -100,8 +108,8 @@ def _unreadable(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _override(settings: dict[str, Any], environment: Mapping[str, str], source: str) -> dict[str, str]:
-    """Merge the environment into the settings; return dotted key -> variable of what it set."""
+def _override(settings: dict[str, Any], environment: Mapping[str, str], source: str) -> dict[str, tuple[str, str]]:
+    """Merge the environment into the settings; return dotted key -> (source, variable) of what it set."""
     found = {}
     if environment.get("DATABASE_URL"):
         found["database.url"] = "DATABASE_URL"
@@ -113,12 +121,17 @@ def _override(settings: dict[str, Any], environment: Mapping[str, str], source: 
                 raise ConfigError("environment", variable, environment[variable], expected)
             found[f"{section}.{key}"] = variable
     for dotted, variable in found.items():
-        section, _, key = dotted.partition(".")
-        table = settings.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise ConfigError(source, section, table, "keys and values")
-        table[key] = _as_sqlalchemy(environment[variable]) if dotted == "database.url" else environment[variable]
-    return found
+        value = environment[variable]
+        _set(settings, dotted, _as_sqlalchemy(value) if dotted == "database.url" else value, source)
+    return {dotted: ("environment", variable) for dotted, variable in found.items()}
+
+
+def _set(settings: dict[str, Any], dotted: str, value: object, source: str) -> None:
+    section, _, key = dotted.partition(".")
+    table = settings.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise ConfigError(source, section, table, "keys and values")
+    table[key] = value
 
 
 def _as_sqlalchemy(url: str) -> str:
@@ -127,12 +140,12 @@ def _as_sqlalchemy(url: str) -> str:
     return f"postgresql+psycopg://{rest}" if separator and scheme in {"postgres", "postgresql"} else url
 
 
-def _translate(error: ValidationError, source: str, overridden: Mapping[str, str]) -> ConfigError:
+def _translate(error: ValidationError, source: str, overridden: Mapping[str, tuple[str, str]]) -> ConfigError:
     """The first problem as the error; every other one on a line of its own below it."""
     first, *others = problems(error, Monitor)
     expected = first.expected
     for other in others:
         expected += f"\n  also: {ConfigError(source, other.key, other.value, other.expected)}"
     if first.key in overridden:
-        return ConfigError("environment", overridden[first.key], first.value, expected)
+        return ConfigError(*overridden[first.key], first.value, expected)
     return ConfigError(source, first.key, first.value, expected)

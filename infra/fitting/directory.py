@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,14 @@ class Directory:
         unfinished = self.path / f".{name}.part"
         unfinished.write_bytes(content)
         unfinished.replace(self.path / name)
+
+
+def epochs_in(path: Path) -> list[dict[str, Any]]:
+    """Every epoch of the run that lies in a directory; none where there is no run."""
+    with suppress(OSError, ValueError, KeyError):
+        found: list[dict[str, Any]] = json.loads((path / MANIFEST).read_text("utf-8"))["epochs"]
+        return found
+    return []
 
 
 def described(epoch: Epoch) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """A fit on many workers: Ray Train starts them and their process group; each is one rank of the same fit."""
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from infra.fitting.directory import MANIFEST
+from infra.fitting.directory import epochs_in
 from infra.fitting.local import OnEpoch, fit_rank
 from infra.fitting.options import FitOptions
 from infra.fitting.read import read_history
@@ -88,7 +87,7 @@ def _rank(job: dict[str, Any]) -> None:
 def _followed(path: Path, on_epoch: OnEpoch) -> Iterator[None]:
     """Tell of each epoch that another process adds to a run's manifest."""
     ended = threading.Event()
-    before = len(_epochs(path))
+    before = len(epochs_in(path))
     follower = threading.Thread(target=_follow, args=(path, on_epoch, ended, before), daemon=True)
     follower.start()
     try:
@@ -102,15 +101,8 @@ def _follow(path: Path, on_epoch: OnEpoch, ended: threading.Event, told: int) ->
     last = False
     while not last:
         last = ended.wait(_LOOK_SECONDS)
-        epochs = _epochs(path)
+        epochs = epochs_in(path)
         told = min(told, len(epochs))  # a run that starts over has none at first
         for epoch in epochs[told:]:
             on_epoch(epoch)
         told = len(epochs)
-
-
-def _epochs(path: Path) -> list[dict[str, Any]]:
-    with suppress(OSError, ValueError, KeyError):
-        found: list[dict[str, Any]] = json.loads((path / MANIFEST).read_text("utf-8"))["epochs"]
-        return found
-    return []

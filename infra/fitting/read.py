@@ -9,7 +9,7 @@ import numpy as np
 from infra.backtest.monitor import with_events
 from infra.fitting.options import FitOptions
 from infra.fitting.trackers import refuse_missing
-from infra.settings import load_monitor
+from infra.settings import UNCHANGED, load_monitor
 from ingest.events import expand
 from ingest.files import FileSource
 from ingest.outcomes import Outcome, read_outcomes
@@ -70,15 +70,19 @@ class History:
         return pieces_of([stream for stream, _ in mine], layout, [first for _, first in mine]) if mine else []
 
 
-def layout_of(options: FitOptions) -> tuple[Layout, list[Outcome]]:
+def layout_of(options: FitOptions, over: Mapping[str, object] = UNCHANGED) -> tuple[Layout, list[Outcome]]:
     """The monitor with its event tasks and as many epochs as asked for, and the outcomes.
+
+    Args:
+        options: what was asked for.
+        over: settings in place of the monitor's own, by dotted key.
 
     Raises:
         ConfigError: the monitor is wrong, or names a tracker that is not installed.
         InputError: the outcomes cannot be read.
     """
     outcomes = read_outcomes(options.outcomes) if options.outcomes else []
-    monitor = with_events(load_monitor(options.monitor), outcomes, options.outcomes)
+    monitor = with_events(load_monitor(options.monitor, over=over), outcomes, options.outcomes)
     refuse_missing(monitor.fitting.trackers)
     asked = {"epochs": options.passes, "pretrain": options.pretrain}
     fitting = monitor.fitting.model_copy(update={name: most for name, most in asked.items() if most is not None})

@@ -1,0 +1,151 @@
+"""`tune`: settings drawn, a fit for each, and the ones that lost least on the validation part."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.fitting.directory import MANIFEST
+from infra.fitting.options import FitOptions
+from infra.fitting.space import DEFAULT, Point, axis_of, drawn, nested
+from infra.settings import load_monitor
+from schemas.errors import ConfigError, ModelError, StackError
+from trainer.best import ALL
+
+_SEARCH = "search.json"
+_TRIALS = "trials"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One point, fitted.
+
+    Attributes:
+        number: from 0, in the order they were drawn.
+        settings: dotted field -> value.
+        epochs: that were learned.
+        best: the one whose mean validation loss was lowest.
+        loss: that one's mean over tasks, standardised.
+        losses: that epoch's, per task.
+    """
+
+    number: int
+    settings: Point
+    epochs: int
+    best: int
+    loss: float
+    losses: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What came of it.
+
+    Attributes:
+        trials: the best first.
+        unfinished: how many were interrupted, or never began.
+        directory: of the search.
+    """
+
+    trials: Sequence[Trial]
+    unfinished: int
+    directory: Path
+
+    @property
+    def best(self) -> str:
+        """The best trial's settings, as lines of the monitor's file."""
+        return yaml.safe_dump(nested(self.trials[0].settings), sort_keys=True)
+
+
+def tune(options: FitOptions, over: Sequence[str], trials: int, at_once: int) -> Tuned:
+    """Draw settings, fit each, early-stopped where it falls behind.
+
+    Every point is checked before the first fit begins.
+
+    Args:
+        options: of every fit; `directory`: of the search.
+        over: `field=low..high` or `field=one,two`; none: `DEFAULT`.
+        trials: points to draw.
+        at_once: processes.
+
+    Raises:
+        ConfigError: a field cannot be searched, or a drawn value is wrong.
+        InputError: a file cannot be read, or holds too little.
+        ModelError: there is no such search to resume.
+        StackError: Ray, or a trial, failed.
+    """
+    monitor = load_monitor(options.monitor)
+    points = drawn([axis_of(each) for each in over or DEFAULT], trials, options.seed)
+    for point in points:
+        load_monitor(options.monitor, over=point)
+    directory = (options.directory or Path(monitor.database.directory) / "tuning" / monitor.monitor).resolve()
+    _begin(directory, _search(options, points), resume=options.resume)
+    from infra.fitting.trials import run_trials
+
+    epochs = options.passes or monitor.fitting.epochs
+    unfinished = run_trials(_absolute(options), points, epochs, directory / _TRIALS, at_once)
+    found = [_trial(directory / _TRIALS, number, point) for number, point in enumerate(points)]
+    fitted = sorted((each for each in found if each is not None), key=lambda trial: (trial.loss, trial.number))
+    if not fitted:
+        raise StackError(f"ray tune: got no epoch of {trials} trials; expected one of each: go on with --resume")
+    return Tuned(fitted, unfinished, directory)
+
+
+def _absolute(options: FitOptions) -> FitOptions:
+    """Trials run in directories of their own."""
+    monitor = Path(options.monitor)
+    return replace(
+        options,
+        monitor=str(monitor.resolve()) if monitor.is_file() else options.monitor,
+        files=tuple(file.resolve() for file in options.files),
+        outcomes=options.outcomes and options.outcomes.resolve(),
+    )
+
+
+def _search(options: FitOptions, points: Sequence[Point]) -> dict[str, Any]:
+    """What a search is made of: another one is never continued by mistake."""
+    return {
+        "files": [file.name for file in options.files],
+        "outcomes": options.outcomes and options.outcomes.name,
+        "passes": options.passes,
+        "seed": options.seed,
+        "points": [dict(point) for point in points],
+    }
+
+
+def _begin(directory: Path, search: Mapping[str, Any], *, resume: bool) -> None:
+    """Start over, or check that it is this search which is resumed."""
+    file = directory / _SEARCH
+    if resume:
+        _compare(file, search)
+        return
+    if directory.exists() and any(directory.iterdir()) and not file.exists():
+        raise ConfigError("command line", "--directory", str(directory), "an empty one, or that of a search")
+    shutil.rmtree(directory / _TRIALS, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(search, indent=1), "utf-8")
+
+
+def _compare(file: Path, search: Mapping[str, Any]) -> None:
+    try:
+        before = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: got no search to resume ({type(error).__name__}); expected one") from error
+    for name, value in search.items():
+        if before.get(name) != value:
+            raise ModelError(f"{file}: {name}: got another one; expected the search that began there")
+
+
+def _trial(path: Path, number: int, point: Point) -> Trial | None:
+    """Of its manifest; None where the search was interrupted before its first epoch."""
+    file = path / str(number) / MANIFEST
+    if not file.exists():
+        return None
+    manifest = json.loads(file.read_text("utf-8"))
+    best = manifest["best"]["epoch"][ALL]
+    losses = manifest["epochs"][best - 1]["validation"]
+    return Trial(number, point, len(manifest["epochs"]), best, manifest["best"]["loss"][ALL], losses)

@@ -1,0 +1,95 @@
+"""`bellwether tune`: trials on a real Ray, and what a search that was broken off comes to."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from infra.commands.tune import tune
+from schemas.errors import ConfigError, ModelError
+from tests.wide import wide
+
+
+@pytest.fixture
+def monitor(tmp_path: Path) -> Path:
+    """A monitor's file, beside its history."""
+    described = {
+        "monitor": "pumps",
+        "topics": {"observations": "pumps"},
+        "modalities": [{"name": "motor", "signals": [{"name": "load %"}, {"name": "temp"}]}],
+        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+        "model": {"width": 8},
+        "fitting": {"piece": 64, "context": 16},
+        "database": {"directory": str(tmp_path / "kept")},
+    }
+    (tmp_path / "pumps.yaml").write_text(yaml.safe_dump(described))
+    wide(8).to_csv(tmp_path / "history.csv", index=False)
+    return tmp_path / "pumps.yaml"
+
+
+def tuned(monitor: Path, *more: str):
+    """What the command says, as JSON."""
+    arguments = [str(monitor), "--input", str(monitor.parent / "history.csv"), "--passes", "3", "--json", *more]
+    return json.loads(CliRunner().invoke(tune, arguments, catch_exceptions=False).stdout)
+
+
+@pytest.mark.service
+def test_trials_are_ranked_ended_early_where_they_fall_behind_and_told_again_when_resumed(monitor: Path) -> None:
+    asked = ["--trials", "3", "--over", "fitting.learning_rate=1e-5..1e-2", "--over", "model.width=8,16"]
+    found = tuned(monitor, *asked)
+    losses = [trial["loss"] for trial in found["trials"]]
+    epochs = [trial["epochs"] for trial in found["trials"]]
+    assert (losses, found["best"], found["unfinished"]) == (sorted(losses), found["trials"][0]["settings"], 0)
+    assert sorted(trial["number"] for trial in found["trials"]) == [0, 1, 2]
+    assert epochs[0] == 3
+    assert min(epochs) < 3
+    assert tuned(monitor, *asked, "--resume") == found
+
+
+def test_a_search_is_refused_before_any_trial_begins(monitor: Path) -> None:
+    with pytest.raises(ConfigError, match=r"command line: model\.width: got 12; expected a multiple of 8"):
+        tuned(monitor, "--trials", "4", "--over", "model.width=12")
+    assert not (monitor.parent / "kept").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(monitor: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--directory: got .*; expected an empty one, or that of a search"):
+        tuned(monitor, "--directory", str(monitor.parent))
+
+
+def test_another_search_is_not_resumed(monitor: Path) -> None:
+    directory = monitor.parent / "kept" / "tuning" / "pumps"
+    directory.mkdir(parents=True)
+    (directory / "search.json").write_text(json.dumps({"files": ["history.csv"], "outcomes": None, "passes": 2}))
+    with pytest.raises(ModelError, match="passes: got another one"):
+        tuned(monitor, "--resume")
+
+
+@dataclass
+class Past:
+    """A trial as the scheduler sees it."""
+
+    number: int
+    status: str
+    trial_id: str = ""
+    config: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.trial_id, self.config = str(self.number), {"number": self.number}
+
+
+def test_a_resumed_search_judges_by_trials_that_had_ended_before(tmp_path: Path) -> None:
+    from infra.fitting.rungs import Rungs, reported
+
+    epochs = [{"epoch": number, "validation": {"forecast": 0.8, "anomaly": 0.6}} for number in (1, 2, 3)]
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "manifest.json").write_text(json.dumps({"epochs": epochs}))
+    rungs, ended, fresh = Rungs(tmp_path, 3), Past(0, "TERMINATED"), Past(1, "PENDING")
+    rungs.set_search_properties("loss", "min")
+    for trial in (ended, fresh):
+        rungs.on_trial_add(None, trial)
+    worse = reported({"epoch": 1, "validation": {"forecast": 0.9, "anomaly": 0.7}})
+    assert (worse, rungs.on_trial_result(None, fresh, worse)) == ({"loss": pytest.approx(0.8), "epoch": 1}, "STOP")
