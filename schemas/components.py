@@ -1,10 +1,11 @@
 """Each component's own settings, with defaults that run on a laptop."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.duration import Duration
 from schemas.frozen import Frozen
@@ -43,6 +44,14 @@ class Severity(StrEnum):
     def rank(self) -> int:
         """1, 2 or 3; 0 is kept for "none"."""
         return list(Severity).index(self) + 1
+
+
+def check_rising(severities: Mapping[Severity, float]) -> None:
+    """Refuse a worse severity that is reached sooner: the milder one could never be raised. Raises ValueError."""
+    values = [severities[level] for level in Severity if level in severities]
+    if values != sorted(values):
+        shown = ", ".join(f"{level} {severities[level]:g}" for level in Severity if level in severities)
+        raise ValueError(f"expected severities that rise from info to critical, got {shown}")
 
 
 class AlertSettings(Frozen):
@@ -87,6 +96,12 @@ class ModelSettings(Frozen):
     )
     half_state: bool = True
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"expected heads that divide width, which is {self.width}, got {self.heads}")
+        return self
 
 
 class TrainingSettings(Frozen):

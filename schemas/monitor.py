@@ -15,6 +15,7 @@ from schemas.components import (
     RaySettings,
     Severity,
     TrainingSettings,
+    check_rising,
 )
 from schemas.duration import Duration
 from schemas.frozen import Frozen
@@ -233,6 +234,7 @@ class Task(Frozen):
     def _check_severities(self) -> None:
         if self.severities and self.kind not in {TaskKind.STATE, TaskKind.EVENT}:
             raise ValueError(f"expected severities for a state or event task only, got them for kind {self.kind}")
+        check_rising(self.severities)
         if self.alert_from is None:
             return
         if not self.severities or self.kind is not TaskKind.STATE:
@@ -292,6 +294,7 @@ class Rule(Frozen):
             raise ValueError(f"expected a signal for a {self.kind} rule, got none")
         if self.kind is RuleKind.BAND and self.low is None and self.high is None:
             raise ValueError("expected low or high for a band rule, got neither")
+        check_rising(self.severities)
         return self
 
     @property

@@ -21,7 +21,7 @@ from trainer.rules import Rules, known_of
 from trainer.statistics import Observed
 
 _STAYS = 4.0
-"""Rows that a class counts as having stayed what it was, before anything was counted; of a band, the first class."""
+"""Rows that a class counts as having stayed what it was before anything was counted; by another rule, the first."""
 _TAUGHT = 200.0
 """Rows that must have been counted before a task may warn anybody: an even guess among three classes is 0.33."""
 _LENT = 0.2
@@ -34,8 +34,8 @@ class Standing(nn.Module):
     """Counts of what followed what, over all entities.
 
     Part of the weights and moved by the learner alone, as `Population` is: an output does not depend on which entities
-    a shard owns. Fresh counts lean towards the class that is, in bands towards the first one, so that nobody is
-    alarmed before anything was counted; where a rule's class is not known, all are alike.
+    a shard owns. Fresh counts lean towards the class that is, counted by another rule towards the first one, so that
+    nobody is alarmed before anything was counted; where a rule's class is not known, all are alike.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -116,13 +116,11 @@ class _Counts(nn.Module):
 
     def __init__(self, target: Target | None, classes: int) -> None:
         super().__init__()
-        standings = 0 if target is None else len(target.counted_by.cuts) + 1
         banded = target is not None and target.standing is not None
+        standings = 0 if target is None else len(target.counted_by.cuts) + 1
+        likely = [] if target is None else _likely(target)
         seen_WC = torch.ones(standings + 1, classes)
-        if banded:
-            seen_WC[:, 0] += _STAYS
-        else:
-            seen_WC[:-1] += _STAYS * torch.eye(standings, classes)
+        seen_WC[range(len(likely)), likely] += _STAYS
         self._believed = float(seen_WC.sum())
         self.register_buffer("seen_WC", seen_WC)
         self.register_buffer("lent_WW", _lent(standings) if banded else None, persistent=False)
@@ -145,6 +143,18 @@ class _Counts(nn.Module):
         w, c = self.seen_WC.shape
         self.seen_WC += torch.bincount(standing_n * c + class_n, minlength=w * c).view(w, c)
         self.seen_WC *= (_MEMORY / self.seen_WC.sum(-1, keepdim=True)).clamp(max=1.0)
+
+
+def _likely(target: Target) -> list[int]:
+    """For each standing the class that is most likely before anything was counted.
+
+    Its own one, and where that is not known none; counted by another rule the first, so that nobody is alarmed.
+    """
+    counted = target.counted_by
+    if counted.rule != target.rule:
+        return [0] * (len(counted.cuts) + 2)
+    likely: list[int] = np.searchsorted(np.array(target.cuts), [-np.inf, *counted.cuts], side="right").tolist()
+    return likely
 
 
 def _lent(bands: int) -> Tensor:

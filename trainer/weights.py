@@ -113,6 +113,10 @@ def differences(seen: object, expected: object, name: str = "") -> Iterator[str]
     elif isinstance(seen, list) and isinstance(expected, list) and len(seen) == len(expected):
         for place, (each, wanted) in enumerate(zip(seen, expected, strict=True)):
             yield from differences(each, wanted, f"{name}[{place}]")
+    elif isinstance(seen, list) and isinstance(expected, list):
+        more = [f"has {_short(each)} too" for each in seen if each not in expected]
+        less = [f"lacks {_short(each)}" for each in expected if each not in seen]
+        yield f"{name}: it {' and '.join(more + less) or 'has other numbers of the same'}"
     elif seen != expected:
         yield f"{name} is {_short(seen)}; expected {_short(expected)}"
 

@@ -9,7 +9,7 @@ import click
 @click.argument("monitor")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def check(monitor: str, *, as_json: bool) -> None:
-    """Validate MONITOR: a shipped name (health, finance) or a YAML/TOML file."""
+    """Validate MONITOR: a shipped name (health, finance, surveillance) or a YAML/TOML file."""
     from infra.settings import load_monitor
     from infra.typed import typed
     from schemas.database import masked, parse_url
@@ -36,7 +36,8 @@ def check(monitor: str, *, as_json: bool) -> None:
         return
     click.echo(f"{monitor}: fine")
     for key, value in summary.items():
-        click.echo(f"  {key}: {_text(value)}")
+        if text := _text(value):
+            click.echo(f"  {key}: {text}")
     click.echo("next:")
     click.echo(f"  {typed('produce', 'FILE', '--topic', loaded.topics.observations)}")
     click.echo(f"  {typed('run', monitor)}")

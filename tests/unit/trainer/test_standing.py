@@ -100,3 +100,16 @@ def test_a_band_never_entered_says_what_its_nearest_neighbour_says() -> None:
     odds = standing((torch.tensor([2, 3, 4]),))[0].exp()
     assert (odds[:2, 2] > 0.98).all()
     torch.testing.assert_close(odds[2], torch.tensor([5 / 7, 1 / 7, 1 / 7]))  # what is not known borrows nothing
+
+
+def test_fresh_bands_of_a_states_own_rule_lean_towards_the_class_that_they_lie_in() -> None:
+    heat = LAYOUT.monitor.tasks[2]
+    assert heat.target is not None
+    low, high = heat.target.cuts
+    cuts = (low - 1.0, low, (low + high) / 2.0, high, high + 1.0)
+    own = schemas.monitor.Standing(rule=heat.target.rule, cuts=cuts)
+    target = heat.target.model_copy(update={"standing": own})
+    tasks = (*LAYOUT.monitor.tasks[:2], heat.model_copy(update={"target": target}))
+    standing = Standing(Layout(LAYOUT.monitor.model_copy(update={"tasks": tasks})))
+    odds_WC = standing((torch.arange(7),))[0]
+    assert odds_WC[:6].argmax(-1).tolist() == [0, 0, 1, 1, 2, 2]

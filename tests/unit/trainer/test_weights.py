@@ -88,3 +88,11 @@ def test_frames_of_another_size_start_afresh_where_weights_are_taken_over():
     moved = transfer(frames_of(12), save_weights(Network(frames_of(8))))
     assert "trunk.encoder.vectors.camera.frames.first.weight" in moved.taken
     assert [name for name in moved.fresh if ".vectors." in name] == ["trunk.encoder.vectors.camera.frames.out.weight"]
+
+
+def test_lists_of_other_lengths_are_told_apart_by_what_one_has_and_the_other_lacks():
+    seen, expected = (
+        {"classes": [["state", ["a", "b"]], ["death", ["no", "yes"]]]},
+        {"classes": [["state", ["a", "b"]]]},
+    )
+    assert list(differences(seen, expected)) == ["classes: it has ['death', ['no', 'yes']] too"]

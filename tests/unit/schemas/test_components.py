@@ -1,0 +1,17 @@
+"""Settings that must fit each other."""
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.components import ModelSettings, Severity, check_rising
+
+
+def test_heads_divide_the_width() -> None:
+    with pytest.raises(ValidationError, match="heads that divide width, which is 32, got 3"):
+        ModelSettings(heads=3)
+
+
+def test_a_worse_severity_is_never_reached_sooner() -> None:
+    check_rising({Severity.CRITICAL: 0.6, Severity.WARNING: 0.3})
+    with pytest.raises(ValueError, match=r"rise from info to critical, got warning 0\.8, critical 0\.5"):
+        check_rising({Severity.WARNING: 0.8, Severity.CRITICAL: 0.5})
