@@ -3,9 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from infra.training import Trained
 
 
 @click.command()
@@ -68,17 +71,26 @@ def train(
     )
     with epochs_shown(quiet=as_json) as on_epoch:
         done = run_training(options, on_epoch)
-    version = None if done.published is None else done.published.version
     if as_json:
-        found = {"rows": done.rows, "epochs": done.epochs, "best": dict(done.best), "losses": dict(done.losses)}
-        found |= {
-            "metrics": dict(done.metrics),
-            "sharing": dict(done.sharing),
-            "directory": str(done.directory),
-            "published": version,
-        }
-        click.echo(json.dumps(found))
-        return
+        click.echo(json.dumps(_plain(done)))
+    else:
+        _show(done, output)
+
+
+def _plain(done: "Trained") -> dict[str, Any]:
+    return {
+        "rows": done.rows,
+        "epochs": done.epochs,
+        "best": dict(done.best),
+        "losses": dict(done.losses),
+        "metrics": dict(done.metrics),
+        "sharing": dict(done.sharing),
+        "directory": str(done.directory),
+        "published": None if done.published is None else done.published.version,
+    }
+
+
+def _show(done: "Trained", output: Path | None) -> None:
     losses = ", ".join(f"{task} {loss:.3f} (best at {done.best[task]})" for task, loss in done.losses.items())
     click.echo(f"{done.rows:,} rows, {done.epochs} epochs, best {done.best['all']}; validation losses: {losses}")
     for task, each in done.sharing.items():
@@ -86,10 +98,10 @@ def train(
     click.echo(f"checkpoints and manifest: {done.directory}")
     if output is not None:
         click.echo(f"written to {output}")
+    elif done.published is None:
+        click.echo("published nothing: not better than the serving version")
     else:
-        click.echo(
-            "published nothing: not better than the serving version" if version is None else f"published v{version}"
-        )
+        click.echo(f"published v{done.published.version}")
 
 
 def _way(sharing: Mapping[str, Any]) -> str:
