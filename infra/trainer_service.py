@@ -88,7 +88,7 @@ class TrainerService:
             self._refused += report.refused is not None
             for task, loss in report.losses.items():
                 self._losses[task] = _SMOOTH * self._losses.get(task, loss) + (1 - _SMOOTH) * loss
-        self._learner.publish_if_proved(self._registry)
+        self._learner.publish_if_proved()
         self._advance(batch)
 
     def _advance(self, batch: Batch) -> None:

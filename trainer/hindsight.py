@@ -122,6 +122,11 @@ class Hindsight:
             if (classes >= 0).any():
                 self._fresh.append(_piece(self._accounts[entity], rows, np.full(len(rows), np.nan), classes))
 
+    @property
+    def ready(self) -> bool:
+        """Do enough fresh pieces wait for a step?"""
+        return len(self._fresh) >= _FRESH
+
     def next(self) -> tuple[list[Piece], list[Piece]] | None:
         """Fresh pieces and replayed ones for a step; None until enough fresh ones wait."""
         if len(self._fresh) < _FRESH:

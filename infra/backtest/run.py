@@ -102,7 +102,7 @@ def _stream(
             learner.observe(batch)
             if len(reveals):
                 learner.teach(reveals.until(batch.next_offsets[0]))
-            learner.publish_if_proved(registry)
+            learner.publish_if_proved()
 
 
 def _reveals(source: FileSource, layout: Layout, options: Options, outcomes: Sequence[Outcome]) -> Reveals:

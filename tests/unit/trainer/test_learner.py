@@ -73,7 +73,7 @@ def test_a_version_that_proved_nothing_is_not_published():
     learner = Learner(stateless, 0, registry)
     for rows in autoregressive(120, 16, 3):
         learner.observe(batch(*rows))
-        learner.publish_if_proved(registry)
+        learner.publish_if_proved()
     assert registry.newest == 0
 
 
