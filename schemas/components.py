@@ -130,7 +130,9 @@ class TrainingSettings(Frozen):
         default=32, ge=0, description="the same where only the tasks' similarity does; 0: never"
     )
     inject_rate: float = Field(default=0.3, ge=0, le=1, description="share of windows that carry an injected fault")
-    steps_per_event: float = Field(default=0.0, ge=0, description="0: as fast as it can")
+    checkpoint_every: Duration = Field(
+        default=timedelta(seconds=15), description="trainers write down where they stand; what came since is done anew"
+    )
 
 
 class FittingSettings(Frozen):
@@ -180,4 +182,6 @@ class RaySettings(Frozen):
     address: str = ""
     shards: int = Field(default=1, ge=1, le=1024)
     cpus_per_shard: float = Field(default=1.0, ge=0)
+    trainers: int = Field(default=1, ge=1, le=1024, description="ranks that learn together, as many as find room")
     cpus_per_trainer: float = Field(default=1.0, ge=0)
+    gpus_per_trainer: float = Field(default=0.0, ge=0, description="0: trainers learn on their CPUs")

@@ -18,7 +18,7 @@ from torch.distributed import ProcessGroup
 from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
-from schemas.protocols import Registry
+from schemas.protocols import ModelRecord, Registry
 from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
@@ -95,7 +95,7 @@ class Learner:
         self._rank = 0 if group is None else group.rank()
         self._seed = seed
         self._rng = np.random.default_rng([seed, self._rank])
-        record = registry.serving()
+        record = self._served()
         self._version = None if record is None else record.version
         self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
         self._serving = copy.deepcopy(self._network)
@@ -133,6 +133,11 @@ class Learner:
         """Take labels in without a step."""
         assert self._hindsight is not None
         self._hindsight.tell(labels)
+
+    @property
+    def version(self) -> int:
+        """The version that the candidate is judged against; 0: none was published yet."""
+        return self._version or 0
 
     @property
     def ready(self) -> bool:
@@ -213,6 +218,10 @@ class Learner:
             self._gate.load_state_dict(state["gate"])
         self._recent = dict(state["recent"])
         self.steps, self.events = state["steps"], state["events"]
+        self.draw_anew()
+
+    def draw_anew(self) -> None:
+        """From here draw as one that goes on from this step would: a checkpoint is no different from a restart."""
         self._rng.bit_generator.state = np.random.default_rng([self._seed, self._rank, self.steps]).bit_generator.state
 
     def share_of(self, partition: Partition) -> dict[str, Any]:
@@ -238,6 +247,12 @@ class Learner:
             for place, entity, *plain in share["windows"]:
                 waiting.append((place, _window(found[entity], partition, *plain)))
         self._queue.extend(window for _, window in sorted(waiting, key=lambda each: each[0]))
+
+    def _served(self) -> ModelRecord | None:
+        """The version that serves, as the first rank sees it."""
+        found = self._registry.serving() if self.leads else None
+        version = int(pool_sum(torch.tensor(found.version if found else 0), self._group))
+        return self._registry.get(version) if version and found is None else found
 
     def _steps(self) -> list[StepReport]:
         reports = []

@@ -5,10 +5,13 @@ K tasks, R ranks.
 
 import json
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
 from torch.distributed import ProcessGroup
+
+Words = TypeVar("Words")
 
 
 def pool_losses(loss_K: Tensor, judged_K: Tensor, group: ProcessGroup | None) -> tuple[Tensor, Tensor]:
@@ -72,6 +75,15 @@ def gather_rows(rows: Tensor, group: ProcessGroup | None) -> Tensor:
     return torch.cat([each[: int(count)] for each, count in zip(found, counts, strict=True)])
 
 
+def gather_words(words: Words, group: ProcessGroup | None) -> list[Words]:
+    """What every rank says, in the ranks' order: anything that JSON has a word for."""
+    if group is None:
+        return [words]
+    line = bytearray(f"{json.dumps(words)}\n".encode())
+    gathered = gather_rows(torch.frombuffer(line, dtype=torch.uint8), group)
+    return [json.loads(each) for each in bytes(gathered.tolist()).splitlines()]
+
+
 def pool_sum(values: Tensor, group: ProcessGroup | None) -> Tensor:
     """The sum over the ranks, in place; without a group what was given."""
     if group is not None:
@@ -91,10 +103,7 @@ def pool_metrics(found: list[tuple[int, dict[str, float]]], group: ProcessGroup 
         found: (how much, what was found); one made from nothing does not count.
         group: the ranks, if there are any.
     """
-    if group is not None:
-        lines = "".join(f"{json.dumps(each)}\n" for each in found).encode()
-        gathered = gather_rows(torch.frombuffer(bytearray(lines), dtype=torch.uint8), group)
-        found = [json.loads(line) for line in bytes(gathered.tolist()).splitlines()]
+    found = [each for told in gather_words(found, group) for each in told]
     shares = {
         name: [(each[name], count) for count, each in found if name in each and count]
         for count, each in found
