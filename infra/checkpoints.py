@@ -42,7 +42,8 @@ class Checkpoint:
         folder: of the files, under the monitor's directory.
         files: name -> SHA-256.
         offsets: partition -> first offset not taken in.
-        log: for each rank a list of [step, [[topic, partition, first, next], ...], version published or null].
+        log: for each rank a list of [step, batches taken in before it, version published by it or null]; a batch is a
+            list of [partition, first offset, next one]. An entry may repeat the last step's number: no step followed.
     """
 
     id: int
@@ -147,6 +148,11 @@ class Checkpoints:
         query = select(_CHECKPOINTS).where(c.monitor == self.monitor)
         rows = connection.execute(query.order_by(c.generation.desc(), c.step.desc(), c.id.desc())).mappings()
         return [_checkpoint(row) for row in rows]
+
+
+def file_of(partition: Partition) -> str:
+    """Name of the file of what is held of its entities."""
+    return f"{partition.topic}-{partition.number}.pt"
 
 
 def _kept(found: Sequence[Checkpoint]) -> set[int]:

@@ -18,7 +18,7 @@ from torch import distributed
 from torch.distributed import ProcessGroup, ReduceOp, TCPStore  # type: ignore[attr-defined]
 
 from infra.assembly import ledger_of, registry_of, utc_now
-from infra.checkpoints import SHARED, Checkpoint, Checkpoints
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
 from ingest.kafka import KafkaSource
 from ingest.topics import partitions_of
 from schemas.layout import Layout
@@ -110,6 +110,7 @@ class TrainingRank:
             RuntimeError: another rank was lost.
             FencedError: other trainers have taken over.
         """
+        self._write_down()
         while True:
             if not self.learner.ready:
                 self._take()
@@ -159,9 +160,9 @@ class TrainingRank:
         self._parent = checkpoint.id
         self.learner.load_state_dict(unpacked(self._checkpoints.read(checkpoint, SHARED)))
         shares = {
-            each: self._checkpoints.read(checkpoint, _file(each))
+            each: self._checkpoints.read(checkpoint, file_of(each))
             for each in self._mine
-            if _file(each) in checkpoint.files
+            if file_of(each) in checkpoint.files
         }
         self.learner.add_shares({partition: unpacked(share) for partition, share in shares.items()})
         self._offsets |= checkpoint.offsets
@@ -190,9 +191,9 @@ class TrainingRank:
         if batch is None:
             return
         self.learner.take(replace(batch, values=self._table.join(batch.time_ms, batch.values)))
-        for partition, after in zip(batch.partitions, batch.next_offsets, strict=True):
-            self._taken.append([partition.topic, partition.number, self._offsets[partition], after])
-            self._offsets[partition] = after
+        after = dict(zip(batch.partitions, batch.next_offsets, strict=True))
+        self._taken.append([[each.number, self._offsets[each], after[each]] for each in after])
+        self._offsets |= after
 
     def _agree(self, leaving: bool) -> tuple[bool, bool, bool]:
         """Does any rank want a step, to leave, a checkpoint? The first rank's clock says when one is due."""
@@ -214,12 +215,12 @@ class TrainingRank:
         """All ranks write their files, then the first one records them: only then do they count."""
         folder = self._checkpoints.folder(self._generation, self.learner.steps)
         files = {
-            _file(each): self._checkpoints.write(folder, _file(each), packed(self.learner.share_of(each)))
+            file_of(each): self._checkpoints.write(folder, file_of(each), packed(self.learner.share_of(each)))
             for each in self._mine
         }
         if self.learner.leads:
             files[SHARED] = self._checkpoints.write(folder, SHARED, packed(self.learner.state_dict()))
-        if self._taken:
+        if self._taken:  # in no step yet
             self._entries.append([self.learner.steps, self._taken, None])
         offsets = [self._offsets[partition] for partition in self._mine]
         told = gather_words({"files": files, "offsets": offsets, "log": self._entries}, self._group)
@@ -259,7 +260,3 @@ class TrainingRank:
                 advances.append(Advance(partition, max(stood, 0), offset, Tally(accepted=read), self.learner.version))
         self._ledger.commit([], advances)
         self._committed |= {advance.partition: advance.next_offset for advance in advances}
-
-
-def _file(partition: Partition) -> str:
-    return f"{partition.topic}-{partition.number}.pt"

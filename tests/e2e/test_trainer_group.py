@@ -1,5 +1,6 @@
 """Trainers as ranks of one group, on a real broker: they come, die and go, and every row is learned once."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import yaml
 from infra.assembly import first_version, registry_of, utc_now
 from infra.checkpoints import Checkpoint, Checkpoints
 from infra.database import connect, migrate
+from infra.replaying import Replayed, replay
 from infra.settings import load_monitor
 from infra.stack.server import free_port
 from ingest.producer import create_topics, publish
@@ -24,7 +26,7 @@ from schemas.layout import Layout
 
 pytestmark = pytest.mark.service
 
-ENTITIES, ROWS, PARTITIONS, WINDOW, AHEAD = 64, 240, 4, 8, 4
+ENTITIES, ROWS, PARTITIONS, WINDOW, AHEAD = 64, 180, 4, 8, 4
 
 
 class Trainer:
@@ -133,6 +135,12 @@ def fill(kafka: str, topic: str, first: int, rows: int) -> None:
     publish(records, kafka, topic)
 
 
+def replayed(monitor: Path) -> Replayed:
+    """The newest version that several ranks made, made anew."""
+    made = [max(each.published) for each in checkpoints_of(monitor).all() if each.published and each.ranks > 1]
+    return replay(load_monitor(monitor), max(made))
+
+
 def message(entity: str, step: int, hr: float, rr: float) -> tuple[bytes, bytes, None]:
     record = {"entity": entity, "time": 1_700_000_000_000 + 60_000 * step, "hr": 70 + hr, "rr": 15 + rr}
     return entity.encode(), json.dumps(record).encode(), None
@@ -188,13 +196,14 @@ def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, m
         learned = ENTITIES * ((ROWS - AHEAD) // WINDOW) * WINDOW
         waiting = 3 * 16 * WINDOW
         wait(lambda: witness.checkpoints.all()[0].events > learned - waiting, "everything to be learned")
+    assert replayed(monitor).same
     history = witness.history()
     assert {each.ranks for each in history} >= {1, 2, 3}
     stands = dict.fromkeys(range(PARTITIONS), 0)
     for checkpoint in history:
         for entries in checkpoint.log:
             for _, taken, _ in entries:
-                for _, partition, first, after in taken:
+                for partition, first, after in itertools.chain(*taken):
                     assert max(first, 0) == stands[partition]
                     stands[partition] = after
         assert stands == {partition.number: max(at, 0) for partition, at in checkpoint.offsets.items()}
