@@ -1,6 +1,5 @@
 """Several ranks learn as one: same weights, nothing lost when they are counted anew."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -13,9 +12,8 @@ from infra.memory import MemoryRegistry
 from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
 from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
+from trainer.network import Network
 from trainer.weights import save_weights
-
-MAKING = threading.Lock()
 
 
 def together(ranks, work):
@@ -29,10 +27,15 @@ def together(ranks, work):
         return [future.result() for future in [pool.submit(one, rank) for rank in range(ranks)]]
 
 
-def rank_of(group, registry, **settings):
-    """A learner; torch's seed belongs to all threads, so that one is made after the other."""
-    with MAKING:
-        return Learner(layout(TRAINING | settings), 0, registry, group=group)
+def registry_of():
+    """A first version stands in it: torch's seed belongs to all threads, of which each would draw its own."""
+    registry = MemoryRegistry()
+    registry.publish_first(save_weights(Network(layout(TRAINING))))
+    return registry
+
+
+def rank_of(group, registry):
+    return Learner(layout(TRAINING), 0, registry, group=group)
 
 
 def stepped(learner, group, stream):
@@ -59,7 +62,7 @@ def test_ranks_that_see_other_rows_hold_the_same_weights_and_count_what_all_saw(
         reports = stepped(learner, group, list(autoregressive(40, 16, number)))
         return weights(learner), [report.losses for report in reports], learner.events
 
-    registry = MemoryRegistry()
+    registry = registry_of()
     first, second = together(2, rank)
     assert first == second
     assert len(first[1]) >= 2
@@ -68,10 +71,11 @@ def test_ranks_that_see_other_rows_hold_the_same_weights_and_count_what_all_saw(
 
 def test_a_rank_without_rows_hinders_nobody():
     def rank(number, group):
-        learner = rank_of(group, MemoryRegistry())
+        learner = rank_of(group, registry)
         reports = stepped(learner, group, list(autoregressive(40, 16, 3)) if number == 0 else [None] * 40)
         return weights(learner), [report.losses for report in reports]
 
+    registry = registry_of()
     first, second = together(2, rank)
     assert first == second
     assert first[1][-1]["forecast"] < 1.5
@@ -88,7 +92,7 @@ def test_what_one_rank_saw_that_is_not_finite_is_refused_by_all(monkeypatch):
         report = learner.step()
         return report.refused, before == weights(learner)
 
-    registry = MemoryRegistry()
+    registry = registry_of()
     first, second = together(2, rank)
     assert first == second
     assert first[0] is not None
