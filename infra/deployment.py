@@ -30,7 +30,7 @@ LOCAL_CPUS = 1
 class Member:
     """One actor and the call that is its life; None: it was only told to warm up.
 
-    `last` is what it last said of itself, and `heard` when, in seconds.
+    `last` is what it last said of itself, `heard` when, in seconds, and `asked` what was asked since.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Member:
     actor: Any
     life: Any = None
     last: dict[str, Any] = field(default_factory=dict)
+    asked: Any = None
     heard: float = field(default_factory=time.monotonic)
 
 
@@ -91,15 +92,22 @@ class Deployment:
 
         if not self.members:
             return []
-        asked = [(member, member.actor.status.remote()) for member in self.members]
-        ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=_ASK_SECONDS)
-        for member, answer in asked:
+        for member in self.members:
+            member.asked = member.asked or member.actor.status.remote()
+        known = [member.asked for member in self.members if member.last]  # others may wait long for room
+        if known:
+            ray.wait(known, num_returns=len(known), timeout=_ASK_SECONDS)
+        for member in self.members:
             try:
-                member.last = {"name": member.name, **ray.get(answer, timeout=0)}
+                answer = ray.get(member.asked, timeout=0)
+            except ray.exceptions.GetTimeoutError:
+                continue
+            except ray.exceptions.RayActorError:
+                answer = member.last
+            else:
                 member.heard = time.monotonic()
-            except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
-                member.last = {"name": member.name, **member.last}
-        return [member.last for member in self.members]
+            member.last, member.asked = answer, None
+        return [{"name": member.name, **member.last} for member in self.members]
 
     def heal(self) -> None:
         """Start what is missing, replace members that died or whose services went away; any other error is raised."""
