@@ -13,7 +13,7 @@ from tests.e2e.stream import Sending, icu_records, wait_until_accounted
 
 pytestmark = pytest.mark.service
 
-COUNT = 12_000
+COUNT = 10_000
 
 
 def test_trainers_grow_with_the_cluster_and_outlive_the_loss_of_a_node(kafka, topic, tmp_path, shared_data):
@@ -27,7 +27,7 @@ def test_trainers_grow_with_the_cluster_and_outlive_the_loss_of_a_node(kafka, to
         ["run", str(path), "--trainers", "3", "--ray-address", cluster.address, "--json"],
     ).start()
     try:
-        sending = Sending.start(icu_records(shared_data, monitor, COUNT), kafka, topic, 100.0)
+        sending = Sending.start(icu_records(shared_data, monitor, COUNT), kafka, topic, 125.0)
         wait_for(lambda: ranks(program) == 1, 90, "one trainer, for which there is room")
         cluster.add_node(num_cpus=1)
         lost = cluster.add_node(num_cpus=1)
@@ -42,7 +42,8 @@ def test_trainers_grow_with_the_cluster_and_outlive_the_loss_of_a_node(kafka, to
         wait_for(lambda: sum(kept.all()[0].offsets.values()) == COUNT, 120, "every row to be taken in")
         assert program.stop() == 0
     finally:
-        program.kill()
+        if program.process is not None and program.process.poll() is None:
+            program.kill()
         cluster.shutdown()
 
 
