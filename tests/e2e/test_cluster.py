@@ -1,13 +1,11 @@
 """Trainers on a Ray cluster of several nodes: they grow with it, and outlive the loss of one."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.assembly import utc_now
-from infra.checkpoints import Checkpoints
-from infra.database import connect
+from infra.database import connect, migrate
+from tests.e2e.learned import Witness, gaps
 from tests.e2e.program import Program, monitor_file, wait_for
 from tests.e2e.stream import Sending, icu_records, wait_until_accounted
 
@@ -23,6 +21,8 @@ def test_trainers_grow_with_the_cluster_and_outlive_the_loss_of_a_node(kafka, to
     training = {"windows_per_step": 16, "checkpoint_every": "PT1S"}
     path, monitor = monitor_file(tmp_path / "ward", kafka, url, topic, training=training)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    migrate(connect(url))
+    witness = Witness(monitor)
     program = Program(
         ["run", str(path), "--trainers", "3", "--ray-address", cluster.address, "--json"],
     ).start()
@@ -38,8 +38,8 @@ def test_trainers_grow_with_the_cluster_and_outlive_the_loss_of_a_node(kafka, to
         wait_for(lambda: ranks(program) == 2, 90, "two trainers")
         sending.thread.join()
         wait_until_accounted(url, monitor.monitor, COUNT, 90)
-        kept = Checkpoints(connect(url), monitor.monitor, Path(monitor.database.directory), utc_now)
-        wait_for(lambda: sum(kept.all()[0].offsets.values()) == COUNT, 120, "every row to be taken in")
+        wait_for(lambda: witness.taken == COUNT, 120, "every row to be taken in")
+        assert gaps(witness.history()) == []
         assert program.stop() == 0
     finally:
         if program.process is not None and program.process.poll() is None:

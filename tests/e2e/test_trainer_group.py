@@ -1,6 +1,5 @@
 """Trainers as ranks of one group, on a real broker: they come, die and go, and every row is learned once."""
 
-import itertools
 import json
 import subprocess
 import sys
@@ -15,14 +14,14 @@ import numpy as np
 import pytest
 import yaml
 
-from infra.assembly import first_version, registry_of, utc_now
-from infra.checkpoints import Checkpoint, Checkpoints
+from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
 from infra.replaying import Replayed, replay
 from infra.settings import load_monitor
 from infra.stack.server import free_port
 from ingest.producer import create_topics, publish
 from schemas.layout import Layout
+from tests.e2e.learned import Witness, checkpoints_of, gaps
 
 pytestmark = pytest.mark.service
 
@@ -137,7 +136,9 @@ def fill(kafka: str, topic: str, first: int, rows: int) -> None:
 
 def replayed(monitor: Path) -> Replayed:
     """The newest version that several ranks made, made anew."""
-    made = [max(each.published) for each in checkpoints_of(monitor).all() if each.published and each.ranks > 1]
+    made = [
+        max(each.published) for each in checkpoints_of(load_monitor(monitor)).all() if each.published and each.ranks > 1
+    ]
     return replay(load_monitor(monitor), max(made))
 
 
@@ -146,37 +147,8 @@ def message(entity: str, step: int, hr: float, rr: float) -> tuple[bytes, bytes,
     return entity.encode(), json.dumps(record).encode(), None
 
 
-def checkpoints_of(monitor: Path) -> Checkpoints:
-    loaded = load_monitor(monitor)
-    return Checkpoints(connect(loaded.database.url), "ward", Path(loaded.database.directory), utc_now)
-
-
-class Witness:
-    """Every checkpoint that was ever recorded: old ones are let go of."""
-
-    def __init__(self, monitor: Path) -> None:
-        self.checkpoints, self.seen = checkpoints_of(monitor), dict[int, Checkpoint]()
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._look, daemon=True)
-        self.thread.start()
-
-    def _look(self) -> None:
-        while not self.ended.wait(0.1):
-            self.seen |= {each.id: each for each in self.checkpoints.all()}
-
-    def history(self) -> list[Checkpoint]:
-        """From the first one to the newest, each going on from the one before."""
-        self.ended.set()
-        self.thread.join()
-        self.seen |= {each.id: each for each in self.checkpoints.all()}
-        found = [self.checkpoints.all()[0]]
-        while (parent := found[-1].parent) is not None:
-            found.append(self.seen[parent])
-        return found[::-1]
-
-
 def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, monitor):
-    witness = Witness(monitor)
+    witness = Witness(load_monitor(monitor))
     with group_of(monitor) as group:
         group.start(2)
         group.form()
@@ -192,21 +164,12 @@ def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, m
         wait(lambda: all(trainer.last["ranks"] == 3 for trainer in group.trainers), "three ranks")
         fill(kafka, topic, 2 * ROWS // 3, ROWS // 3)
         end = ENTITIES * ROWS
-        wait(lambda: sum(witness.checkpoints.all()[0].offsets.values()) == end, "everything to be taken in")
+        wait(lambda: witness.taken == end, "everything to be taken in")
         learned = ENTITIES * ((ROWS - AHEAD) // WINDOW) * WINDOW
         waiting = 3 * 16 * WINDOW
-        wait(lambda: witness.checkpoints.all()[0].events > learned - waiting, "everything to be learned")
+        wait(lambda: witness.events > learned - waiting, "everything to be learned")
     assert replayed(monitor).same
     history = witness.history()
     assert {each.ranks for each in history} >= {1, 2, 3}
-    stands = dict.fromkeys(range(PARTITIONS), 0)
-    for checkpoint in history:
-        for entries in checkpoint.log:
-            for _, taken, _ in entries:
-                for partition, first, after in itertools.chain(*taken):
-                    assert max(first, 0) == stands[partition]
-                    stands[partition] = after
-        assert stands == {partition.number: max(at, 0) for partition, at in checkpoint.offsets.items()}
-    steps = [step for each in history for step, *_ in each.log[0]]
-    assert sorted(set(steps)) == list(range(min(steps), max(steps) + 1))
+    assert gaps(history) == []
     assert learned - waiting < history[-1].events <= learned
