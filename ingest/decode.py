@@ -16,7 +16,7 @@ from ingest.clock import EARLIEST_MS, Clock, epoch_ms
 from ingest.judge import LONGEST_ENTITY, Judge, Verdict, dead_letter, units_key
 from ingest.record import Record
 from schemas.layout import Layout, no_vectors
-from schemas.monitor import Scope
+from schemas.modality import Scope
 from schemas.observation import Batch, Bool, DeadLetter, Field, Float64, Int64, Partition, Status
 
 _REFUSED = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)

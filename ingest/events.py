@@ -14,7 +14,7 @@ from ingest.times import read_times
 from ingest.vectors import read_embeddings, read_frames
 from schemas.errors import InputError
 from schemas.layout import Layout, no_vectors
-from schemas.monitor import Modality, ModalityKind
+from schemas.modality import Modality, ModalityKind
 from schemas.observation import Bool, Field, Float64, Int64
 
 LABEL = "label"

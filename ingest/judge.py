@@ -11,9 +11,11 @@ from ingest.frame_records import ENCODING, MODALITY, fields_of, is_frame
 from ingest.record import Record
 from ingest.vectors import derived, read_embedding, read_frame
 from schemas.layout import Layout
-from schemas.monitor import ModalityKind, Monitor, Scope, Signal
+from schemas.modality import ModalityKind, Scope
+from schemas.monitor import Monitor
 from schemas.observation import DeadLetter, Field, Partition
 from schemas.reasons import Reason
+from schemas.signal import Signal
 
 UNITS = "units"
 """The optional field that names the units of a message's signals."""

@@ -17,7 +17,7 @@ from torch.nn import functional
 from schemas.horizon import rows_of
 from schemas.layout import Layout
 from schemas.loss import Loss
-from schemas.monitor import Task
+from schemas.task import Task
 from trainer.criteria import huber, pinball, squared, surprise
 from trainer.network import Outputs
 

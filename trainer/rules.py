@@ -14,8 +14,8 @@ import numpy as np
 from schemas.alert import Taken
 from schemas.errors import ConfigError
 from schemas.layout import Layout
-from schemas.monitor import Rule, RuleKind
 from schemas.observation import Float64
+from schemas.rule import Rule, RuleKind
 from trainer.rows import Rows as PackedRows
 from trainer.rows import to_raw
 from trainer.statistics import Observed

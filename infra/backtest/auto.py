@@ -10,7 +10,12 @@ from ingest.events import LABEL, expand
 from ingest.table import Kind, kinds
 from schemas.errors import InputError
 from schemas.horizon import Horizon
-from schemas.monitor import Modality, Monitor, Name, Signal, Task, TaskKind, Topics
+from schemas.modality import Modality
+from schemas.monitor import Monitor
+from schemas.names import Name
+from schemas.signal import Signal
+from schemas.task import Task, TaskKind
+from schemas.topics import Topics
 
 _KEYS = {"entity", "time", LABEL}
 _REASONS = {

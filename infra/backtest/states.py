@@ -15,8 +15,8 @@ from infra.backtest.table import ScoresTable
 from infra.metrics.baselines import base_rates, same_class
 from infra.metrics.forecast import last_known
 from infra.metrics.state import StateScores, classes_of, score_states, worst_ahead
-from schemas.monitor import Target
 from schemas.observation import Float64, Int64
+from schemas.task import Target
 
 
 def judge_states(table: ScoresTable, stream_n: Int64, first: int, labels: Mapping[str, Float64]) -> dict[str, Judged]:

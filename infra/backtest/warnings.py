@@ -22,8 +22,8 @@ from infra.metrics.state import classes_of
 from infra.metrics.warning import Moments, lead_times, match, onsets
 from ingest.outcomes import Outcome
 from schemas.horizon import Horizon
-from schemas.monitor import Task, TaskKind
 from schemas.observation import Bool, Float64, Int64
+from schemas.task import Task, TaskKind
 
 _QUARTILES = (0.25, 0.5, 0.75)
 

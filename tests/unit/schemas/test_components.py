@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from schemas.components import ModelSettings, Severity, check_rising
+from schemas.alerting import Severity, check_rising
+from schemas.components import ModelSettings
 
 
 def test_heads_divide_the_width() -> None:

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.loss import LOSSES, Loss
-from schemas.monitor import Task
+from schemas.task import Task
 
 STATE = {"classes": ["calm", "storm"], "target": {"rule": "jump", "cuts": [1.5], "within": 4}}
 

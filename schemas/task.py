@@ -1,0 +1,140 @@
+"""One question that the network answers, and what teaches it."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from schemas.alerting import Severity, check_rising
+from schemas.frozen import Frozen
+from schemas.horizon import Horizon, place_of
+from schemas.loss import LOSSES, Loss
+from schemas.names import Identifier
+
+Probability = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class TaskKind(StrEnum):
+    """The kinds of question the network answers."""
+
+    FORECAST = "forecast"
+    ANOMALY = "anomaly"
+    STATE = "state"
+    EVENT = "event"
+
+
+class Standing(Frozen):
+    """What a row stands in now: `cuts` split the rule's score into so many standings and one."""
+
+    rule: Identifier
+    cuts: tuple[float, ...] = Field(min_length=1, max_length=64)
+
+
+class Target(Frozen):
+    """Where a state task's class comes from: the worst value a rule reaches within the entity's next `within` rows.
+
+    `cuts` split the rule's score into classes: below cuts[0] is class 0, and so on. How often each class followed is
+    counted by the class that the rule is in now, or by the `standing` that another rule is in.
+    """
+
+    rule: Identifier
+    cuts: tuple[float, ...] = Field(min_length=1)
+    within: int = Field(ge=1, le=96)
+    standing: Standing | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for each in (self.cuts, self.counted_by.cuts):
+            if list(each) != sorted(set(each)):
+                raise ValueError(f"expected ascending cuts, got {each}")
+        return self
+
+    @property
+    def counted_by(self) -> Self | Standing:
+        """What tells the standings apart."""
+        return self.standing or self
+
+
+class Share(StrEnum):
+    """Does a task learn and answer through what all share? `auto`: unless its private path is the better one."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class Task(Frozen):
+    """One question. `horizons` count the entity's next rows, or are durations; `quantiles` must contain 0.5.
+
+    A state task without `target` is taught by labels alone.
+
+    An event task asks whether something becomes true of the entity as a whole (death in hospital, default): what came
+    true is told from outside, once, after the fact. Its probability is that of a yes, given all rows so far. With
+    `within` it asks whether that happens within so many of the entity's next rows, or so long; it may happen again.
+
+    A state or event task with `severities` raises alerts: the highest severity whose value is reached by the
+    probability of the classes from `alert_from` on (default: the last class), or of a yes.
+    """
+
+    name: Identifier
+    kind: TaskKind
+    loss: Loss | None = None
+    weight: float = Field(default=1.0, ge=0.0)
+    share: Share = Share.AUTO
+    horizons: tuple[Horizon, ...] = (1,)
+    quantiles: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = (0.1, 0.5, 0.9)
+    classes: tuple[Identifier, ...] = ()
+    target: Target | None = None
+    within: Horizon | None = None
+    severities: dict[Severity, Probability] = Field(default_factory=dict)
+    alert_from: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.criterion.check(self.kind)
+        if 0.5 not in self.quantiles or list(self.quantiles) != sorted(set(self.quantiles)):
+            raise ValueError(f"expected ascending quantiles that contain 0.5, got {self.quantiles}")
+        if (
+            not self.horizons
+            or self.horizons[0] != 1
+            or list(self.horizons) != sorted(set(self.horizons), key=place_of)
+        ):
+            seen = ", ".join(map(str, self.horizons))
+            raise ValueError(f"expected ascending horizons that start with 1, durations last, got ({seen})")
+        if self.kind is TaskKind.STATE:
+            self._check_classes()
+        if self.kind is TaskKind.EVENT and (self.target or self.classes):
+            raise ValueError("expected neither target nor classes for an event task: its outcome is told from outside")
+        if self.kind is not TaskKind.EVENT and self.within is not None:
+            raise ValueError(f"expected within for an event task only, got it for kind {self.kind}")
+        self._check_severities()
+        return self
+
+    def _check_classes(self) -> None:
+        if self.target is None and len(self.classes) < 2:
+            raise ValueError(f"expected at least 2 classes for a state task without target, got {self.classes}")
+        if self.target is not None and len(self.classes) != len(self.target.cuts) + 1:
+            raise ValueError(f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"expected each class once, got {self.classes}")
+
+    def _check_severities(self) -> None:
+        if self.severities and self.kind not in {TaskKind.STATE, TaskKind.EVENT}:
+            raise ValueError(f"expected severities for a state or event task only, got them for kind {self.kind}")
+        check_rising(self.severities)
+        if self.alert_from is None:
+            return
+        if not self.severities or self.kind is not TaskKind.STATE:
+            raise ValueError("expected alert_from beside the severities of a state task only")
+        if self.alert_from not in self.classes[1:]:
+            raise ValueError(f"expected alert_from one of {', '.join(self.classes[1:])}, got {self.alert_from!r}")
+
+    @property
+    def warns_from(self) -> int:
+        """Index of the first class that an alert is about; of an event: yes."""
+        return self.classes.index(self.alert_from) if self.alert_from else max(len(self.classes), 2) - 1
+
+    @property
+    def criterion(self) -> Loss:
+        """The loss as configured, or its kind's default."""
+        return self.loss or Loss(name=LOSSES[self.kind][0])
