@@ -55,7 +55,7 @@ class ModelSettings(Frozen):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.width % self.heads:
-            raise ValueError(f"expected heads that divide width, which is {self.width}, got {self.heads}")
+            raise ValueError(f"heads: expected a divisor of width, which is {self.width}")
         return self
 
 

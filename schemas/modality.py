@@ -54,14 +54,17 @@ class Modality(Frozen):
     def _check(self) -> Self:
         image, embedding = self.kind is ModalityKind.IMAGE, self.kind is ModalityKind.EMBEDDING
         if bool(self.signals) == (image or embedding):
-            expected = "no signals" if self.signals else "at least one signal"
-            raise ValueError(f"expected {expected} for a modality of kind {self.kind}, got {len(self.signals)}")
+            expected = "none" if self.signals else "at least one"
+            raise ValueError(f"signals: expected {expected} for a modality of kind {self.kind}")
         if (self.size is None) == embedding:
-            raise ValueError(f"expected size for a modality of kind embedding alone, got kind {self.kind}")
+            expected = (
+                "how many numbers an embedding has" if embedding else f"kind embedding beside it, not {self.kind}"
+            )
+            raise ValueError(f"size: expected {expected}")
         if self.frame is not None and not image:
-            raise ValueError(f"expected frame for a modality of kind image alone, got kind {self.kind}")
+            raise ValueError(f"frame: expected kind image beside it, not {self.kind}")
         if self.shape and self.scope is not Scope.ENTITY:
-            raise ValueError(f"expected scope entity for a modality of kind {self.kind}, got {self.scope}")
+            raise ValueError(f"scope: expected entity for a modality of kind {self.kind}")
         return self
 
     @property

@@ -1,5 +1,6 @@
 """A monitor: what is watched, what is predicted, what is an alert. One file configures one monitor."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Self
@@ -19,9 +20,9 @@ from schemas.duration import Duration
 from schemas.frozen import Frozen
 from schemas.knowledge import Knowledge
 from schemas.modality import Modality, Scope
-from schemas.names import Identifier, Name
+from schemas.names import Identifier, Name, check_known, check_unique
 from schemas.rule import Rule
-from schemas.signal import Transform
+from schemas.signal import Signal, Transform
 from schemas.task import Share, Task, TaskKind
 from schemas.topics import Topics
 
@@ -59,43 +60,50 @@ class Monitor(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        names = [signal.name for modality in self.modalities for signal in modality.carried]
-        _unique("signal", names)
-        _unique("modality", [modality.name for modality in self.modalities])
-        _unique("task", [task.name for task in self.tasks])
-        _unique("rule", [rule.name for rule in self.rules])
-        if not any(modality.scope is Scope.ENTITY for modality in self.modalities):
-            raise ValueError("expected at least one modality of scope entity, got none")
-        vectors = [modality.name for modality in self.modalities if modality.shape]
-        for reserved in ({self.entity, self.time} & {*names, *vectors}) | (set(vectors) & set(names)):
-            raise ValueError(f"expected a signal name other than the entity and time keys, got {reserved!r}")
-        for kind in (TaskKind.FORECAST, TaskKind.ANOMALY):
-            if sum(task.kind is kind for task in self.tasks) != 1:
-                raise ValueError(f"expected exactly one {kind} task")
-        for rule in self.rules:
-            for missing in set(rule.signals) - set(names):
-                raise ValueError(f"rule {rule.name}: expected a configured signal, got {missing!r}")
-        for task in self.tasks:
-            if task.share is Share.NEVER and not self.model.private:
-                raise ValueError(f"task {task.name}: expected model.private above 0 for share never, got 0")
-        self._check_targets()
+        self._check_modalities()
+        self._check_tasks()
+        self._check_rules()
         self._check_knowledge()
         return self
 
-    def _check_targets(self) -> None:
-        read = {
-            rule: task.name
-            for task in self.tasks
-            if task.target
-            for rule in (task.target.rule, task.target.counted_by.rule)
-        }
-        configured = {rule.name for rule in self.rules}
-        for rule, task in read.items():
-            if rule not in configured:
-                raise ValueError(f"task {task}: expected the name of a configured rule, got {rule!r}")
-        for each in self.rules:
-            if not each.severities and each.name not in read and not self.knowledge.features:
-                raise ValueError(f"rule {each.name}: expected severities, or a state task that reads it, got neither")
+    def _check_modalities(self) -> None:
+        check_unique("modality", _names("modalities", self.modalities))
+        fields = [("entity", self.entity), ("time", self.time)]
+        for place, modality in enumerate(self.modalities):
+            key = f"modalities.{place}"
+            vector = [(f"{key}.name", modality.name)] if modality.shape else []
+            derived = [(f"{key}.name", each.name) for each in modality.carried if modality.shape]
+            fields += [*vector, *derived, *_names(f"{key}.signals", modality.signals)]
+        check_unique("field of a message", fields)
+        if not any(modality.scope is Scope.ENTITY for modality in self.modalities):
+            raise ValueError("modalities: expected at least one of scope entity, got none")
+
+    def _check_tasks(self) -> None:
+        check_unique("task", _names("tasks", self.tasks))
+        for kind in (TaskKind.FORECAST, TaskKind.ANOMALY):
+            count = sum(task.kind is kind for task in self.tasks)
+            if count != 1:
+                raise ValueError(f"tasks: expected exactly one of kind {kind}, got {count or 'none'}")
+        if not any(task.weight for task in self.tasks):
+            raise ValueError("tasks: expected a weight above 0 for at least one of them, got 0 for each")
+        rules = [rule.name for rule in self.rules]
+        for place, task in enumerate(self.tasks):
+            if task.share is Share.NEVER and not self.model.private:
+                raise ValueError(f"tasks.{place}.share: expected model.private above 0 beside it")
+            if task.target:
+                for key, name in task.target.reads.items():
+                    check_known(f"tasks.{place}.target.{key}", [name], rules, "a rule")
+
+    def _check_rules(self) -> None:
+        check_unique("rule", _names("rules", self.rules))
+        signals = [signal.name for modality in self.modalities for signal in modality.carried]
+        read = {name for task in self.tasks if task.target for name in task.target.reads.values()}
+        for place, rule in enumerate(self.rules):
+            for key, name in rule.reads.items():
+                check_known(f"rules.{place}.{key}", [name], signals, "a signal")
+            if not rule.severities and rule.name not in read and not self.knowledge.features:
+                expected = "some, or a state task that reads the rule, or knowledge.features"
+                raise ValueError(f"rules.{place}.severities: expected {expected}")
 
     def _check_knowledge(self) -> None:
         forecast = [each for modality in self.modalities if modality.scope is Scope.ENTITY for each in modality.signals]
@@ -109,7 +117,5 @@ class Monitor(Frozen):
         self.knowledge.check_relations(level)
 
 
-def _unique(what: str, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"expected each {what} name once, got {name!r} twice")
+def _names(key: str, listed: Sequence[Modality | Signal | Task | Rule]) -> list[tuple[str, str]]:
+    return [(f"{key}.{place}.name", each.name) for place, each in enumerate(listed)]

@@ -7,7 +7,18 @@ from pydantic import Field, model_validator
 
 from schemas.alerting import Severity, check_rising
 from schemas.frozen import Frozen
-from schemas.names import Identifier, Name
+from schemas.names import Identifier, Name, check_known
+
+VITALS = (
+    "respiratory_rate",
+    "spo2",
+    "supplemental_oxygen",
+    "systolic_bp",
+    "heart_rate",
+    "consciousness",
+    "temperature",
+)
+"""What NEWS2 scores."""
 
 
 class RuleKind(StrEnum):
@@ -43,21 +54,42 @@ class Rule(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind is RuleKind.NEWS2 and not self.inputs:
-            raise ValueError("expected inputs {vital: signal} for a news2 rule, got none")
-        if (self.kind is RuleKind.FROZEN) == (self.rows is None):
-            raise ValueError(f"expected rows for a frozen rule alone, got {self.rows} for a {self.kind} rule")
-        if self.kind is not RuleKind.NEWS2 and not self._reads_inputs and self.signal is None:
-            raise ValueError(f"expected a signal for a {self.kind} rule, got none")
-        if self.kind is RuleKind.BAND and self.low is None and self.high is None:
-            raise ValueError("expected low or high for a band rule, got neither")
+        if self.kind is RuleKind.NEWS2:
+            self._check_vitals()
+        elif not self._reads_inputs and self.signal is None:
+            raise ValueError(f"signal: expected one for a {self.kind} rule")
+        if self.kind is RuleKind.FROZEN and self.rows is None:
+            raise ValueError("rows: expected how many for a frozen rule")
+        if self.kind is not RuleKind.FROZEN and self.rows is not None:
+            raise ValueError(f"rows: expected kind frozen beside it, not {self.kind}")
+        if self.kind is RuleKind.BAND:
+            self._check_band()
         check_rising(self.severities)
         return self
+
+    def _check_vitals(self) -> None:
+        if not self.inputs:
+            raise ValueError("inputs: expected {vital: signal} for a news2 rule")
+        for vital in self.inputs:
+            check_known(f"inputs.{vital}", [vital], VITALS, "a vital")
+
+    def _check_band(self) -> None:
+        if self.low is None and self.high is None:
+            raise ValueError("low: expected low or high for a band rule")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low: expected at most high, which is {self.high:g}")
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """Key -> name of each signal the rule reads."""
+        if self._reads_inputs:
+            return {f"inputs.{name}": signal for name, signal in self.inputs.items()}
+        return {"signal": self.signal or ""}
 
     @property
     def signals(self) -> tuple[str, ...]:
         """Names of the signals the rule reads."""
-        return tuple(self.inputs.values()) if self._reads_inputs else (self.signal or "",)
+        return tuple(self.reads.values())
 
     @property
     def _reads_inputs(self) -> bool:

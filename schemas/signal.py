@@ -33,7 +33,7 @@ class Signal(Frozen):
     def _check(self) -> Self:
         low, high = self.range
         if not low < high:
-            raise ValueError(f"expected range [low, high] with low < high, got [{low}, {high}]")
+            raise ValueError("range: expected [low, high] with low < high")
         if self.transform is Transform.LOG_RETURN and low <= 0:
-            raise ValueError(f"expected a range above 0 for the log-return transform, got [{low}, {high}]")
+            raise ValueError("range: expected [low, high] above 0 for the log-return transform")
         return self

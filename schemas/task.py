@@ -1,5 +1,6 @@
 """One question that the network answers, and what teaches it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -9,7 +10,7 @@ from schemas.alerting import Severity, check_rising
 from schemas.frozen import Frozen
 from schemas.horizon import Horizon, place_of
 from schemas.loss import LOSSES, Loss
-from schemas.names import Identifier
+from schemas.names import Identifier, check_known
 
 Probability = Annotated[float, Field(gt=0.0, le=1.0)]
 
@@ -44,10 +45,15 @@ class Target(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for each in (self.cuts, self.counted_by.cuts):
-            if list(each) != sorted(set(each)):
-                raise ValueError(f"expected ascending cuts, got {each}")
+        for key, cuts in (("cuts", self.cuts), ("standing.cuts", self.counted_by.cuts)):
+            if list(cuts) != sorted(set(cuts)):
+                raise ValueError(f"{key}: expected ascending numbers")
         return self
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """Key -> name of each rule it takes classes or standings from."""
+        return {"rule": self.rule} | ({"standing.rule": self.standing.rule} if self.standing else {})
 
     @property
     def counted_by(self) -> Self | Standing:
@@ -61,6 +67,16 @@ class Share(StrEnum):
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+
+
+_KINDS: Mapping[str, frozenset[TaskKind]] = {
+    "classes": frozenset({TaskKind.STATE}),
+    "target": frozenset({TaskKind.STATE}),
+    "alert_from": frozenset({TaskKind.STATE}),
+    "within": frozenset({TaskKind.EVENT}),
+    "severities": frozenset({TaskKind.STATE, TaskKind.EVENT}),
+}
+"""Settings that only tasks of some kinds have."""
 
 
 class Task(Frozen):
@@ -93,41 +109,33 @@ class Task(Frozen):
     def _check(self) -> Self:
         self.criterion.check(self.kind)
         if 0.5 not in self.quantiles or list(self.quantiles) != sorted(set(self.quantiles)):
-            raise ValueError(f"expected ascending quantiles that contain 0.5, got {self.quantiles}")
+            raise ValueError("quantiles: expected ascending ones that contain 0.5")
         if (
             not self.horizons
             or self.horizons[0] != 1
             or list(self.horizons) != sorted(set(self.horizons), key=place_of)
         ):
-            seen = ", ".join(map(str, self.horizons))
-            raise ValueError(f"expected ascending horizons that start with 1, durations last, got ({seen})")
+            raise ValueError("horizons: expected ascending ones that start with 1, durations last")
+        for key, kinds in _KINDS.items():
+            if getattr(self, key) and self.kind not in kinds:
+                raise ValueError(f"{key}: expected kind {' or '.join(sorted(kinds))} beside it, not {self.kind}")
         if self.kind is TaskKind.STATE:
             self._check_classes()
-        if self.kind is TaskKind.EVENT and (self.target or self.classes):
-            raise ValueError("expected neither target nor classes for an event task: its outcome is told from outside")
-        if self.kind is not TaskKind.EVENT and self.within is not None:
-            raise ValueError(f"expected within for an event task only, got it for kind {self.kind}")
-        self._check_severities()
+        check_rising(self.severities)
         return self
 
     def _check_classes(self) -> None:
         if self.target is None and len(self.classes) < 2:
-            raise ValueError(f"expected at least 2 classes for a state task without target, got {self.classes}")
+            raise ValueError("classes: expected at least 2 for a state task without target")
         if self.target is not None and len(self.classes) != len(self.target.cuts) + 1:
-            raise ValueError(f"expected {len(self.target.cuts) + 1} classes (one more than cuts), got {self.classes}")
+            raise ValueError(f"classes: expected {len(self.target.cuts) + 1}, one more than target.cuts")
         if len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"expected each class once, got {self.classes}")
-
-    def _check_severities(self) -> None:
-        if self.severities and self.kind not in {TaskKind.STATE, TaskKind.EVENT}:
-            raise ValueError(f"expected severities for a state or event task only, got them for kind {self.kind}")
-        check_rising(self.severities)
+            raise ValueError("classes: expected each once")
         if self.alert_from is None:
             return
-        if not self.severities or self.kind is not TaskKind.STATE:
-            raise ValueError("expected alert_from beside the severities of a state task only")
-        if self.alert_from not in self.classes[1:]:
-            raise ValueError(f"expected alert_from one of {', '.join(self.classes[1:])}, got {self.alert_from!r}")
+        check_known("alert_from", [self.alert_from], self.classes[1:], "a class after the first")
+        if not self.severities:
+            raise ValueError("alert_from: expected severities beside it")
 
     @property
     def warns_from(self) -> int:
