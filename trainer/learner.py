@@ -172,6 +172,7 @@ class Learner:
         state = self._state(lesson, "candidate")
         outputs, after = self._network(lesson.rows, state, both_ways=True)
         losses = self._descent.ways(outputs, lesson.targets)
+        judged = self._judged(lesson, outputs, losses)
         slope = self._descent.look(losses, outputs.shared)
         if slope.refused is None:
             self._compare(lesson, outputs, losses.served)
@@ -180,10 +181,15 @@ class Learner:
             self._network.standing.learn(outputs.standing, lesson.targets.classes, lesson.window_N < lesson.fresh)
             self._meet_groups(lesson, outputs)
         self._descent.clear()
-        report = self._report(lesson, outputs, slope, losses)
+        report = self._report(lesson, outputs, slope, judged)
         if slope.refused is None:
             self._attach(losses, lesson)
         return report
+
+    @torch.no_grad()
+    def _judged(self, lesson: Lesson, outputs: Outputs, losses: WayLosses) -> WayLosses:
+        """Losses of what was never learned from."""
+        return losses if lesson.fresh == lesson.windows else self._descent.ways(outputs, lesson.judged)
 
     def _attach(self, losses: WayLosses, lesson: Lesson) -> None:
         """Judge which tasks share from now on; each change is recorded with what it was made on."""
@@ -243,7 +249,7 @@ class Learner:
         if refused is None:
             self.events += lesson.events
             with torch.no_grad():
-                metrics = metrics_of(outputs, lesson.targets, self._layout)
+                metrics = metrics_of(outputs, lesson.judged, self._layout)
             metrics |= self._descent.weighting.metrics(weighed)
             metrics |= {f"{task}.loss": loss for task, loss in losses.items()}
             metrics |= {f"{task}.weight": weight for task, weight in weights.items()}
