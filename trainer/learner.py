@@ -81,6 +81,8 @@ class Learner:
         record = registry.serving()
         self._version = None if record is None else record.version
         self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
+        if self._network.private is None and layout.monitor.model.private:
+            _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
         self._serving = copy.deepcopy(self._network)
         self._descent = Descent(self._network, layout, self._settings, seed)
         self._attachment = Attachment(layout)

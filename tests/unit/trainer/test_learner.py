@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from structlog.testing import capture_logs
 
 from infra.memory import MemoryRegistry
 from schemas.label import Label
@@ -13,8 +14,10 @@ from trainer.hindsight import Hindsight
 from trainer.learner import Learner
 from trainer.learner import _blank as blank
 from trainer.lesson import hindsight_lesson
+from trainer.network import Network
 from trainer.weighting.evidence import Stateless
 from trainer.weighting.methods import WEIGHTINGS
+from trainer.weights import save_weights
 
 
 def weights(learner):
@@ -99,6 +102,16 @@ def test_frames_and_embeddings_are_learned_from_as_they_come_and_in_hindsight():
         if name in before
     }
     assert (moved, [report.refused for report in reports]) == (dict.fromkeys(before, True), [None] * len(reports))
+
+
+def test_a_version_without_private_paths_is_learned_from_and_that_is_said():
+    registry, network = MemoryRegistry(), Network(layout(TRAINING))
+    network.private = None
+    registry.publish(save_weights(network), None, {})
+    with capture_logs() as said:
+        Learner(layout(TRAINING), 0, registry)
+    event = "no private paths in the version: which tasks share is not judged"
+    assert said == [{"event": event, "version": 1, "log_level": "warning"}]
 
 
 def test_a_step_in_hindsight_is_judged_by_what_was_never_learned_from():
