@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ingest.events import LABEL, expand
+from ingest.part import LABEL
 from ingest.table import Kind, kinds
+from ingest.wide import expand
 from schemas.errors import InputError
 from schemas.horizon import Horizon
 from schemas.modality import Modality
