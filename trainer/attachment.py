@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from schemas.layout import Layout
-from schemas.monitor import Share
 from schemas.observation import Float64
+from schemas.task import Share
 from trainer.gate import Gate
 from trainer.losses import TaskLoss
 

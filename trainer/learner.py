@@ -98,6 +98,8 @@ class Learner:
         record = self._served()
         self._version = None if record is None else record.version
         self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
+        if self._network.private is None and layout.monitor.model.private:
+            _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
         self._serving = copy.deepcopy(self._network)
         self._descent = Descent(self._network, layout, self._settings, seed, group)
         self._attachment = Attachment(layout)
@@ -284,6 +286,7 @@ class Learner:
         state = self._state(lesson, "candidate")
         outputs, after = self._network(lesson.rows, state, both_ways=True)
         losses = self._descent.ways(outputs, lesson.targets)
+        judged = self._judged(lesson, outputs, losses)
         slope = self._descent.look(losses, outputs.shared)
         if slope.refused is None:
             self._compare(lesson, outputs, losses.served)
@@ -294,10 +297,15 @@ class Learner:
             self._network.population.learn(lesson.values, self._group)
             self._meet_groups(lesson, outputs)
         self._descent.clear()
-        report = self._report(lesson, outputs, slope, losses)
+        report = self._report(lesson, outputs, slope, judged)
         if slope.refused is None:
             self._attach(losses, lesson)
         return report
+
+    @torch.no_grad()
+    def _judged(self, lesson: Lesson, outputs: Outputs, losses: WayLosses) -> WayLosses:
+        """Losses of what was never learned from."""
+        return losses if lesson.fresh == lesson.windows else self._descent.ways(outputs, lesson.judged)
 
     def _attach(self, losses: WayLosses, lesson: Lesson) -> None:
         """Judge which tasks share from now on; each change is recorded with what it was made on."""
@@ -357,7 +365,7 @@ class Learner:
         if refused is None:
             self.events += int(pool_sum(torch.tensor(lesson.events), self._group))
             with torch.no_grad():
-                metrics = metrics_of(outputs, lesson.targets, self._layout)
+                metrics = metrics_of(outputs, lesson.judged, self._layout)
             metrics = pool_metrics([(lesson.fresh, metrics)], self._group)
             metrics |= self._descent.weighting.metrics(weighed)
             metrics |= {f"{task}.loss": loss for task, loss in losses.items()}

@@ -36,7 +36,7 @@ class Lesson:
         targets: per packed row.
         window_N: the window of each packed row; 0 on padding.
         windows: how many windows there are, copies included.
-        fresh: the first so many were never learned from; what was replayed judges no version.
+        fresh: the first so many were never learned from; what was replayed judges nothing.
         events: rows that were observed (copies not counted).
         values: of those rows, raw units, [events, S].
         ranges: offsets the lesson came from, [first, next).
@@ -52,6 +52,11 @@ class Lesson:
     events: int
     values: Float64
     ranges: Mapping[Partition, tuple[int, int]]
+
+    @property
+    def judged(self) -> Targets:
+        """Targets of what was never learned from: weights that know the answer say nothing about foresight."""
+        return self.targets if self.fresh == self.windows else self.targets.among(self.window_N < self.fresh)
 
 
 def lesson_of(windows: Sequence[Window], layout: Layout, rng: np.random.Generator) -> Lesson:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
 from schemas.layout import NO_YES, Layout
-from schemas.monitor import Target
 from schemas.observation import Float64
+from schemas.task import Target
 from trainer.rows import Rows
 from trainer.rules import Rules, known_of
 from trainer.statistics import Observed

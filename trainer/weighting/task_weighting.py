@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from schemas.components import TrainingSettings
-from schemas.monitor import Task
+from schemas.task import Task
 from trainer.losses import TaskLoss
 from trainer.weighting.evidence import Evidence, Setting
 from trainer.weighting.gradients import Held, behind, join, pass_back, split
