@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
+from trainer.precision import products_in
 from trainer.private import Private
 from trainer.relations import Relations
 from trainer.rows import Rows
@@ -146,6 +147,7 @@ class Network(nn.Module):
         observed: Observed | None = None,
         *,
         both_ways: bool = False,
+        precision: torch.dtype = torch.float32,
     ) -> tuple[Outputs, State]:
         """Judge rows, given what came before them.
 
@@ -155,6 +157,7 @@ class Network(nn.Module):
             observed: the statistics of these rows where they are known already.
             both_ways: ask the shared and the private heads of every task, not only those that serve it. Then no
                 gradient of a detached task reaches what is shared: its shared head alone goes on learning to read it.
+            precision: of products in trunk and private paths; all that is returned has the same types in any.
 
         Returns:
             Outputs per row, and the state after each entity's last real row (unchanged for padding entities).
@@ -162,8 +165,9 @@ class Network(nn.Module):
         """
         observed = observed or self.statistics.observe(state["statistics"], rows)
         features_GNS = self.read(observed)
-        seen = self.trunk(features_GNS, observed, rows, state["hidden"])
-        ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
+        with products_in(precision, rows.value_NS.device):
+            seen = self.trunk(features_GNS, observed, rows, state["hidden"])
+            ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
         forecast = ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed))
         scale_NS = observed.scale_NS[:, : self._n_targets]
         next_NS = forecast[0][:, :, 0, self.forecast.median].detach()

@@ -45,7 +45,7 @@ class Twins(nn.Module):
         fused = [fusion(replace(each, token_MND=token_MND)) for fusion, each, token_MND in tokens]
         task_KND = torch.cat([task_1ND for task_1ND, _ in fused])
         return Representation(
-            task_KND=self.sharing(task_KND, task_KND[:0]),
+            task_KND=self.sharing(task_KND, task_KND[:0]).to(token_YND.dtype),
             token_MND=token_YND,
             hidden_EMX=torch.cat([each.hidden_EMD for each in encoded], 1),
             attention_NKM=torch.cat([attention_N1M for _, attention_N1M in fused], 1),
