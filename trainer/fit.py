@@ -23,7 +23,7 @@ from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
 from trainer.precision import PRECISIONS
 from trainer.rows import to_model
-from trainer.weighting.ranks import pool_mean, pool_sum
+from trainer.weighting.ranks import pool_mean, pool_most, pool_sum
 
 _LEAST_RATE = 0.01
 """Of the highest learning rate, at the end."""
@@ -281,10 +281,7 @@ def _carried(value_NS: Float64) -> Float64:
 def _steps(pieces: int, per_step: int, group: ProcessGroup | None) -> int:
     """Of an epoch, the same on all ranks: as many as the one with most pieces needs."""
     each = max(per_step // (1 if group is None else group.size()), 1)
-    most = torch.tensor([max(-(-pieces // each), min(pieces, _LEAST_STEPS))])
-    if group is not None:
-        distributed.all_reduce(most, distributed.ReduceOp.MAX, group)
-    return int(most)
+    return int(pool_most(torch.tensor([max(-(-pieces // each), min(pieces, _LEAST_STEPS))]), group))
 
 
 def _means(found: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """What several ranks saw of one step, pooled, so that all of them weigh tasks alike. Every rank of a group calls.
 
+Tensors may stand on any device: what is pooled is brought to where the group can add up, and the result back.
+
 K tasks, R ranks.
 """
 
@@ -17,9 +19,7 @@ def pool_losses(loss_K: Tensor, judged_K: Tensor, group: ProcessGroup | None) ->
     """
     if group is None:
         return loss_K, judged_K
-    packed_2K = torch.stack([loss_K.where(judged_K, 0.0), judged_K.to(loss_K)])
-    distributed.all_reduce(packed_2K, group=group)
-    sum_K, count_K = packed_2K
+    sum_K, count_K = pool_sum(torch.stack([loss_K.where(judged_K, 0.0), judged_K.to(loss_K)]), group)
     return sum_K / count_K.clamp(min=1.0), count_K > 0.0
 
 
@@ -37,8 +37,7 @@ def pool_gramian(gramian_KK: Tensor, group: ProcessGroup | None) -> Tensor:
     """
     if group is None:
         return gramian_KK
-    sum_KK = gramian_KK.double()
-    distributed.all_reduce(sum_KK, group=group)
+    sum_KK = pool_sum(gramian_KK.double(), group)
     return (sum_KK / distributed.get_world_size(group) ** 2).to(gramian_KK)
 
 
@@ -53,12 +52,22 @@ def pool_gradients(weights: Sequence[Tensor], group: ProcessGroup | None) -> Non
 
 
 def pool_sum(values: Tensor, group: ProcessGroup | None) -> Tensor:
-    """The sum over the ranks, in place; without a group what was given."""
-    if group is not None:
-        distributed.all_reduce(values, group=group)
-    return values
+    """The sum over the ranks, maybe in place; without a group what was given."""
+    return values if group is None else _reduced(values, group, distributed.ReduceOp.SUM)
+
+
+def pool_most(values: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The largest over the ranks, maybe in place; without a group what was given."""
+    return values if group is None else _reduced(values, group, distributed.ReduceOp.MAX)
 
 
 def pool_mean(values: Tensor, group: ProcessGroup | None) -> Tensor:
     """The mean over the ranks; without a group what was given."""
     return values if group is None else pool_sum(values / distributed.get_world_size(group), group)
+
+
+def _reduced(values: Tensor, group: ProcessGroup, operation: distributed.ReduceOp.RedOpType) -> Tensor:
+    """NCCL refuses what is not on a GPU."""
+    there = values.cuda() if group.name() == "nccl" else values
+    distributed.all_reduce(there, operation, group)
+    return there.to(values.device)
