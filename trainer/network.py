@@ -145,6 +145,7 @@ class Network(nn.Module):
         rows: Rows,
         state: Mapping[str, Tensor],
         observed: Observed | None = None,
+        score_NR: Tensor | None = None,
         *,
         both_ways: bool = False,
         precision: torch.dtype = torch.float32,
@@ -155,6 +156,7 @@ class Network(nn.Module):
             rows: packed rows.
             state: as `initial` makes it, E = rows.waves[0] entities in packed order.
             observed: the statistics of these rows where they are known already.
+            score_NR: what the rules say of them where that is known already.
             both_ways: ask the shared and the private heads of every task, not only those that serve it. Then no
                 gradient of a detached task reaches what is shared: its shared head alone goes on learning to read it.
             precision: of products in trunk and private paths; all that is returned has the same types in any.
@@ -175,7 +177,7 @@ class Network(nn.Module):
         spread_NS = rows.before(scale_NS, state["spread"])
         residual_NS = (rows.value_NS[:, : self._n_targets] - expected_NS) / spread_NS
         anomaly = ask(1, lambda heads, task_ND: heads.anomaly(task_ND, residual_NS))
-        standing, priors = self.before_heads(rows, observed)
+        standing, priors = self.before_heads(rows, observed, score_NR)
         states = [ask(2 + place, partial(odds, place, prior_NC)) for place, prior_NC in enumerate(priors)]
         served, *ways = (
             Answers(forecast[way], anomaly[way], tuple(each[way] for each in states)) for way in range(len(forecast))
@@ -206,9 +208,11 @@ class Network(nn.Module):
         """What is read of each signal at each row, [G, N, S]; all 0 for a signal never seen."""
         return torch.cat([observed.features_GNS, self.population(observed), *self.relations(observed)])
 
-    def before_heads(self, rows: Rows, observed: Observed) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def before_heads(
+        self, rows: Rows, observed: Observed, score_NR: Tensor | None = None
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Per state and event task where each row stands, [N], and the log odds that its head adds to, [N, C]."""
-        score_NR = self.standing.scores(rows, observed)
+        score_NR = self.standing.scores(rows, observed) if score_NR is None else score_NR
         standing = self.standing.of(rows, score_NR)
         return standing, self.rule_odds(self.standing(standing), score_NR)
 

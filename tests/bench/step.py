@@ -140,7 +140,7 @@ def _network(layout: Layout, rows: int, entities: int, device: torch.device) -> 
     return step
 
 
-def _training(layout: Layout, device: torch.device, precision: str) -> Callable[[], object]:
+def _training(layout: Layout, device: torch.device, precision: str = "float32") -> Callable[[], object]:
     """One step of AdamW on `_WINDOWS` windows of `_WINDOW_ROWS` rows: forward, all losses, backward, clip, update."""
     network = Network(layout).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)

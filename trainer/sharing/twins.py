@@ -37,7 +37,7 @@ class Twins(nn.Module):
 
     def forward(self, features_GNS: Tensor, observed: Observed, rows: Rows, hidden_EYX: Tensor) -> Representation:
         """As `Trunk.forward`, with the states [E, Y, X] and tokens [Y, N, D] of all twins."""
-        k, n = len(self.encoders), len(rows.time_N)
+        k, n = len(self.encoders), rows.time_N.shape[0]
         states = zip(self.encoders, hidden_EYX.chunk(k, 1), strict=True)
         encoded = [encoder(features_GNS, observed, rows, state) for encoder, state in states]
         token_YND = torch.cat([each.token_MND for each in encoded])
