@@ -77,7 +77,9 @@ def exported(network: Network) -> bytes:
     step = ServingStep(network.eval().requires_grad_(requires_grad=False))
     given = inputs_of(network, _EXAMPLE)
     rows = MULTIPLE * Dim("blocks", min=1)
-    shapes = {name: dict.fromkeys(each, {0: rows}) if name == "state" else {0: rows} for name, each in given.items()}
+    shapes = {
+        name: {part: {0: rows} for part in each} if name == "state" else {0: rows} for name, each in given.items()
+    }
     with torch.no_grad():
         program = torch.export.export(step, (), given, dynamic_shapes=shapes)
     file = io.BytesIO()
@@ -150,9 +152,15 @@ def _outputs(layout: Layout) -> Mapping[str, Any]:
         "answers": {
             forecast: {"shape": shape, "what": "quantiles of the first signals, model scale; NaN never seen"},
             anomaly: {"shape": ["rows"], "what": "logit, high = anomalous"},
-            **{name: {"shape": ["rows", len(layout.classes[name])], "what": "logits of the classes"} for name in choices},
+            **{
+                name: {"shape": ["rows", len(layout.classes[name])], "what": "logits of the classes"}
+                for name in choices
+            },
             "expected": {"shape": ["rows", s], "what": "the median that stood for the row before it came; NaN none"},
-            "residual": {"shape": ["rows", s], "what": "(value - expected) / typical change; NaN where either is missing"},
+            "residual": {
+                "shape": ["rows", s],
+                "what": "(value - expected) / typical change; NaN where either is missing",
+            },
         },
         "state": "as the input's: what the next step of these entities is given",
     }

@@ -28,7 +28,7 @@ class RuleOdds(nn.Module):
         self._own = [places.index(task.target.rule) for task in layout.states if task.target and rules]
 
     def forward(self, odds: tuple[Tensor, ...], score_NR: Tensor | None) -> tuple[Tensor, ...]:
-        """Log odds, per task [N, C], with what the scores add, [N, R] float64; NaN = the row says nothing of the rule."""
+        """Log odds, per task [N, C], with what the scores add, [N, R] float64; NaN = nothing is said of the rule."""
         if not self.slopes or score_NR is None:
             return odds
         unknown_NR = score_NR.isnan()

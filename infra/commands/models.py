@@ -6,14 +6,16 @@ from collections.abc import Mapping
 import click
 
 from infra.commands.compress import compress
+from infra.commands.export import export
 
 
 @click.group()
 def models() -> None:
-    """List model versions, how alike their tasks are, or make one smaller."""
+    """List model versions, how alike their tasks are, make one smaller, or a program of it."""
 
 
 models.add_command(compress)
+models.add_command(export)
 
 
 @models.command("list")
