@@ -30,9 +30,10 @@ Answers = dict[str, Tensor]
 
 
 class ServingStep(nn.Module):
-    """What serving asks of a network at one row of each of N entities; N is a multiple of 32.
+    """What serving asks of a network at one row of each of N entities.
 
-    A row that carries no signal leaves its entity's statistics and hidden state as they were, so that it may pad.
+    In multiples of 32 rows, as serving pads them, no bit of an answer depends on which rows come together. A row without
+    any value may pad: it leaves statistics and hidden state as they were.
     """
 
     def __init__(self, network: Network) -> None:
@@ -76,7 +77,7 @@ def exported(network: Network) -> bytes:
         )
     step = ServingStep(network.eval().requires_grad_(requires_grad=False))
     given = inputs_of(network, _EXAMPLE)
-    rows = MULTIPLE * Dim("blocks", min=1)
+    rows = Dim("rows", min=1)
     shapes = {
         name: {part: {0: rows} for part in each} if name == "state" else {0: rows} for name, each in given.items()
     }
@@ -103,7 +104,7 @@ def manifest(network: Network) -> Mapping[str, Any]:
     return {
         "format": FORMAT,
         "monitor": layout.monitor.monitor,
-        "rows": {"dynamic": True, "multiple_of": MULTIPLE},
+        "rows": {"least": 1, "bit_identical_in_multiples_of": MULTIPLE},
         "inputs": _inputs(network),
         "outputs": _outputs(layout),
         "signals": [

@@ -75,10 +75,14 @@ def test_a_program_says_bit_for_bit_what_the_network_says_for_any_number_of_rows
     assert {n: same(network, program, n) for n in (32, 96)} == {32: [], 96: []}
 
 
-def test_a_number_of_rows_that_is_no_multiple_is_refused():
+def test_a_program_takes_a_single_row_too():
     network, program = made("gru")
-    with pytest.raises((AssertionError, RuntimeError), match="32"):
-        program(**inputs_of(network, 40))
+    given = inputs_of(network, 32) | {"value_NS": torch.from_numpy(values_of(network.layout, 32, 1))}
+    alone = {name: part[:1] for name, part in given.items() if name != "state"}
+    alone["state"] = {name: part[:1] for name, part in given["state"].items()}
+    together, one = program(**given)[0], program(**alone)[0]
+    for name, answer in one.items():
+        torch.testing.assert_close(answer, together[name][:1], rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
 def test_a_modality_of_frames_is_refused_by_name():
