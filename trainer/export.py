@@ -32,8 +32,8 @@ Answers = dict[str, Tensor]
 class ServingStep(nn.Module):
     """What serving asks of a network at one row of each of N entities.
 
-    In multiples of 32 rows, as serving pads them, no bit of an answer depends on which rows come together. A row without
-    any value may pad: it leaves statistics and hidden state as they were.
+    In multiples of 32 rows, as serving pads them, no bit of an answer depends on which rows come together. A row
+    without any value may pad: it leaves statistics and hidden state as they were.
     """
 
     def __init__(self, network: Network) -> None:

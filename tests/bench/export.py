@@ -1,6 +1,6 @@
 """`python -m tests.bench.export`: a serving step as an exported program, and compiled, beside the network's own.
 
-One thread of torch; the ways take turns, the median turn counts. Compiling needs a C++ compiler, and minutes.
+One thread of torch, in processor time; the ways take turns, the median turn counts. Compiling needs a C++ compiler, and minutes.
 """
 
 import argparse
@@ -65,10 +65,10 @@ def _speeds(network: Network, ways: Ways, b: int) -> dict[str, float]:
     steps = _TURN_ROWS // b
     for turn in range(_TURNS + 1):
         for name, step in ways.items():
-            began = time.perf_counter()
+            began = time.process_time()
             for _ in range(steps):
                 step(**given)
-            seconds[name] += [time.perf_counter() - began] if turn else []
+            seconds[name] += [time.process_time() - began] if turn else []
     return {name: steps * b / median(turns) for name, turns in seconds.items()}
 
 
