@@ -1,6 +1,6 @@
 """`python -m tests.bench.export`: a serving step as an exported program, and compiled, beside the network's own.
 
-One thread of torch, in processor time; ways take turns, the median turn counts. Compiling needs a C++ compiler, and time.
+One thread of torch, in processor time; ways take turns, the median turn counts. Compiling needs a C++ compiler.
 """
 
 import argparse
