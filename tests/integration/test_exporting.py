@@ -102,7 +102,7 @@ def test_the_manifest_names_what_goes_in_and_comes_out():
     assert [signal["name"] for signal in found["signals"]] == ["hr", "sbp", "spo2", "rr", "flow", "close", "age"]
     assert [signal["logarithm"] for signal in found["signals"]].index(True) == 5
     assert list(found["outputs"]["answers"]) == ["forecast", "anomaly", "soon", "expected", "residual"]
-    assert (found["horizons"], found["quantiles"]) == (["1", "4"], [0.05, 0.25, 0.5, 0.9])
+    assert (found["horizons"], found["quantiles"]) == (["h1", "h4"], [0.05, 0.25, 0.5, 0.9])
 
 
 ALONE = f"""
