@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
+from trainer.precision import products_in
 from trainer.private import Private
 from trainer.relations import Relations
 from trainer.rows import Rows
@@ -144,8 +145,10 @@ class Network(nn.Module):
         rows: Rows,
         state: Mapping[str, Tensor],
         observed: Observed | None = None,
+        score_NR: Tensor | None = None,
         *,
         both_ways: bool = False,
+        precision: torch.dtype = torch.float32,
     ) -> tuple[Outputs, State]:
         """Judge rows, given what came before them.
 
@@ -153,8 +156,10 @@ class Network(nn.Module):
             rows: packed rows.
             state: as `initial` makes it, E = rows.waves[0] entities in packed order.
             observed: the statistics of these rows where they are known already.
+            score_NR: what the rules say of them where that is known already.
             both_ways: ask the shared and the private heads of every task, not only those that serve it. Then no
                 gradient of a detached task reaches what is shared: its shared head alone goes on learning to read it.
+            precision: of products in trunk and private paths; all that is returned has the same types in any.
 
         Returns:
             Outputs per row, and the state after each entity's last real row (unchanged for padding entities).
@@ -162,8 +167,9 @@ class Network(nn.Module):
         """
         observed = observed or self.statistics.observe(state["statistics"], rows)
         features_GNS = self.read(observed)
-        seen = self.trunk(features_GNS, observed, rows, state["hidden"])
-        ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
+        with products_in(precision, rows.value_NS.device):
+            seen = self.trunk(features_GNS, observed, rows, state["hidden"])
+            ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
         forecast = ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed))
         scale_NS = observed.scale_NS[:, : self._n_targets]
         next_NS = forecast[0][:, :, 0, self.forecast.median].detach()
@@ -171,7 +177,7 @@ class Network(nn.Module):
         spread_NS = rows.before(scale_NS, state["spread"])
         residual_NS = (rows.value_NS[:, : self._n_targets] - expected_NS) / spread_NS
         anomaly = ask(1, lambda heads, task_ND: heads.anomaly(task_ND, residual_NS))
-        standing, priors = self.before_heads(rows, observed)
+        standing, priors = self.before_heads(rows, observed, score_NR)
         states = [ask(2 + place, partial(odds, place, prior_NC)) for place, prior_NC in enumerate(priors)]
         served, *ways = (
             Answers(forecast[way], anomaly[way], tuple(each[way] for each in states)) for way in range(len(forecast))
@@ -202,9 +208,11 @@ class Network(nn.Module):
         """What is read of each signal at each row, [G, N, S]; all 0 for a signal never seen."""
         return torch.cat([observed.features_GNS, self.population(observed), *self.relations(observed)])
 
-    def before_heads(self, rows: Rows, observed: Observed) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def before_heads(
+        self, rows: Rows, observed: Observed, score_NR: Tensor | None = None
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Per state and event task where each row stands, [N], and the log odds that its head adds to, [N, C]."""
-        score_NR = self.standing.scores(rows, observed)
+        score_NR = self.standing.scores(rows, observed) if score_NR is None else score_NR
         standing = self.standing.of(rows, score_NR)
         return standing, self.rule_odds(self.standing(standing), score_NR)
 

@@ -37,7 +37,8 @@ class RetentionCell(LinearCell):
     def drive(self, x_MND: Tensor, keep_MND: Tensor, absent_MN1: Tensor) -> Sequence[Tensor]:
         """What each key keeps of its values, faded, and the values filed anew, [M, N, L, D] each."""
         keys = _HEADS * self.slots
-        forget_MNK, value_MND = torch.bmm(x_MND, self.input_MDP).split([keys, self.channels], -1)
+        input_MNP = torch.bmm(x_MND, self.input_MDP).to(keep_MND.dtype)
+        forget_MNK, value_MND = input_MNP.split([keys, self.channels], -1)
         old_MNK = torch.maximum((forget_MNK + self.forget_bias_M1K).sigmoid(), absent_MN1)
         keep, value = (each.unflatten(-1, (1, _HEADS, -1)) for each in (keep_MND, value_MND))
         old = self._by_key(old_MNK)
