@@ -80,7 +80,7 @@ class Directory:
         """Put a fit where the run stopped.
 
         Raises:
-            ModelError: there is no run, or it is another one: the first difference is named.
+            ModelError: there is no run, or it is another one: the first difference is named; or it is of another width.
         """
         try:
             manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
@@ -93,7 +93,11 @@ class Directory:
             raise ModelError(f"{self.path / MANIFEST}: {difference}; expected the run that began there")
         self._epochs = manifest["epochs"]
         best.epoch, best.loss, best.newest = manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs)
-        _restore(fit, state, len(self._epochs))
+        try:
+            _restore(fit, state, len(self._epochs))
+        except RuntimeError as error:
+            expected = "the weights that the run began from (--model)"
+            raise ModelError(f"{self.path}: got weights of other sizes to resume from; expected {expected}") from error
 
     def add(self, epoch: Epoch, fit: Fit, best: Best, improved: list[str]) -> None:
         """Keep an epoch."""
