@@ -32,8 +32,6 @@ _CHAPTERS = 8
 """Steps' worth of rows that say which units matter."""
 _SHARES = (0.875, 0.75, 0.5, 0.25)
 """Of the width, that are tried one after the other; each is what the narrower widths begin from."""
-_TUNING = 0.1
-"""Of the highest learning rate of fitting: what is tuned was fitted already."""
 _ROUNDS = 15
 _PASSES = 20
 """Steps of one network before it is the other's turn."""
@@ -160,7 +158,6 @@ def _widths(network: Network) -> list[int]:
 
 def _cut(layout: Layout, history: History, seed: int, width: int) -> Change:
     """Leaves units out down to a width, and tunes what is left."""
-    layout = _slowly(layout)
 
     def cut(content: bytes) -> bytes:
         learned, judged = history.learned(layout), history.judged(layout)
@@ -171,12 +168,6 @@ def _cut(layout: Layout, history: History, seed: int, width: int) -> Change:
         return save_weights(network)
 
     return cut
-
-
-def _slowly(layout: Layout) -> Layout:
-    monitor = layout.monitor
-    fitting = monitor.fitting.model_copy(update={"learning_rate": _TUNING * monitor.fitting.learning_rate})
-    return Layout(monitor.model_copy(update={"fitting": fitting}))
 
 
 def _chapters(learned: Sequence[Piece], layout: Layout, seed: int) -> Iterator[Chapter]:
