@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from infra.fitting.options import FitOptions
-from infra.fitting.read import History, layout_of, read_history
+from infra.fitting.read import layout_of, read_history
 from infra.weights import weights_of
 from schemas.errors import InputError
 from schemas.layout import Layout
@@ -37,6 +37,8 @@ _PASSES = 20
 """Steps of one network before it is the other's turn."""
 Change = Callable[[bytes], bytes]
 """From a file to a smaller one."""
+Pieces = tuple[Sequence[Piece], Sequence[Piece]]
+"""Of history: those learned from, those judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ def compress(options: FitOptions, model: str) -> Compressed:
     losses = fit.judge(load_weights(layout, content)).losses
     steps: list[Step] = []
     smaller = content
-    for ladder in _ladders(layout, content, history, options.seed):
+    pieces = history.learned(layout), judged
+    for ladder in _ladders(layout, content, pieces, options.seed):
         for name, change in ladder:
             candidate = change(smaller)
             steps.append(_step(name, candidate, losses, fit.judge(load_weights(layout, candidate)).losses))
@@ -139,12 +142,12 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _ladders(layout: Layout, content: bytes, history: History, seed: int) -> Iterator[Iterable[tuple[str, Change]]]:
+def _ladders(layout: Layout, content: bytes, pieces: Pieces, seed: int) -> Iterator[Iterable[tuple[str, Change]]]:
     """Steps by name, those that cost nothing first; of each ladder the first that is refused is the last."""
     network = load_weights(layout, content)
     if network.private is not None and not any(network.detached):
         yield [("private paths left out", lambda smaller: save_weights(_shared(load_weights(layout, smaller))))]
-    yield [(f"units left out, width {width}", _cut(layout, history, seed, width)) for width in _widths(network)]
+    yield [(f"units left out, width {width}", _cut(layout, pieces, seed, width)) for width in _widths(network)]
     yield [("matrices in int8", lambda smaller: save_weights(load_weights(layout, smaller), int8=True))]
 
 
@@ -156,13 +159,12 @@ def _widths(network: Network) -> list[int]:
     return [width for width in dict.fromkeys(asked) if width is not None]
 
 
-def _cut(layout: Layout, history: History, seed: int, width: int) -> Change:
+def _cut(layout: Layout, pieces: Pieces, seed: int, width: int) -> Change:
     """Leaves units out down to a width, and tunes what is left."""
 
     def cut(content: bytes) -> bytes:
-        learned, judged = history.learned(layout), history.judged(layout)
-        network = narrower(load_weights(layout, content), list(_chapters(learned, layout, seed)), width)
-        fit = Fit(network, layout, learned, judged, seed)
+        network = narrower(load_weights(layout, content), list(_chapters(pieces[0], layout, seed)), width)
+        fit = Fit(network, layout, *pieces, seed)
         for _ in range(layout.monitor.fitting.epochs):
             fit.epoch()
         return save_weights(network)
