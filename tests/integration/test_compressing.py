@@ -12,6 +12,7 @@ from infra.commands.backtest import backtest
 from infra.commands.models import models
 from infra.commands.train import train
 from infra.settings import load_monitor
+from schemas.errors import ModelError
 from schemas.layout import Layout
 from tests.wide import wide
 from trainer.network import Network
@@ -88,6 +89,18 @@ def test_fitting_goes_on_from_a_compressed_file_at_its_width(folder: Path) -> No
     layout = Layout(load_monitor(str(folder / "pumps.yaml")))
     fitted = load_weights(layout, (folder / "fitted.safetensors").read_bytes())
     assert (fitted.layout.monitor.model.width, fitted.cut_from) == (8, 32)
+
+
+def test_such_a_fit_is_resumed_from_the_same_file_and_from_no_other(folder: Path) -> None:
+    compressed(folder)
+    files = ["--input", str(folder / "history.csv"), "--output", str(folder / "fitted.safetensors"), "--passes", "1"]
+    small, fresh = (
+        [str(folder / "pumps.yaml"), "--model", model, *files] for model in (str(folder / "small.safetensors"), "fresh")
+    )
+    assert CliRunner().invoke(train, small, catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(train, [*small, "--resume"], catch_exceptions=False).exit_code == 0
+    with pytest.raises(ModelError, match="weights of other sizes to resume from"):
+        CliRunner().invoke(train, [*fresh, "--resume"], catch_exceptions=False)
 
 
 def test_what_is_left_is_tuned_where_epochs_are_asked_for(folder: Path) -> None:
