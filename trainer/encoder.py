@@ -80,7 +80,7 @@ class Encoder(nn.Module):
         present_MN = self._any(observed.present_NS)
         seen_MN = self._any((observed.count_NS > 0).float())
         pause_MN = self._pause(observed)
-        projected_MN2D = self._projected(features_GNS)
+        projected_MN2D = torch.baddbmm(self.bias_M12D, self._inputs(features_GNS), self.input_MI2D)
         if self._vector_places:
             projected_MN2D = self._with_vectors(projected_MN2D, rows, present_MN)
         x_MND, skip_MND = projected_MN2D.chunk(2, -1)
@@ -126,18 +126,14 @@ class Encoder(nn.Module):
         pause_MN = torch.stack([pause_NS.narrow(1, start, size).amin(1) for start, size in self._spans])
         return torch.where(pause_MN == _NEVER, 0.0, pause_MN)
 
-    def _projected(self, features_GNS: Tensor) -> Tensor:
-        """Features to what the cell and the token read, [M, N, 2 D]; a small modality is not padded to the largest."""
+    def _inputs(self, features_GNS: Tensor) -> Tensor:
+        """Features gathered by modality, [M, N, G * P], zero where a modality has fewer signals."""
         g, n, _ = features_GNS.shape
-        each = [
-            torch.addmm(
-                bias_12D,
-                features_GNS.narrow(2, start, size).transpose(0, 1).reshape(n, g * size),
-                weight_I2D.unflatten(0, (g, -1)).narrow(1, 0, size).flatten(0, 1),
-            )
-            for (start, size), bias_12D, weight_I2D in zip(self._spans, self.bias_M12D, self.input_MI2D, strict=True)
-        ]
-        return torch.stack(each)
+        m, width = len(self._spans), self.input_MI2D.shape[1] // g
+        gathered = features_GNS.new_zeros(m, n, g, width)
+        for modality, (start, size) in enumerate(self._spans):
+            gathered[modality, :, :, :size] = features_GNS[:, :, start : start + size].transpose(0, 1)
+        return gathered.view(m, n, -1)
 
 
 def _scan_pays(waves: tuple[int, ...], device: torch.device) -> bool:
