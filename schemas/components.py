@@ -31,10 +31,14 @@ Tracker = Literal["tensorboard", "mlflow", "wandb"]
 """Where a fit can be followed, see infra/fitting/trackers."""
 
 
+WIDTH_STEP = 8
+"""Widths of the network are multiples of it."""
+
+
 class ModelSettings(Frozen):
     """The network's size and its replaceable parts."""
 
-    width: int = Field(default=32, ge=8, le=512, multiple_of=8, description="token width d")
+    width: int = Field(default=32, ge=WIDTH_STEP, le=512, multiple_of=WIDTH_STEP, description="token width d")
     heads: int = Field(default=2, ge=1, le=16, description="attention heads")
     cell: Literal["gru", "mingru", "ssm", "retention", "convolution", "transformer"] = "gru"
     sharing: Literal["hard", "hard-all", "cross-stitch", "mmoe", "ple", "adatt", "mtan", "twins"] = "hard"

@@ -26,6 +26,8 @@ from trainer.statistics import Observed, Statistics
 from trainer.trunk import Trunk
 
 State = dict[str, Tensor]
+COLUMNS = "column_X"
+"""The buffer by which a network that was cut out of a wider one knows its own in a state of that one's width."""
 Said = tuple[Tensor, ...]
 """What a task's heads said: of the way that serves it, and where both were asked, of the shared and the private."""
 
@@ -97,9 +99,16 @@ class Outputs:
 
 
 class Network(nn.Module):
-    """Trunk and heads of one monitor. Weights follow from `model.seed` alone."""
+    """Trunk and heads of one monitor. Weights follow from `model.seed` alone.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: order of signals and tasks; its `model` says the sizes.
+        cut_from: the width of the network that this one was cut out of; None: of none.
+    """
+
+    column_X: Tensor
+
+    def __init__(self, layout: Layout, cut_from: int | None = None) -> None:
         super().__init__()
         model, tasks = layout.monitor.model, len(layout.tasks)
         self.layout, self._n_targets = layout, layout.n_targets
@@ -115,6 +124,9 @@ class Network(nn.Module):
             self.anomaly = AnomalyHead(layout.n_targets, model.width)
             self.states = class_heads(layout)
             self.private = Private(layout) if model.private else None
+        self.cut_from = cut_from
+        if cut_from is not None:
+            self.register_buffer(COLUMNS, torch.arange(self.trunk.state_shape[-1]))
 
     @property
     def detached(self) -> tuple[bool, ...]:
@@ -163,12 +175,14 @@ class Network(nn.Module):
 
         Returns:
             Outputs per row, and the state after each entity's last real row (unchanged for padding entities).
-            `hidden` comes back in the dtype it was given: in evaluation with `half_state` its values fit float16.
+            `hidden` comes back in the dtype it was given: in evaluation with `half_state` its values fit float16. It
+            comes back as wide as it was given, too: of a state as wide as that of the network that this one was cut
+            out of, the columns of the units that are left move.
         """
         observed = observed or self.statistics.observe(state["statistics"], rows)
         features_GNS = self.read(observed)
         with products_in(precision, rows.value_NS.device):
-            seen = self.trunk(features_GNS, observed, rows, state["hidden"])
+            seen = self.trunk(features_GNS, observed, rows, self._narrowed(state["hidden"]))
             ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
         forecast = ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed))
         scale_NS = observed.scale_NS[:, : self._n_targets]
@@ -198,7 +212,7 @@ class Network(nn.Module):
             ways=(ways[0], ways[1]) if ways else None,
         )
         return outputs, {
-            "hidden": seen.hidden_EMX.to(state["hidden"].dtype),
+            "hidden": self._widened(seen.hidden_EMX.to(state["hidden"].dtype), state["hidden"]),
             "statistics": observed.statistics_EFS,
             "expected": rows.final(next_NS, state["expected"]),
             "spread": rows.final(scale_NS, state["spread"]),
@@ -231,6 +245,18 @@ class Network(nn.Module):
             return (ways[detached[task]], *ways)
 
         return ask
+
+    def _narrowed(self, hidden_EMX: Tensor) -> Tensor:
+        """Of a wider state the columns of this network's units."""
+        if hidden_EMX.shape[-1] == self.trunk.state_shape[-1]:
+            return hidden_EMX
+        return hidden_EMX.index_select(-1, self.column_X)
+
+    def _widened(self, hidden_EMX: Tensor, before_EMX: Tensor) -> Tensor:
+        """The same in a state as wide as the one before, whose other columns stay."""
+        if hidden_EMX.shape == before_EMX.shape:
+            return hidden_EMX
+        return before_EMX.index_copy(-1, self.column_X, hidden_EMX)
 
 
 def odds(place: int, prior_NC: Tensor, heads: Heads, task_ND: Tensor) -> Tensor:
