@@ -157,7 +157,11 @@ def _rules(layout: Layout) -> list[Any]:
 
 def _relations(layout: Layout) -> list[Any]:
     """What the groups' moments are about."""
-    return [relation.model_dump(mode="json") for relation in layout.monitor.knowledge.relations]
+    return [
+        relation.model_dump(mode="json", exclude={"entities"})
+        | ({"named": list(relation.entities)} if relation.entities else {})  # names of groups: entities are people
+        for relation in layout.monitor.knowledge.relations
+    ]
 
 
 def differences(seen: object, expected: object, name: str = "") -> Iterator[str]:
