@@ -23,7 +23,7 @@ from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
 from trainer.precision import PRECISIONS
 from trainer.rows import to_model
-from trainer.weighting.ranks import pool_mean, pool_metrics, pool_most, pool_sum
+from trainer.weighting.ranks import gather_rows, pool_mean, pool_metrics, pool_most, pool_sum
 
 _LEAST_RATE = 0.01
 """Of the highest learning rate, at the end."""
@@ -173,7 +173,9 @@ class Fit:
         validation, private = self.judge(self.network), self.network.private
         if private is None:
             return validation, {}
-        shared_WK, private_WK = (_gathered(each, self._group) for each in validation.ways or ())
+        shared_WK, private_WK = (
+            gather_rows(torch.from_numpy(each), self._group).numpy() for each in validation.ways or ()
+        )
         attachment = Attachment(self._layout, len(shared_WK))
         attachment.add(shared_WK, private_WK)
         risen = self.epochs > self._settings.warm_up * self._settings.epochs
@@ -297,12 +299,3 @@ def _attention(outputs: Outputs, layout: Layout) -> dict[str, float]:
         for k, task in enumerate(layout.tasks)
         for m, modality in enumerate(layout.monitor.modalities)
     }
-
-
-def _gathered(loss_WK: Float64, group: ProcessGroup | None) -> Float64:
-    """Of all ranks' pieces, so that all ranks decide alike."""
-    if group is None:
-        return loss_WK
-    gathered: list[Float64] = [loss_WK] * distributed.get_world_size(group)
-    distributed.all_gather_object(gathered, loss_WK, group)
-    return np.concatenate(gathered)

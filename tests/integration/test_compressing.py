@@ -99,7 +99,7 @@ def test_such_a_fit_is_resumed_from_the_same_file_and_from_no_other(folder: Path
     )
     assert CliRunner().invoke(train, small, catch_exceptions=False).exit_code == 0
     assert CliRunner().invoke(train, [*small, "--resume"], catch_exceptions=False).exit_code == 0
-    with pytest.raises(ModelError, match="weights of other sizes to resume from"):
+    with pytest.raises(ModelError, match="got other weights; expected the weights that the run began from"):
         CliRunner().invoke(train, [*fresh, "--resume"], catch_exceptions=False)
 
 
