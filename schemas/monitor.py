@@ -21,6 +21,7 @@ from schemas.duration import Duration
 from schemas.frozen import Frozen
 from schemas.horizon import Horizon, place_of
 from schemas.knowledge import Knowledge
+from schemas.label import FIELDS
 from schemas.loss import LOSSES, Loss
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,120}$")]
@@ -308,16 +309,26 @@ class Rule(Frozen):
 
 
 class Topics(Frozen):
-    """Kafka topics. An empty `dead_letters` means ``<observations>.dlq``."""
+    """Kafka topics. An empty `dead_letters` means ``<observations>.dlq``; refused labels go to ``<labels>.dlq``.
+
+    Without `labels` nothing is learned from labels while running, and nothing is kept for them.
+    """
 
     observations: TopicName
     globals: TopicName | None = None
     dead_letters: TopicName | None = None
+    labels: TopicName | None = None
 
     @property
     def dlq(self) -> str:
         """The dead-letter topic."""
         return self.dead_letters or f"{self.observations}.dlq"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.labels is not None and self.labels in {self.observations, self.globals, self.dlq}:
+            raise ValueError(f"expected labels on a topic of their own, got {self.labels!r} twice")
+        return self
 
 
 class Conflicts(StrEnum):
@@ -366,6 +377,8 @@ class Monitor(Frozen):
         for kind in (TaskKind.FORECAST, TaskKind.ANOMALY):
             if sum(task.kind is kind for task in self.tasks) != 1:
                 raise ValueError(f"expected exactly one {kind} task")
+        for reserved in {self.entity, self.time} & set(FIELDS) if self.topics.labels else ():
+            raise ValueError(f"expected entity and time keys that are no field of a label, got {reserved!r}")
         for rule in self.rules:
             for missing in set(rule.signals) - set(names):
                 raise ValueError(f"rule {rule.name}: expected a configured signal, got {missing!r}")
