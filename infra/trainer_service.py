@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from infra.assembly import ledger_of, registry_of, utc_now
 from infra.database import connect
+from infra.labels.feed import label_feed
 from ingest.kafka import KafkaSource, group_id
 from schemas.errors import FencedError
 from schemas.layout import Layout
@@ -14,7 +15,7 @@ from schemas.monitor import Monitor
 from schemas.observation import Batch, Partition
 from schemas.protocols import Advance, Tally
 from scorer.globals import GlobalTable
-from trainer.learner import Learner
+from trainer.learner import Learner, StepReport
 
 _SMOOTH = 0.9
 """Weight of the past in the losses shown: one step's loss jumps."""
@@ -35,7 +36,9 @@ class TrainerService:
         self._source = KafkaSource(reading, utc_now, group_instance_id=member)
         self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", member)
         self._registry = registry_of(monitor, engine)
-        self._learner = Learner(layout, monitor.model.seed, self._registry)
+        labelled = monitor.topics.labels is not None
+        self._learner = Learner(layout, monitor.model.seed, self._registry, labelled=labelled, hurried=labelled)
+        self._labels = label_feed(layout, engine, self._learner)
         self._table = GlobalTable(layout)
         self._offsets: dict[Partition, int] = {}
         self._losses: dict[str, float] = {}
@@ -61,10 +64,13 @@ class TrainerService:
                 self._table.add(self._source.globals())
                 if batch is not None:
                     self._learn(batch)
+                self._teach()
                 if self._stop.is_set():
                     break
         finally:
             self._source.close()
+            if self._labels is not None:
+                self._labels.close()
 
     def status(self) -> dict[str, object]:
         """Steps, smoothed per-task losses and lag."""
@@ -75,6 +81,7 @@ class TrainerService:
             "losses": dict(self._losses),
             "private": [task for task, standing in self._learner.sharing.items() if standing.path == "private"],
             "lag": sum(self._source.lag().values()),
+            "labels": {} if self._labels is None else self._labels.counts(),
             "pid": os.getpid(),
         }
 
@@ -84,12 +91,23 @@ class TrainerService:
 
     def _learn(self, batch: Batch) -> None:
         joined = replace(batch, values=self._table.join(batch.time_ms, batch.values))
-        for report in self._learner.observe(joined):
+        self._note(self._learner.observe(joined))
+        if self._labels is not None:
+            self._labels.observe(joined)
+        self._learner.publish_if_proved(self._registry)
+        self._advance(batch)
+
+    def _teach(self) -> None:
+        if self._labels is not None:
+            reports = self._learner.teach(self._labels.drain())
+            self._labels.report(reports)
+            self._note(reports)
+
+    def _note(self, reports: Sequence[StepReport]) -> None:
+        for report in reports:
             self._refused += report.refused is not None
             for task, loss in report.losses.items():
                 self._losses[task] = _SMOOTH * self._losses.get(task, loss) + (1 - _SMOOTH) * loss
-        self._learner.publish_if_proved(self._registry)
-        self._advance(batch)
 
     def _advance(self, batch: Batch) -> None:
         """Dead letters are the shards' to write; here every record merely counts as read."""

@@ -31,13 +31,21 @@ class LabelTopic:
     Args:
         layout: the monitor; its `topics.labels` must be given.
         clock: what event times are held against.
+        start: asked once the topic stands: the offsets to begin at; partitions it does not name begin at their first.
         monotonic: seconds, for the pauses between looks and polls.
     """
 
-    def __init__(self, layout: Layout, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        clock: Clock,
+        start: Callable[[], Mapping[Partition, int]],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         monitor = layout.monitor
         assert monitor.topics.labels is not None
         self._topic, self._settings, self._monotonic = monitor.topics.labels, monitor.kafka, monotonic
+        self._start: Callable[[], Mapping[Partition, int]] | None = start
         self._decoder = LabelDecoder(layout, clock)
         self._writer = DeadLetterWriter(self._settings.bootstrap_servers, f"{self._topic}.dlq")
         self._consumer: Any = None
@@ -46,8 +54,8 @@ class LabelTopic:
         self._assigned: set[Partition] = set()
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
-        """Read from there; partitions that are not named are read from their beginning."""
-        self._positions = dict(offsets)
+        """Read from there instead; partitions that are not named are read from their beginning."""
+        self._positions, self._start = dict(offsets), None
         self._assigned.clear()
         self._look_at = float("-inf")
 
@@ -94,6 +102,8 @@ class LabelTopic:
         if not found:
             log.warning("no labels topic yet", topic=self._topic)
         elif found != self._assigned:
+            if self._start is not None:
+                self.seek(self._start())
             create_topics(self._settings.bootstrap_servers, {f"{self._topic}.dlq": 1})
             self._consumer.assign([client.theirs(partition) for partition in sorted(found)])
             for partition in sorted(found - self._assigned):

@@ -6,7 +6,7 @@ W windows, K tasks, E packed entities.
 import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
@@ -18,6 +18,7 @@ from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import ModelRecord, Registry
 from trainer.attachment import Attachment, TaskSharing, WayLosses
+from trainer.belief import believed
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
 from trainer.hindsight import Hindsight
@@ -52,6 +53,7 @@ class StepReport:
         gradient_norm: before clipping.
         refused: why the step was not taken; None = it was.
         ranges: offsets it came from, [first, next).
+        taught: label -> the probability that the network gave to what it says, before it learned from it.
     """
 
     step: int
@@ -62,6 +64,7 @@ class StepReport:
     gradient_norm: float
     refused: str | None
     ranges: Mapping[Partition, tuple[int, int]]
+    taught: Mapping[Label, float] = field(default_factory=dict)
 
 
 class Learner:
@@ -72,9 +75,12 @@ class Learner:
         seed: of the injected faults; the network's own is `model.seed`.
         registry: the serving version is where learning starts; none: a fresh network.
         labelled: will labels come? Rows are then remembered until they do.
+        hurried: will they be few? They are then taught though they fill no window, see `Hindsight`.
     """
 
-    def __init__(self, layout: Layout, seed: int, registry: Registry, *, labelled: bool = False) -> None:
+    def __init__(
+        self, layout: Layout, seed: int, registry: Registry, *, labelled: bool = False, hurried: bool = False
+    ) -> None:
         self._layout, self._settings = layout, layout.monitor.training
         self._registry = registry
         self._rng = np.random.default_rng(seed)
@@ -88,7 +94,7 @@ class Learner:
         self._slots = Slots(window_template(layout) | _state_template(self._network))
         self._buffer = WindowBuffer(layout, self._slots)
         self._queue: deque[Window] = deque()
-        self._hindsight = Hindsight(layout, self._rng) if labelled else None
+        self._hindsight = Hindsight(layout, self._rng, hurried=hurried) if labelled else None
         self._recent: dict[str, float] = {}
         self.steps = 0
         self.events = 0
@@ -125,6 +131,12 @@ class Learner:
     def sharing(self) -> Mapping[str, TaskSharing]:
         """Task -> where it stands between what all share and its private path."""
         return self._attachment.standing(self._network.detached)
+
+    @property
+    def hindsight(self) -> Hindsight:
+        """The rows that labels may be about. Needs `labelled`."""
+        assert self._hindsight is not None
+        return self._hindsight
 
     @property
     def unmatched_labels(self) -> int:
@@ -253,7 +265,8 @@ class Learner:
         else:
             _log.warning("training step refused", reason=refused, step=self.steps)
             self._registry.quarantine(refused, lesson.ranges)
-        return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges)
+        told = believed(lesson, outputs, self._layout)
+        return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges, told)
 
 
 def _by_window(losses: Sequence[TaskLoss], lesson: Lesson) -> Float64:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Bool, Field, Float64, Int64, Partition
 from trainer.ahead import came_at, classes_ahead
@@ -39,6 +40,7 @@ class Lesson:
         fresh: the first so many were never learned from; what was replayed judges no version.
         events: rows that were observed (copies not counted).
         ranges: offsets the lesson came from, [first, next).
+        told: each label that is taught for the first time, and the packed rows that it is about.
     """
 
     rows: Rows
@@ -50,6 +52,7 @@ class Lesson:
     fresh: int
     events: int
     ranges: Mapping[Partition, tuple[int, int]]
+    told: Sequence[tuple[Label, Tensor]] = ()
 
 
 def lesson_of(windows: Sequence[Window], layout: Layout, rng: np.random.Generator) -> Lesson:
@@ -100,7 +103,17 @@ def hindsight_lesson(fresh: Sequence[Piece], replayed: Sequence[Piece], layout: 
         fresh=len(fresh),
         events=0,
         ranges=_ranges(fresh),
+        told=_labels(fresh, order),
     )
+
+
+def _labels(pieces: Sequence[Piece], order: Int64) -> list[tuple[Label, Tensor]]:
+    first = np.cumsum([0, *(len(piece.time_ms) for piece in pieces)])
+    return [
+        (label, torch.from_numpy(order[start + rows]))
+        for start, piece in zip(first, pieces, strict=False)
+        for label, rows in piece.labels
+    ]
 
 
 def _told(pieces: Sequence[Piece], order: Int64, n: int, layout: Layout) -> Targets:
