@@ -100,8 +100,8 @@ class TrainerService:
     def _teach(self) -> None:
         if self._labels is not None:
             reports = self._learner.teach(self._labels.drain())
-            self._labels.report(reports)
             self._note(reports)
+            self._labels.report(reports)
 
     def _note(self, reports: Sequence[StepReport]) -> None:
         for report in reports:

@@ -50,7 +50,7 @@ class LabelLedger:
         self._early: dict[Partition, list[tuple[int, int, _About]]] = {}  # a partition's time has not passed
         self._watermark_ms: dict[Partition, int] = {}
         self._look: set[_About] = set()
-        self._rows = self._received = 0
+        self._rows = self._deferred = 0
         self._excluded: frozenset[str] = frozenset()
         self._fates: list[Fate] = []
         self.counts: Counter[LabelStatus] = Counter()
@@ -60,7 +60,6 @@ class LabelLedger:
         """Take labels in, in the order in which they were said."""
         for annotation in annotations:
             about = annotation.label.about
-            self._received += 1
             if annotation.label.source in self._excluded:
                 self._end(annotation, LabelStatus.EXCLUDED)
                 continue
@@ -148,7 +147,8 @@ class LabelLedger:
 
     def _defer(self, partition: Partition, due_ms: int, about: _About) -> None:
         queue = self._early.setdefault(partition, [])
-        heapq.heappush(queue, (due_ms, self._received, about))
+        self._deferred += 1
+        heapq.heappush(queue, (due_ms, self._deferred, about))
         if len(queue) > 2 * _MOST:  # most of them superseded
             queue[:] = {each[2]: each for each in queue if each[2] in self._waiting}.values()
             heapq.heapify(queue)
