@@ -76,3 +76,20 @@ class LabelStatus(StrEnum):
     def final(self) -> bool:
         """Is nothing more to come of it?"""
         return self is not LabelStatus.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a label.
+
+    Attributes:
+        annotation: the label as it was received.
+        status: what became of it.
+        step: of the learner, in which it was.
+        belief: the probability that the network gave to what it says, before that step.
+    """
+
+    annotation: Annotation
+    status: LabelStatus
+    step: int | None = None
+    belief: float | None = None

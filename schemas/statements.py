@@ -20,7 +20,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from schemas.alert import Alert, Change, Explanation, Phase, SignalReason
 from schemas.components import Severity
 from schemas.protocols import Tally
-from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table
+from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table, VerdictRow
 
 Row = dict[str, object]
 
@@ -29,7 +29,7 @@ def _table(model: type[Table]) -> SqlTable:
     return cast("SqlTable", model.__table__)
 
 
-ALERTS, EVENTS = _table(AlertRow), _table(AlertEventRow)
+ALERTS, EVENTS, VERDICTS = _table(AlertRow), _table(AlertEventRow), _table(VerdictRow)
 PARTITIONS, SNAPSHOTS, SWAPS = _table(PartitionRow), _table(SnapshotRow), _table(SwapRow)
 KEY = ("monitor", "cluster", "topic", "topic_id", "partition")
 """What names a partition's row."""

@@ -8,11 +8,10 @@ same entity, task and time counts. What waits is bounded, by number and by the r
 import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.label import Annotation, Label, LabelStatus
+from schemas.label import Annotation, Fate, Label, LabelStatus
 from schemas.observation import Batch, Partition, Status
 from trainer.hindsight import Hindsight
 from trainer.learner import StepReport
@@ -23,16 +22,6 @@ _PATIENCE_ROWS = 400_000
 """Rows observed while a label waits for its own: as many as hindsight remembers."""
 _NEVER_MS = np.iinfo(np.int64).min
 _About = tuple[str, str, int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of a label; `step` and `belief` where it was in a step, see `StepReport.taught`."""
-
-    annotation: Annotation
-    status: LabelStatus
-    step: int | None = None
-    belief: float | None = None
 
 
 class LabelLedger:

@@ -8,18 +8,20 @@ from typing import cast
 from sqlalchemy import Connection, Engine, bindparam, case, func, or_, select, update
 from sqlalchemy import Table as SqlTable
 
-from schemas.label import Annotation, LabelStatus
+from schemas.label import Annotation, Fate, LabelStatus
 from schemas.observation import Partition
 from schemas.statements import Row, insert_into, matching
 from schemas.tables import LabelRow, LabelSourceRow
 from scorer.ledger import transact
-from trainer.label_ledger import Fate
 
 LABELS, SOURCES = (cast("SqlTable", model.__table__) for model in (LabelRow, LabelSourceRow))
 _ORIGIN = ("monitor", "cluster", "topic", "topic_id", "partition", "offset")
 _WAITING, _TAUGHT = LabelStatus.WAITING.value, LabelStatus.TAUGHT.value
 _RECENT = 5_000
 """Labels that a source's reliability is read from again: ten times what it remembers of one."""
+
+Believed = tuple[str, str, int, float]
+"""Source, task, value, and the probability that the network gave to that before it learned it."""
 
 _END = (
     update(LABELS)
@@ -87,40 +89,14 @@ class SqlLabels:
         undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None)
         transact(self.engine, lambda connection, _: connection.execute(undone))
 
-    def beliefs(self) -> list[tuple[str, str, int, float]]:
-        """(source, task, value, belief) of the last labels that were taught, oldest first.
-
-        Of a source that was included again only what it told since.
-        """
-        columns = LABELS.c.source, LABELS.c.task, LABELS.c.value, LABELS.c.belief, LABELS.c.received_at
-        mine = LABELS.c.monitor == self.monitor, LABELS.c.belief.is_not(None)
-        query = select(*columns).where(*mine).order_by(LABELS.c.id.desc()).limit(_RECENT)
-        since = {row.source: row.decided_at for row in self.decisions() if not row.excluded}
-        rows = transact(self._reader, lambda connection, _: connection.execute(query).all())
-        return [tuple(row[:4]) for row in reversed(rows) if row.source not in since or row[4] >= since[row.source]]
-
-    def tallies(self) -> dict[str, dict[str, int]]:
-        """Source -> what became of its labels -> how many."""
-        query = (
-            select(LABELS.c.source, LABELS.c.status, func.count())
-            .where(LABELS.c.monitor == self.monitor)
-            .group_by(LABELS.c.source, LABELS.c.status)
-            .order_by(LABELS.c.source)
-        )
-        found: dict[str, dict[str, int]] = {}
-        for source, status, count in transact(self._reader, lambda connection, _: connection.execute(query).all()):
-            found.setdefault(source, {})[status] = count
-        return found
-
-    def decisions(self) -> list[LabelSourceRow]:
-        """What stands of each source that something was decided of; the rows' columns as attributes."""
-        query = select(SOURCES).where(SOURCES.c.monitor == self.monitor)
-        rows = transact(self._reader, lambda connection, _: connection.execute(query).all())
-        return cast("list[LabelSourceRow]", rows)
+    def beliefs(self) -> list[Believed]:
+        """As `read_beliefs`."""
+        return transact(self._reader, lambda connection, _: read_beliefs(connection, self.monitor))
 
     def excluded(self) -> frozenset[str]:
         """Sources whose labels are not learned from."""
-        return frozenset(row.source for row in self.decisions() if row.excluded)
+        decisions = transact(self._reader, lambda connection, _: read_decisions(connection, self.monitor))
+        return frozenset(source for source, decision in decisions.items() if decision["excluded"])
 
     def decide(self, source: str, *, excluded: bool, author: str, why: str | None) -> None:
         """From now on a source's labels are learned from, or not."""
@@ -152,6 +128,32 @@ class SqlLabels:
             *matching(LABELS, key), LABELS.c.offset.between(lowest, last_offset), LABELS.c.status == _WAITING
         )
         return [(row.partition, row.offset) for row in connection.execute(query)]
+
+
+def read_tallies(connection: Connection) -> dict[tuple[str, str], dict[str, int]]:
+    """(monitor, source) -> what became of its labels -> how many."""
+    columns = LABELS.c.monitor, LABELS.c.source
+    query = select(*columns, LABELS.c.status, func.count()).group_by(*columns, LABELS.c.status).order_by(*columns)
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for monitor, source, status, count in connection.execute(query):
+        found.setdefault((monitor, source), {})[status] = count
+    return found
+
+
+def read_decisions(connection: Connection, monitor: str) -> dict[str, Row]:
+    """Source -> what was last decided of it, by column."""
+    rows = connection.execute(select(SOURCES).where(SOURCES.c.monitor == monitor)).mappings()
+    return {row["source"]: dict(row) for row in rows}
+
+
+def read_beliefs(connection: Connection, monitor: str) -> list[Believed]:
+    """Of the last labels that were taught, oldest first; of a source that was included again what it told since."""
+    columns = LABELS.c.source, LABELS.c.task, LABELS.c.value, LABELS.c.belief, LABELS.c.received_at
+    mine = LABELS.c.monitor == monitor, LABELS.c.belief.is_not(None)
+    rows = connection.execute(select(*columns).where(*mine).order_by(LABELS.c.id.desc()).limit(_RECENT)).all()
+    decisions = read_decisions(connection, monitor).items()
+    since = {source: cast("datetime", each["decided_at"]) for source, each in decisions if not each["excluded"]}
+    return [tuple(row[:4]) for row in reversed(rows) if row.source not in since or row[4] >= since[row.source]]
 
 
 def _by_partition(annotations: Sequence[Annotation]) -> Iterable[tuple[Annotation, int]]:
