@@ -15,6 +15,7 @@ from schemas.label import Annotation, Fate, Label, LabelStatus
 from schemas.observation import Batch, Partition, Status
 from trainer.hindsight import Hindsight
 from trainer.learner import StepReport
+from trainer.reliability import Reliability, Sources
 
 _MOST = 50_000
 """Labels that wait, and labels that were told and are in no step yet: about 25 MB each."""
@@ -29,10 +30,11 @@ class LabelLedger:
 
     Args:
         hindsight: knows which rows were observed.
+        sources: what is known of who tells labels.
     """
 
-    def __init__(self, hindsight: Hindsight) -> None:
-        self._hindsight = hindsight
+    def __init__(self, hindsight: Hindsight, sources: Sources) -> None:
+        self._hindsight, self._sources = hindsight, sources
         self._waiting: OrderedDict[_About, tuple[Annotation, int]] = OrderedDict()
         self._told: OrderedDict[_About, Annotation] = OrderedDict()
         self._behind: dict[str, set[_About]] = {}  # an entity's rows have not come as far
@@ -87,11 +89,22 @@ class LabelLedger:
             status = LabelStatus.TAUGHT if step.refused is None else LabelStatus.REFUSED
             for label, belief in step.taught.items():
                 self._conclude(label, status, step.step, belief)
+                if step.refused is None:
+                    self._sources.add(label.source, label.task, label.value, belief)
         while self._hindsight.useless:
             self._conclude(self._hindsight.useless.popleft(), LabelStatus.UNMATCHED)
 
+    def suspects(self) -> dict[str, Reliability]:
+        """Sources that turned out to be wrong more often than right and are not excluded."""
+        return {name: each for name, each in self._sources.suspects().items() if name not in self._excluded}
+
     def exclude(self, sources: frozenset[str]) -> None:
-        """From now on these sources' labels are not told, and what they told before is not taught again."""
+        """From now on these sources' labels alone are not told, and what they told before is not taught again.
+
+        A source that is included again is judged by what it tells from now on.
+        """
+        for source in self._excluded - sources:
+            self._sources.forget(source)
         for source in sources - self._excluded:
             self._hindsight.forget(source)
             for about in [about for about, (each, _) in self._waiting.items() if each.label.source == source]:

@@ -47,9 +47,8 @@ class LabelFeed:
         origin = cache(lambda: _origin(monitor.kafka.bootstrap_servers, self._name))
         self._store = SqlLabels(engine, monitor.monitor, origin, utc_now)
         self._topic = LabelTopic(layout, utc_now, lambda: self._store.position(self._name), monotonic)
-        self._ledger = LabelLedger(learner.hindsight)
-        self._sources = weighed({task: len(each) for task, each in layout.labelled.items()}, self._store.beliefs())
-        self._excluded: frozenset[str] = frozenset()
+        classes = {task: len(each) for task, each in layout.labelled.items()}
+        self._ledger = LabelLedger(learner.hindsight, weighed(classes, self._store.beliefs()))
         self._look_at = float("-inf")
 
     def observe(self, batch: Batch) -> None:
@@ -74,9 +73,6 @@ class LabelFeed:
     def report(self, steps: Sequence[StepReport]) -> None:
         """What steps made of the labels. A source that turns out to be wrong more often than right is excluded."""
         self._ledger.report(steps)
-        for step in steps:
-            for label, belief in step.taught.items() if step.refused is None else ():
-                self._sources.add(label.source, label.task, label.value, belief)
         if any(step.taught for step in steps):
             self._guard()
         self._account()
@@ -109,15 +105,10 @@ class LabelFeed:
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_SECONDS
-        excluded = self._store.excluded()
-        for source in self._excluded - excluded:
-            self._sources.forget(source)
-        self._excluded = excluded
-        self._ledger.exclude(excluded)
+        self._ledger.exclude(self._store.excluded())
 
     def _guard(self) -> None:
-        suspects = {name: each for name, each in self._sources.suspects().items() if name not in self._excluded}
-        for source, found in suspects.items():
+        for source, found in self._ledger.suspects().items():
             why = f"reliability {found.reliability:.2f} on {found.labels:.0f} labels"
             _log.warning("source of labels excluded", why=why)
             self._store.decide(source, excluded=True, author=GUARD, why=why)

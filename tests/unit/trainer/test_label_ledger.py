@@ -14,6 +14,7 @@ from trainer import label_ledger
 from trainer.hindsight import Hindsight
 from trainer.label_ledger import LabelLedger
 from trainer.learner import StepReport
+from trainer.reliability import Sources
 
 TOLD = Partition("told", 0)
 EVENTS = [{"name": "death", "kind": "event"}, {"name": "arrest", "kind": "event", "within": "2s"}]
@@ -28,7 +29,7 @@ class Ward:
         described = WARD | {"tasks": [*WARD["tasks"], *EVENTS], "training": {"window": 4}}
         self.layout = Layout(Monitor.model_validate(described))
         self.hindsight = Hindsight(self.layout, np.random.default_rng(0), hurried=True)
-        self.ledger = LabelLedger(self.hindsight)
+        self.ledger = LabelLedger(self.hindsight, Sources({"anomaly": 2, "death": 2, "arrest": 2}))
         self.offset = 0
 
     def observe(self, *seconds: int, entities: int = 1) -> None:
