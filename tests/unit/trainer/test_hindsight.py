@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -147,3 +149,35 @@ def test_an_outcome_that_settles_no_row_teaches_nothing():
     hindsight = remembered(SOON)
     hindsight.tell([Label("0", "arrest", None, 0, 1000)])
     assert not hindsight._fresh
+
+
+def by(source: str, entities: range) -> list[Label]:
+    return [replace(outcome(entity), source=source) for entity in entities]
+
+
+def test_no_source_fills_more_than_half_of_a_step_while_others_pieces_are_at_hand():
+    hindsight = Hindsight(layout(), np.random.default_rng(0))
+    hindsight.remember(stays(100, 6))
+    for source, entities in (("anna", range(16)), ("mallory", range(16, 60))):
+        hindsight.tell(by(source, entities))
+        while hindsight.next() is not None:
+            pass
+    hindsight.tell(by("mallory", range(60, 72)) + by("anna", range(72, 76)))
+    steps = [[piece.source for part in (hindsight.next() or ()) for piece in part] for _ in range(2)]
+    assert [(len(step), step[:8].count("mallory"), step.count("mallory")) for step in steps] == [
+        (32, 4, 16),
+        (32, 8, 16),
+    ]
+
+
+def test_what_a_forgotten_source_told_is_neither_taught_nor_replayed():
+    hindsight = Hindsight(layout(), np.random.default_rng(0))
+    hindsight.remember(stays(40, 6))
+    hindsight.tell(by("mallory", range(8)))
+    hindsight.next()
+    hindsight.tell([*by("mallory", range(8, 12)), replace(row_label(20, 1, True), source="mallory")])
+    hindsight.forget("mallory")
+    hindsight.tell([*by("anna", range(12, 20)), *(row_label(20, second, False) for second in (2, 3, 4, 5))])
+    fresh, replayed = hindsight.next()
+    told = [label.source for piece in (*fresh, *hindsight._fresh) for label, _ in piece.labels]
+    assert (replayed, "mallory" in told) == ([], False)

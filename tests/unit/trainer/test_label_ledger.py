@@ -186,3 +186,19 @@ def test_few_labels_of_many_entities_are_taught_before_a_window_is_full() -> Non
     ward.hindsight.tell([])
     fresh, _ = ward.hindsight.next()
     assert (waiting, [len(piece.labels) for piece in fresh]) == (None, [1] * 8)
+
+
+def test_a_source_that_the_others_contradict_is_suspect_until_it_is_excluded(ward: Ward) -> None:
+    for second in range(200):
+        for source, value, belief in (("anna", second % 2, 0.9), ("mallory", 1 - second % 2, 0.1)):
+            ward.ledger.report([replace(step(), taught={row(second, value, source): belief})])
+    suspects = list(ward.ledger.suspects())
+    ward.ledger.exclude(frozenset(suspects))
+    assert (suspects, ward.ledger.suspects()) == (["mallory"], {})
+
+
+def test_a_refused_step_says_nothing_of_its_sources(ward: Ward) -> None:
+    for second in range(200):
+        for source, value, belief in (("anna", second % 2, 0.9), ("mallory", 1 - second % 2, 0.1)):
+            ward.ledger.report([replace(step(refused="spike"), taught={row(second, value, source): belief})])
+    assert ward.ledger.suspects() == {}
