@@ -4,19 +4,28 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from sqlalchemy import select
 
+from infra.commands.alerts import alerts
+from infra.commands.labels import labels
 from infra.database import connect, migrate
 from infra.labels.store import LABELS, SqlLabels
 from infra.trainer_service import TrainerService
 from ingest.clock import utc_now
 from ingest.producer import Message, create_topics, publish
 from ingest.replay import read_dead_letters
+from schemas.alert import Alert, Change
+from schemas.components import Severity
 from schemas.monitor import Monitor
+from schemas.observation import Partition
 from scorer.alerts import reading
+from scorer.ledger import SqlLedger
 
 pytestmark = pytest.mark.service
 
@@ -146,3 +155,35 @@ def test_a_checkpoint_older_than_what_was_taught_has_it_taught_again(kafka: str,
     store.unlearn(after_step=1)
 
     assert [(end[2], end[3]) for end in ends(url)] == [("taught", 1)] * 8 + [("waiting", None)] * 8
+
+
+def alarm(entity: int, second: int) -> Alert:
+    at = datetime.fromtimestamp(START_MS / 1_000 + second, UTC)
+    key = ("pumps", f"p{entity}", "anomaly", "tail", at, Change.OPENED, Severity.WARNING, at, at)
+    return Alert(*key, 3.5, 0.9, (), 1, "model", Partition("pumps", 0), entity, "rpm")
+
+
+def test_verdicts_on_alerts_are_learned_from(kafka: str, topic: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'bellwether.db'}"
+    described = monitor(kafka, topic, url, tmp_path)
+    (tmp_path / "pumps.yaml").write_text(yaml.safe_dump(described.model_dump(mode="json")))
+    engine = connect(url)
+    migrate(engine)
+    create_topics(kafka, {topic: 1, f"{topic}.dlq": 1})
+    ledger = SqlLedger(engine, "pumps", "c", "a", utc_now, timedelta(seconds=15), lambda name: name)
+    ledger.acquire(Partition("pumps", 0))
+    ledger.commit([alarm(entity, 10) for entity in range(8)], [])
+    publish(observations(), kafka, topic)
+
+    with learning(described) as service:
+        for entity in range(8):
+            said = [alarm(entity, 10).id, "true" if entity % 2 else "false", "--by", "anna"]
+            options = ["--config", str(tmp_path / "pumps.yaml"), "--database", url, "--json"]
+            done = CliRunner().invoke(alerts, ["feedback", *said, *options], catch_exceptions=False)
+            assert json.loads(done.stdout.splitlines()[-1])["labels"] == 1
+        wait_until(lambda: service.status()["labels"]["waiting"] == 8)
+        publish(observations(ROWS, 10), kafka, topic)
+        wait_until(lambda: service.status()["labels"]["taught"] == 8)
+
+    listed = CliRunner().invoke(labels, ["list", "--database", url, "--json"]).stdout.splitlines()[-1]
+    assert [(each["source"], each["taught"]) for each in json.loads(listed)] == [("anna", 8)]
