@@ -3,13 +3,15 @@
 A label that is about one row (the anomaly task, a state) waits until a window's worth of them is known; one about the
 entity as a whole (an event task) is told of all its rows, or of those whose horizon it settles. Each becomes a piece.
 A step takes a few fresh pieces and three times as many from a reservoir of older ones (Vitter, 1985, algorithm R):
-labels are too few to be used once. No source fills more than half of a step while others' pieces are at hand.
+labels are too few to be used once. What is replayed makes each source's part of the step as large as the root of what
+it told: a source that floods the others a hundredfold counts tenfold.
 
 R rows of a piece, S signals, K state and event tasks.
 """
 
+import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,7 +50,7 @@ class Piece:
         offsets: first offset and the one after the last.
         vectors: modality -> frames or embeddings, [R, ...].
         labels: what was told, each with the rows that it teaches.
-        source: who told most of it.
+        source: who told all of it.
     """
 
     values: Float64
@@ -69,13 +71,13 @@ class _Account:
     Attributes:
         partition: where its rows come from.
         rows: the newest.
-        untaught: event time -> task -> label, of rows that are in no piece yet.
+        untaught: source -> event time -> task -> label, of rows that are in no piece yet.
         settled: event task with a horizon -> event time up to which its rows were taught.
     """
 
     partition: Partition
     rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    untaught: dict[int, dict[str, Label]] = field(default_factory=dict)
+    untaught: dict[str, dict[int, dict[str, Label]]] = field(default_factory=dict)
     settled: dict[str, int] = field(default_factory=dict)
 
 
@@ -95,7 +97,7 @@ class Hindsight:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._fresh: deque[Piece] = deque()
         self._reservoir: list[Piece] = []
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[tuple[str, str], int] = {}
         self._taught = self._rows = self._seen = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
@@ -116,32 +118,30 @@ class Hindsight:
         while self._rows > _REMEMBERED_IN_ALL:
             forgotten = self._accounts.popitem(last=False)[1]
             self._rows -= len(forgotten.rows)
-            self.useless.extend(label for told in forgotten.untaught.values() for label in told.values())
+            for rows in forgotten.untaught.values():
+                self.useless.extend(label for told in rows.values() for label in told.values())
 
     def tell(self, labels: Sequence[Label]) -> None:
         """Take labels in that were revealed since the last call."""
-        told: dict[str, tuple[list[_Row], Int64, list[_Told]]] = {}
+        told: dict[tuple[str, str], tuple[list[_Row], Int64, list[_Told]]] = {}
         for label in labels:
             account = self._accounts.get(label.entity)
             if account is None or not account.rows or (label.time_ms or account.rows[0][0]) < account.rows[0][0]:
                 self.unmatched += 1
                 self.useless.append(label)
             elif label.time_ms is None:
-                rows, classes, teaching = told.setdefault(label.entity, (*self._whole(account), []))
+                rows, classes, teaching = told.setdefault((label.entity, label.source), (*self._whole(account), []))
                 settled_R = self._settle(account, label, _times(rows), classes[:, self._place[label.task]])
                 if len(settled_R):
                     teaching.append((label, settled_R))
                 else:
                     self.useless.append(label)
             else:
-                account.untaught.setdefault(label.time_ms, {})[label.task] = label
-                self._waiting.setdefault(label.entity, self._seen)
-                if len(account.untaught) >= self._layout.monitor.training.window:
-                    self._fresh.append(self._labelled(label.entity))
-        for entity, (rows, classes, teaching) in told.items():
+                self._put(account, label, label.time_ms)
+        for (entity, source), (rows, classes, teaching) in told.items():
             if teaching:
                 unknown = np.full(len(rows), np.nan)
-                self._fresh.append(_piece(self._accounts[entity], rows, unknown, classes, teaching))
+                self._fresh.append(_piece(self._accounts[entity], rows, unknown, classes, teaching, source))
         if self._hurried:
             self._hurry()
 
@@ -149,11 +149,9 @@ class Hindsight:
         """Fresh pieces and replayed ones for a step; None until enough fresh ones wait."""
         if len(self._fresh) < _FRESH:
             return None
-        fresh = _shared(self._fresh, _FRESH, Counter(), _FRESH // 2)
-        chosen = set(map(id, fresh))
-        self._fresh = deque(piece for piece in self._fresh if id(piece) not in chosen)
-        drawn = (self._reservoir[place] for place in self._rng.permutation(len(self._reservoir)).tolist())
-        replayed = _shared(drawn, _REPLAYED, Counter(piece.source for piece in fresh), (_FRESH + _REPLAYED) // 2)
+        fresh = [self._fresh.popleft() for _ in range(_FRESH)]
+        drawn = [self._reservoir[place] for place in self._rng.permutation(len(self._reservoir)).tolist()]
+        replayed = _apportioned(drawn, fresh)
         for piece in fresh:
             self._store(piece)
         return fresh, replayed
@@ -173,9 +171,7 @@ class Hindsight:
         self._fresh = deque(piece for piece in self._fresh if piece.source != source)
         self._reservoir = [piece for piece in self._reservoir if piece.source != source]
         for account in self._accounts.values():
-            for told in account.untaught.values():
-                for task in [task for task, label in told.items() if label.source == source]:
-                    del told[task]
+            account.untaught.pop(source, None)
 
     def _account(self, entity: str, partition: Partition) -> _Account:
         account = self._accounts.get(entity)
@@ -206,21 +202,31 @@ class Hindsight:
             account.settled[label.task] = int(time_ms_R[new_R][-1])
         return np.flatnonzero(new_R)
 
+    def _put(self, account: _Account, label: Label, time_ms: int) -> None:
+        """Keep a label of a row until its source's fill a window. Nobody else's word about the same stands beside."""
+        for rows in account.untaught.values():
+            rows.get(time_ms, {}).pop(label.task, None)
+        mine = account.untaught.setdefault(label.source, {})
+        mine.setdefault(time_ms, {})[label.task] = label
+        self._waiting.setdefault((label.entity, label.source), self._seen)
+        if len(mine) >= self._layout.monitor.training.window:
+            self._fresh.append(self._labelled(label.entity, label.source))
+
     def _hurry(self) -> None:
         """Make pieces of what has waited long enough, the longest first."""
         patience = self._layout.monitor.training.window * len(self._accounts)
-        for entity, since in list(self._waiting.items()):
+        for (entity, source), since in list(self._waiting.items()):
             if self._seen - since < patience:
                 break
-            if entity in self._accounts:
-                self._fresh.append(self._labelled(entity))
+            if entity in self._accounts and source in self._accounts[entity].untaught:
+                self._fresh.append(self._labelled(entity, source))
             else:
-                del self._waiting[entity]
+                del self._waiting[entity, source]
 
-    def _labelled(self, entity: str) -> Piece:
+    def _labelled(self, entity: str, source: str) -> Piece:
         account = self._accounts[entity]
-        self._waiting.pop(entity, None)
-        untaught, account.untaught = account.untaught, {}
+        self._waiting.pop((entity, source), None)
+        untaught = account.untaught.pop(source)
         rows = list(account.rows)
         times = [row[0] for row in rows]
         first = next((place for place, time_ms in enumerate(times) if time_ms in untaught), len(rows) - 1)
@@ -235,7 +241,7 @@ class Hindsight:
                     faulty[place] = label.value
                 else:
                     classes[place, self._place[task]] = label.value
-        return _piece(account, rows, faulty, classes, labels)
+        return _piece(account, rows, faulty, classes, labels, source)
 
     def _store(self, piece: Piece) -> None:
         self._taught += 1
@@ -249,17 +255,24 @@ def _times(rows: list[_Row]) -> Int64:
     return np.array([row[0] for row in rows], dtype=np.int64)
 
 
-def _shared(pieces: Iterable[Piece], most: int, count: Counter[str], cap: int) -> list[Piece]:
-    """The first `most`, but of a source that has `cap` in `count` only as many as nobody else's can replace."""
-    taken: list[Piece] = []
-    over: list[Piece] = []
-    for piece in pieces:
-        if len(taken) == most:
-            break
-        source = piece.source
-        (taken if count[source] < cap else over).append(piece)
-        count[source] += 1
-    return (taken + over)[:most]
+def _apportioned(drawn: Sequence[Piece], fresh: Sequence[Piece]) -> list[Piece]:
+    """What is to be replayed beside fresh pieces, in the order drawn but for whose turn it is.
+
+    Turns by Webster's method (Sainte-Lague): next comes the source whose part of the step is shortest of its claim.
+    """
+    claim = {source: math.sqrt(count) for source, count in Counter(piece.source for piece in (*drawn, *fresh)).items()}
+    taken = Counter(piece.source for piece in fresh)
+    queues: dict[str, deque[Piece]] = {}
+    for piece in drawn:
+        queues.setdefault(piece.source, deque()).append(piece)
+    found: list[Piece] = []
+    while queues and len(found) < _REPLAYED:
+        source = min(queues, key=lambda each: (taken[each] + 0.5) / claim[each])
+        found.append(queues[source].popleft())
+        taken[source] += 1
+        if not queues[source]:
+            del queues[source]
+    return found
 
 
 def _piece(
@@ -268,6 +281,7 @@ def _piece(
     faulty: Float64,
     classes: Int64,
     labels: Sequence[_Told],
+    source: str,
 ) -> Piece:
     return Piece(
         values=np.stack([row[2] for row in rows]).astype(np.float64),
@@ -278,5 +292,5 @@ def _piece(
         partition=account.partition,
         offsets=(rows[0][1], rows[-1][1] + 1),
         labels=tuple(labels),
-        source=Counter(label.source for label, _ in labels).most_common(1)[0][0] if labels else "",
+        source=source,
     )
