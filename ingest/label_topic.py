@@ -47,7 +47,8 @@ class LabelTopic:
         self._topic, self._settings, self._monotonic = monitor.topics.labels, monitor.kafka, monotonic
         self._start: Callable[[], Mapping[Partition, int]] | None = start
         self._decoder = LabelDecoder(layout, clock)
-        self._writer = DeadLetterWriter(self._settings.bootstrap_servers, f"{self._topic}.dlq")
+        self._letters = monitor.topics.labels_dlq
+        self._writer = DeadLetterWriter(self._settings.bootstrap_servers, self._letters)
         self._consumer: Any = None
         self._look_at = self._poll_at = float("-inf")
         self._positions: dict[Partition, int] = {}
@@ -104,7 +105,7 @@ class LabelTopic:
         elif found != self._assigned:
             if self._start is not None:
                 self.seek(self._start())
-            create_topics(self._settings.bootstrap_servers, {f"{self._topic}.dlq": 1})
+            create_topics(self._settings.bootstrap_servers, {self._letters: 1})
             self._consumer.assign([client.theirs(partition) for partition in sorted(found)])
             for partition in sorted(found - self._assigned):
                 self._begin(partition)

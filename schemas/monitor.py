@@ -324,6 +324,13 @@ class Topics(Frozen):
         """The dead-letter topic."""
         return self.dead_letters or f"{self.observations}.dlq"
 
+    @property
+    def labels_dlq(self) -> str:
+        """The dead-letter topic of labels. Raises ValueError where there are none."""
+        if self.labels is None:
+            raise ValueError("topics.labels: got none; expected a topic")
+        return f"{self.labels}.dlq"
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.labels is not None and self.labels in {self.observations, self.globals, self.dlq}:

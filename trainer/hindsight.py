@@ -30,6 +30,8 @@ _CONTEXT = 48
 """Rows before the first labelled one, from which the network finds its bearings."""
 _NEVER_MS = np.iinfo(np.int64).min
 _FRESH, _REPLAYED = 8, 24
+_BUSY = 4
+"""So many times longer labels wait to fill a piece while others are learned from."""
 _RESERVOIR = 1024
 _Row = tuple[int, int, NDArray[np.float32], Mapping[str, Field]]
 """Event time, offset, values in raw units, frames and vectors."""
@@ -87,8 +89,8 @@ class Hindsight:
     Args:
         layout: order of signals and tasks.
         rng: draws what is replayed.
-        hurried: labels of rows wait no longer than a window of rows of every entity takes, and then make a shorter
-            piece: a person's few verdicts on an entity never fill a window.
+        hurried: labels of rows make a shorter piece where a window of rows of every entity has come and no step was
+            taken meanwhile, or four were: a person's few verdicts on an entity never fill a window.
     """
 
     def __init__(self, layout: Layout, rng: np.random.Generator, *, hurried: bool = False) -> None:
@@ -98,7 +100,7 @@ class Hindsight:
         self._fresh: deque[Piece] = deque()
         self._reservoir: list[Piece] = []
         self._waiting: dict[tuple[str, str], int] = {}
-        self._taught = self._rows = self._seen = 0
+        self._taught = self._rows = self._seen = self._stepped = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
         self.useless: deque[Label] = deque(maxlen=_RESERVOIR)
@@ -149,6 +151,7 @@ class Hindsight:
         """Fresh pieces and replayed ones for a step; None until enough fresh ones wait."""
         if len(self._fresh) < _FRESH:
             return None
+        self._stepped = self._seen
         fresh = [self._fresh.popleft() for _ in range(_FRESH)]
         drawn = [self._reservoir[place] for place in self._rng.permutation(len(self._reservoir)).tolist()]
         replayed = _apportioned(drawn, fresh)
@@ -215,6 +218,8 @@ class Hindsight:
     def _hurry(self) -> None:
         """Make pieces of what has waited long enough, the longest first."""
         patience = self._layout.monitor.training.window * len(self._accounts)
+        if self._seen - self._stepped < patience:
+            patience *= _BUSY
         for (entity, source), since in list(self._waiting.items()):
             if self._seen - since < patience:
                 break

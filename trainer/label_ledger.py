@@ -18,7 +18,7 @@ from trainer.learner import StepReport
 from trainer.reliability import Reliability, Sources
 
 _MOST = 50_000
-"""Labels that wait, and labels that were told and are in no step yet: about 25 MB each."""
+"""Labels that wait, and labels that were told and are in no step yet: about 40 MB each."""
 _PATIENCE_ROWS = 400_000
 """Rows observed while a label waits for its own: as many as hindsight remembers."""
 _NEVER_MS = np.iinfo(np.int64).min
@@ -69,14 +69,15 @@ class LabelLedger:
             if len(times):
                 self._watermark_ms[partition] = max(self._watermark_ms.get(partition, _NEVER_MS), int(times.max()))
         if self._waiting:
-            for entity in set(batch.entity) & self._behind.keys():
-                self._look |= self._behind.pop(entity)
+            for entity in batch.entity:
+                if entity in self._behind:
+                    self._look |= self._behind.pop(entity)
             self._expire()
 
     def due(self) -> list[Label]:
         """Labels that may be learned from now, in the order in which they came."""
         for partition, queue in self._early.items():
-            while queue and queue[0][0] <= self._watermark_ms[partition]:
+            while queue and queue[0][0] <= self._watermark_ms.get(partition, _NEVER_MS):
                 self._look.add(heapq.heappop(queue)[2])
         looked, self._look = self._look, set()
         ready = [about for about in looked if about in self._waiting and self._is_due(about)]

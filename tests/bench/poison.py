@@ -99,15 +99,14 @@ def learned(poison: Poison, rows: int, seed: int) -> tuple[float, LabelLedger]:
 
 
 def _said(poison: Poison, rows: Batch, bad: np.ndarray, rng: np.random.Generator, offset: int) -> Iterator[Annotation]:
-    """Half of the rows are told of, each by one source; a flood is of every row, many times as much."""
+    """Every row is told of by one source; who floods tells of so many times as many as another."""
     for entity, time_ms, truth in zip(rows.entity, rows.time_ms.tolist(), bad.tolist(), strict=True):
         shares = np.array([1.0] * 4 + [float(poison.flood)])
         source = SOURCES[int(rng.choice(5, p=shares / shares.sum()))]
         wrong = rng.random() < poison.flipped or (poison.liar and source == "mallory")
-        if rng.random() < 0.5:
-            label = Label(entity, "wear", time_ms, int(truth != wrong), None, source)
-            yield Annotation(label, time_ms, None, _TOLD, offset)
-            offset += 1
+        label = Label(entity, "wear", time_ms, int(truth != wrong), None, source)
+        yield Annotation(label, time_ms, None, _TOLD, offset)
+        offset += 1
 
 
 def _judged(learner: Learner, seed: int) -> float:
