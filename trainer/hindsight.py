@@ -220,9 +220,10 @@ class Hindsight:
         patience = self._layout.monitor.training.window * len(self._accounts)
         if self._seen - self._stepped < patience:
             patience *= _BUSY
-        for (entity, source), since in list(self._waiting.items()):
+        while self._waiting:
+            (entity, source), since = next(iter(self._waiting.items()))
             if self._seen - since < patience:
-                break
+                return
             if entity in self._accounts and source in self._accounts[entity].untaught:
                 self._fresh.append(self._labelled(entity, source))
             else:
@@ -240,12 +241,13 @@ class Hindsight:
         classes, faulty = self._untold(rows), np.full(len(rows), np.nan)
         labels: list[_Told] = []
         for place, row in enumerate(rows):
-            for task, label in untaught.get(row[0], {}).items():
+            for task, label in untaught.pop(row[0], {}).items():
                 labels.append((label, np.array([place])))
                 if task == self._layout.anomaly.name:
                     faulty[place] = label.value
                 else:
                     classes[place, self._place[task]] = label.value
+        self.useless.extend(label for told in untaught.values() for label in told.values())
         return _piece(account, rows, faulty, classes, labels, source)
 
     def _store(self, piece: Piece) -> None:
