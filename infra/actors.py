@@ -67,12 +67,22 @@ class ShardActor(_Shell):
 class TrainerActor(_Shell):
     """A `TrainerService` in a process of its own."""
 
-    def serve(self, monitor: dict[str, Any], index: int) -> None:  # noqa: ARG002 - a monitor has one trainer
+    def serve(self, monitor: dict[str, Any], index: int) -> None:
         """Serve until stopped."""
         from infra.trainer_service import TrainerService
 
-        self._service = TrainerService(Monitor.model_validate(monitor))
+        self._trainer = self._service = TrainerService(Monitor.model_validate(monitor), index)
         self._service.serve()
+
+    def address(self) -> str:
+        """Where other ranks could meet this one."""
+        return self._trainer.address()
+
+    def join(self, place: dict[str, Any]) -> None:
+        """From now on be this rank."""
+        from infra.training_rank import Place
+
+        self._trainer.join(Place(**place))
 
 
 def _prepare(*, verbose: bool) -> None:

@@ -1,6 +1,7 @@
 """A monitor's actors on Ray: started, watched, replaced when they die, stopped in order."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 import structlog
 
 from infra.database import connect, migrate
+from infra.trainer_group import TrainerGroup
 from ingest.topics import await_topics
 from schemas.errors import LedgerError, StackError
 from schemas.monitor import Monitor
@@ -16,6 +18,8 @@ from schemas.monitor import Monitor
 _log = structlog.get_logger(__name__)
 _STOP_SECONDS = 10.0
 _ASK_SECONDS = 2.0
+_SILENT_SECONDS = 20.0
+"""Ray does not notice an actor that was halted."""
 _SHELL: Any = {"max_restarts": 0, "max_concurrency": 4}
 """`serve` takes one thread of an actor for good; the others answer."""
 LOCAL_CPUS = 1
@@ -24,22 +28,27 @@ LOCAL_CPUS = 1
 
 @dataclass(slots=True)
 class Member:
-    """One actor and the call that is its life; None: it was only told to warm up."""
+    """One actor and the call that is its life; None: it was only told to warm up.
+
+    `last` is what it last said of itself, `heard` when, in seconds, and `asked` what was asked since.
+    """
 
     name: str
     index: int
     actor: Any
     life: Any = None
     last: dict[str, Any] = field(default_factory=dict)
+    asked: Any = None
+    heard: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
 class Deployment:
-    """One monitor's shards and trainer.
+    """One monitor's shards and trainers.
 
     Attributes:
         monitor: its configuration.
-        learn: is there a trainer?
+        learn: are there trainers?
         verbose: do actors log what happens?
     """
 
@@ -48,6 +57,7 @@ class Deployment:
     verbose: bool = False
     members: list[Member] = field(default_factory=list)
     replaced: int = 0
+    _group: TrainerGroup = field(default_factory=TrainerGroup)
     _topics: Future[bool] | None = None
 
     def prepare(self) -> None:
@@ -82,20 +92,29 @@ class Deployment:
 
         if not self.members:
             return []
-        asked = [(member, member.actor.status.remote()) for member in self.members]
-        ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=_ASK_SECONDS)
-        for member, answer in asked:
+        for member in self.members:
+            member.asked = member.asked or member.actor.status.remote()
+        known = [member.asked for member in self.members if member.last]  # others may wait long for room
+        if known:
+            ray.wait(known, num_returns=len(known), timeout=_ASK_SECONDS)
+        for member in self.members:
             try:
-                member.last = {"name": member.name, **ray.get(answer, timeout=0)}
-            except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
-                member.last = {"name": member.name, **member.last}
-        return [member.last for member in self.members]
+                answer = ray.get(member.asked, timeout=0)
+            except ray.exceptions.GetTimeoutError:
+                continue
+            except ray.exceptions.RayActorError:
+                answer = member.last
+            else:
+                member.heard = time.monotonic()
+            member.last, member.asked = answer, None
+        return [{"name": member.name, **member.last} for member in self.members]
 
     def heal(self) -> None:
         """Start what is missing, replace members that died or whose services went away; any other error is raised."""
         import ray
 
         self._start_missing()
+        self._end_silent()
         for place, member in enumerate(self.members):
             if member.life is None or not ray.wait([member.life], timeout=0)[0]:
                 continue
@@ -113,6 +132,7 @@ class Deployment:
             _log.warning("member ended, replacing it", member=member.name, index=member.index, why=why)
             self.replaced += 1
             self.members[place] = self._begin(self._new(member.name, member.index))
+        self._group.form([member for member in self.members if member.name == "trainer"])
 
     def wind_down(self) -> None:
         """Ask the shards to end after the batch in hand."""
@@ -136,13 +156,28 @@ class Deployment:
         """Shards that have answered: one that still starts has no batch in hand."""
         return [member for member in self.members if member.name == "shard" and "events" in member.last]
 
+    def _shards(self) -> list[Member]:
+        return [member for member in self.members if member.name == "shard"]
+
     def _start_missing(self) -> None:
-        """The shards, once their topics stand; the trainer, once they score: it must not slow them at the start."""
+        """The shards, once their topics stand; trainers, once they score: they must not slow them at the start."""
         if any(member.life is None for member in self.members):
             if self._topics is not None and self._topics.done() and self._topics.result():
                 self.start()
-        elif self.learn and self.members and all(map(_scores, self.members)):
-            self.members.append(self._begin(self._new("trainer", 0)))
+        elif self.learn and self._shards() and all(map(_scores, self._shards())):
+            started = sum(member.name == "trainer" for member in self.members)
+            trainers = range(started, self.monitor.ray.trainers)
+            self.members += [self._begin(self._new("trainer", index)) for index in trainers]
+
+    def _end_silent(self) -> None:
+        """A trainer that answers no more holds all ranks up: it is ended, and found dead."""
+        import ray
+
+        for member in self.members:
+            if member.name == "trainer" and "pid" in member.last and time.monotonic() - member.heard > _SILENT_SECONDS:
+                _log.warning("trainer does not answer, ending it", index=member.index)
+                ray.kill(member.actor)
+                member.heard = time.monotonic()
 
     def _new(self, name: str, index: int) -> Member:
         from infra.actors import ShardActor, TrainerActor
@@ -150,16 +185,17 @@ class Deployment:
         settings = self.monitor.ray
         shells: dict[str, Any] = {"shard": ShardActor, "trainer": TrainerActor}
         cpus = settings.cpus_per_shard if name == "shard" else settings.cpus_per_trainer
-        cpus = cpus if settings.address else 0.0
-        return Member(name, index, shells[name].options(num_cpus=cpus, **_SHELL).remote(verbose=self.verbose))
+        gpus = settings.gpus_per_trainer if name == "trainer" else 0.0
+        wanted = {"num_cpus": cpus if settings.address else 0.0, "num_gpus": gpus}
+        return Member(name, index, shells[name].options(**wanted, **_SHELL).remote(verbose=self.verbose))
 
     def _begin(self, member: Member) -> Member:
         member.life = member.actor.serve.remote(self.monitor.model_dump(mode="json"), member.index)
         return member
 
 
-def _scores(member: Member) -> bool:
-    return member.name == "shard" and bool(member.last.get("events"))
+def _scores(shard: Member) -> bool:
+    return bool(shard.last.get("events"))
 
 
 def _last_line(error: Exception) -> str:

@@ -23,6 +23,8 @@ class Seen:
     lag: int = 0
     version: int = 0
     steps: int = 0
+    trainers: int = 0
+    behind: int = 0
     losses: Mapping[str, float] = field(default_factory=dict)
     private: Sequence[str] = ()
     per_second: float = 0.0
@@ -40,10 +42,18 @@ class Seen:
         self.dead_letters = sum(int(shard.get("dead_letters", 0)) for shard in shards)
         self.lag = sum(int(shard.get("lag", 0)) for shard in shards)
         self.version = max((int(shard.get("model_version", 0)) for shard in shards), default=0)
-        for trainer in (member for member in members if member["name"] == "trainer"):
-            self.steps = int(trainer.get("steps", 0))
-            self.losses = trainer.get("losses", {})
-            self.private = trainer.get("private", ())
+        learning = [member for member in members if member["name"] == "trainer" and member.get("ranks")]
+        self.trainers = len(learning)
+        self.behind = sum(int(trainer["lag"]) for trainer in learning)
+        if learning:
+            trainer = max(learning, key=lambda trainer: int(trainer["steps"]))  # one that has just come has none yet
+            self.steps, self.losses, self.private = trainer["steps"], trainer["losses"], trainer["private"]
+
+    @property
+    def steps_text(self) -> str:
+        """Steps, how many learn together, and how many records they have not read yet."""
+        together = f" of {self.trainers} trainers" if self.trainers > 1 else ""
+        return f"{self.steps} steps{together}" + (f" ({self.behind:,} behind)" if self.behind else "")
 
     @property
     def loss_text(self) -> str:
@@ -87,17 +97,17 @@ class Progress:
 
 def _table(rows: Sequence[Seen]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("monitor", "events", "events/s", "lag", "alerts", "dead letters", "model", "steps"):
+    for heading in ("monitor", "events", "events/s", "lag", "alerts", "dead letters", "model", "learned"):
         table.add_column(heading, justify="left" if heading == "monitor" else "right")
     table.add_column("prequential loss per task")
     for row in rows:
         numbers = (row.events, row.per_second, row.lag, row.alerts, row.dead_letters)
-        table.add_row(row.name, *(f"{n:,.0f}" for n in numbers), f"v{row.version}", str(row.steps), row.loss_text)
+        table.add_row(row.name, *(f"{n:,.0f}" for n in numbers), f"v{row.version}", row.steps_text, row.loss_text)
     return table
 
 
 def _line(row: Seen) -> str:
     return (
         f"{row.name}: {row.events:,} events ({row.per_second:,.0f}/s, lag {row.lag:,}), {row.alerts} alerts, "
-        f"{row.dead_letters} dead letters, model v{row.version}, {row.steps} steps, loss: {row.loss_text}"
+        f"{row.dead_letters} dead letters, model v{row.version}, {row.steps_text}, loss: {row.loss_text}"
     )

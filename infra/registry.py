@@ -2,13 +2,11 @@
 
 import hashlib
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import cast
 
 import structlog
@@ -16,6 +14,7 @@ from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.exc import IntegrityError
 
+from infra.durable import write_whole
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
 from schemas.protocols import ModelRecord
@@ -143,7 +142,7 @@ class SqlRegistry:
         connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
         retire = update(_MODELS).where(mine, _MODELS.c.version != version, _MODELS.c.status == Standing.SERVING)
         connection.execute(retire.values(status=Standing.RETIRED.value))
-        _write(self.directory / file, weights)
+        write_whole(self.directory / file, weights)
         return self._record(row)
 
     def _models(self) -> Select[*tuple[object, ...]]:
@@ -172,21 +171,3 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
 def _split(name: str) -> tuple[str, str]:
     task, dot, metric = name.partition(".")
     return (task, metric) if dot else ("", name)
-
-
-def _write(path: Path, weights: bytes) -> None:
-    """Write the whole file or none of it, on disk before its row is committed."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            file.write(weights)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name, too
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,124 +1,118 @@
-"""A trainer as a service: learns from the monitor's topic as a consumer group of its own. Runs without Ray."""
+"""A trainer as a service: learns from the monitor's topic, alone or as one rank of several. Runs without Ray."""
 
 import os
+import socket
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from infra.assembly import ledger_of, registry_of, utc_now
+import structlog
+from torch.distributed import DistError
+
 from infra.database import connect
-from infra.labels.feed import label_feed
-from ingest.kafka import KafkaSource, group_id
+from infra.training_rank import Place, TrainingRank, meet
 from schemas.errors import FencedError
-from schemas.layout import Layout
 from schemas.monitor import Monitor
-from schemas.observation import Batch, Partition
-from schemas.protocols import Advance, Tally
-from scorer.globals import GlobalTable
-from trainer.learner import Learner, StepReport
+from trainer.learner import StepReport
 
 _SMOOTH = 0.9
 """Weight of the past in the losses shown: one step's loss jumps."""
+_LOOK_SECONDS = 0.2
+_log = structlog.get_logger(__name__)
 
 
 class TrainerService:
     """Learns from everything the shards score; training lag never slows scoring.
 
-    Its offsets stand in the same ledger under ``<monitor>.trainer``: a restart goes on behind what was learned, and
-    only the windows that were in memory are lost to learning.
+    It waits for its place among the ranks. When it is given another one, or a rank is lost, all go on together from
+    what they last wrote down.
+
+    Args:
+        monitor: what is learned.
+        index: which of the monitor's trainers this is.
     """
 
-    def __init__(self, monitor: Monitor) -> None:
-        layout, engine = Layout(monitor), connect(monitor.database.url)
-        member = f"{monitor.monitor}-trainer-0"
-        kafka = monitor.kafka.model_copy(update={"group_id": f"{group_id(monitor)}-trainer"})
-        reading = Layout(monitor.model_copy(update={"kafka": kafka}))
-        self._source = KafkaSource(reading, utc_now, group_instance_id=member)
-        self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", member)
-        self._registry = registry_of(monitor, engine)
-        labelled = monitor.topics.labels is not None
-        self._learner = Learner(layout, monitor.model.seed, self._registry, labelled=labelled, hurried=labelled)
-        self._labels = label_feed(layout, engine, self._learner)
-        self._table = GlobalTable(layout)
-        self._offsets: dict[Partition, int] = {}
+    def __init__(self, monitor: Monitor, index: int) -> None:
+        self._monitor, self._index = monitor, index
+        self._engine = connect(monitor.database.url)
+        self._place: Place | None = None
+        self._rank: TrainingRank | None = None
         self._losses: dict[str, float] = {}
         self._refused = 0
-        self._stop = threading.Event()
-
-    def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
-        """Go on where learning stood."""
-        committed = {partition: self._ledger.acquire(partition).committed for partition in partitions}
-        self._offsets |= {partition: max(offset, 0) for partition, offset in committed.items()}
-        return committed
-
-    def release(self, partitions: Sequence[Partition]) -> None:
-        """Another trainer goes on."""
-        for partition in partitions:
-            self._offsets.pop(partition, None)
-            self._ledger.release(partition)
+        self._lost = 0
+        self._news = threading.Condition()
+        self._stopped = False
 
     def serve(self) -> None:
-        """Learn until stopped."""
-        try:
-            for batch in self._source.batches(self):
-                self._table.add(self._source.globals())
-                if batch is not None:
-                    self._learn(batch)
-                self._teach()
-                if self._stop.is_set():
-                    break
-        finally:
-            self._source.close()
-            if self._labels is not None:
-                self._labels.close()
+        """Learn until stopped, or until other trainers have taken over."""
+        served: Place | None = None
+        while (place := self._next(served)) is not None:
+            served = place
+            try:
+                self._learn(place)
+            except FencedError as error:
+                _log.warning("other trainers have taken over", why=str(error))
+                return
+            except (DistError, RuntimeError) as error:
+                if place.ranks == 1 or not _unanswered(error):
+                    raise
+                self._lost = place.formation
+                _log.warning("a rank was lost, waiting for a new place", rank=place.rank, ranks=place.ranks)
+
+    def join(self, place: Place) -> None:
+        """From now on be this rank."""
+        with self._news:
+            self._place = place
+            self._news.notify_all()
+
+    def address(self) -> str:
+        """Where the other ranks could meet this one: host:port, free just now."""
+        host = socket.gethostbyname(socket.gethostname())
+        with socket.socket() as free:
+            free.bind(("", 0))
+            return f"{host}:{free.getsockname()[1]}"
 
     def status(self) -> dict[str, object]:
         """Steps, smoothed per-task losses and lag."""
+        rank, place = self._rank, self._place
+        learner = rank.learner if rank else None
         return {
-            "events": self._learner.events,
-            "steps": self._learner.steps,
+            "events": learner.events if learner else 0,
+            "steps": learner.steps if learner else 0,
             "refused": self._refused,
             "losses": dict(self._losses),
-            "private": [task for task, standing in self._learner.sharing.items() if standing.path == "private"],
-            "lag": sum(self._source.lag().values()),
-            "labels": {} if self._labels is None else self._labels.counts(),
+            "private": [name for name, at in learner.sharing.items() if at.path == "private"] if learner else [],
+            "lag": rank.lag() if rank else 0,
+            "labels": rank.labels.counts() if rank and rank.labels else {},
+            "rank": place.rank if place else None,
+            "ranks": place.ranks if place else 0,
+            "lost": self._lost,
             "pid": os.getpid(),
         }
 
     def stop(self) -> None:
-        """Ask `serve` to return after the batch in hand."""
-        self._stop.set()
+        """Ask `serve` to return after the step in hand."""
+        with self._news:
+            self._stopped = True
+            self._news.notify_all()
 
-    def _learn(self, batch: Batch) -> None:
-        joined = replace(batch, values=self._table.join(batch.time_ms, batch.values))
-        self._note(self._learner.observe(joined))
-        if self._labels is not None:
-            self._labels.observe(joined)
-        self._learner.publish_if_proved(self._registry)
-        self._advance(batch)
+    def _next(self, served: Place | None) -> Place | None:
+        """A place other than the one that was served; None when stopped."""
+        with self._news:
+            self._news.wait_for(lambda: self._stopped or self._place != served)
+            return None if self._stopped else self._place
 
-    def _teach(self) -> None:
-        if self._labels is not None:
-            reports = self._learner.teach(self._labels.drain())
-            self._note(reports)
-            self._labels.report(reports)
-
-    def _note(self, reports: Sequence[StepReport]) -> None:
-        for report in reports:
-            self._refused += report.refused is not None
-            for task, loss in report.losses.items():
-                self._losses[task] = _SMOOTH * self._losses.get(task, loss) + (1 - _SMOOTH) * loss
-
-    def _advance(self, batch: Batch) -> None:
-        """Dead letters are the shards' to write; here every record merely counts as read."""
-        advances = [
-            Advance(partition, self._offsets[partition], offset, Tally(accepted=offset - self._offsets[partition]), 0)
-            for partition, offset in zip(batch.partitions, batch.next_offsets, strict=True)
-            if partition in self._offsets and offset > self._offsets[partition]
-        ]
+    def _learn(self, place: Place) -> None:
+        rank = self._rank = TrainingRank(self._monitor, place, meet(place), self._engine, self._note)
         try:
-            self._ledger.commit([], advances)
-        except FencedError:
-            self.release([advance.partition for advance in advances])
-            return
-        self._offsets |= {advance.partition: advance.next_offset for advance in advances}
+            rank.run(lambda: self._stopped or self._place != place)
+        finally:
+            rank.close()
+
+    def _note(self, report: StepReport) -> None:
+        self._refused += report.refused is not None
+        for task, loss in report.losses.items():
+            self._losses[task] = _SMOOTH * self._losses.get(task, loss) + (1 - _SMOOTH) * loss
+
+
+def _unanswered(error: Exception) -> bool:
+    """Did a rank not answer? gloo says it in a plain RuntimeError."""
+    return isinstance(error, DistError) or any(word in str(error) for word in ("gloo", "Connection", "timed out"))

@@ -91,7 +91,7 @@ def _chosen(layout: Layout, directory: Directory, best: Best) -> tuple[bytes, di
         metrics = {name: value for name, value in own["metrics"].items() if name.startswith(f"{task}.")}
         chosen["validation"] = chosen["validation"] | {task: own["validation"][task]}
         chosen["metrics"] = chosen["metrics"] | metrics
-        chosen["sharing"] = chosen["sharing"] | {task: own["sharing"][task]}
+        chosen["sharing"] = chosen["sharing"] | {name: way for name, way in own["sharing"].items() if name == task}
     return save_weights(version), chosen
 
 

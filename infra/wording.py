@@ -3,7 +3,7 @@
 import difflib
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Union, get_args, get_origin
 
@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 WHOLE = "(whole file)"
 _WORDS = re.compile(r"^(?:(?P<where>[^:]+): )?expected (?P<expected>.+?)(?:, got (?P<seen>.+))?$", re.DOTALL)
-"""How the checks in `schemas` speak: [where: ]expected ...[, got ...]."""
+"""How the checks in `schemas` speak: [key: ]expected ...[, got ...]; the key is one of their own table's."""
 _EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -72,23 +72,35 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
         return Problem(_dotted(outer), value, f"{last + 1} items")
     if kind == "missing":
         return Problem(key, None, "a value: the key is required")
+    if kind == "string_type" and isinstance(value, bool):
+        return Problem(key, value, "text: a word that YAML reads as true or false stands in quotes")
     if kind == "value_error":
         return _own(key, value, details["msg"].removeprefix("Value error, "))
     return Problem(key, value, _EXPECTED.get(kind) or _bounds(details))
 
 
 def _own(key: str, value: object, message: str) -> Problem:
-    """Of a check over several keys pydantic hands over the whole table; the message has the value."""
+    """Of a check over several keys pydantic hands over the whole table; the message says which key of it."""
     found = _WORDS.match(message)
     if found is None:
         return Problem(key, value, message)
     where, expected, seen = found.groups()
-    if isinstance(value, dict):
-        where = where or value.get("name")
-        value = Literal("something else")
     if where:
-        key = where if key == WHOLE else f"{key} ({where})"
+        key, value = (where if key == WHOLE else f"{key}.{where}"), _at(value, where.split("."))
     return Problem(key, Literal(seen) if seen else value, expected)
+
+
+def _at(value: object, path: Iterable[str]) -> object:
+    """What stands at a dotted key; None: nothing does."""
+    for part in path:
+        match value:
+            case list():
+                value = value[int(part)]
+            case dict():
+                value = value.get(part)
+            case _:
+                return None
+    return value
 
 
 def _bounds(details: ErrorDetails) -> str:

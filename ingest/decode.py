@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 
 from ingest.clock import EARLIEST_MS, Clock, epoch_ms
+from ingest.frame_records import own_headers
 from ingest.judge import LONGEST_ENTITY, Judge, Verdict, dead_letter, units_key
 from ingest.record import Record
 from schemas.layout import Layout, no_vectors
-from schemas.monitor import Scope
+from schemas.modality import Scope
 from schemas.observation import Batch, Bool, DeadLetter, Field, Float64, Int64, Partition, Status
 
 _REFUSED = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
@@ -204,5 +205,6 @@ def _batch(
         next_offsets=progress[1],
         dead_letters=tuple(letters),
         raw=[arrived[row].value or b"" for row in rows],
+        headers=[own_headers(arrived[row]) for row in rows] if draft.vectors else [],
         vectors={name: vector[kept] for name, vector in draft.vectors.items()},
     )

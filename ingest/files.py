@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.events import Events, read_events
+from ingest.events import Events
 from ingest.judge import LONGEST_ENTITY
+from ingest.part import Wanted
+from ingest.wide import read_events
 from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.observation import Batch, Bool, DeadLetter, Float64, GlobalRow, Int64, Partition, Status
@@ -46,8 +48,8 @@ class FileSource:
         monitor = layout.monitor
         names = set(layout.names[layout.n_derived :])
         taught = {task.name: task.classes for task in layout.states if labelled and task.target is None}
-        keys = monitor.entity, monitor.time
-        self.events = read_events(files, *keys, names, labelled=labelled, states=taught, layout=layout)
+        wanted = Wanted(monitor.entity, monitor.time, names, labelled, layout, taught)
+        self.events = read_events(files, wanted)
         if not self.events.columns:
             got, expected = _some(self.events.others), _some(layout.names)
             raise InputError(

@@ -11,6 +11,11 @@ def is_frame(record: Record) -> bool:
     return any(name == ENCODING for name, _ in record.headers)
 
 
+def own_headers(record: Record) -> tuple[tuple[str, bytes], ...]:
+    """The headers without which the record could not be read again: a frame's."""
+    return tuple(record.headers) if is_frame(record) else ()
+
+
 def fields_of(record: Record, time_key: str) -> dict[str, object]:
     """The headers as the fields that a JSON record has; a time in whole digits is epoch milliseconds."""
     fields: dict[str, object] = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}

@@ -7,7 +7,7 @@ from ingest.fault import Fault
 from ingest.judge import Judge, Verdict, dead_letter, refused
 from ingest.record import Record
 from schemas.layout import Layout
-from schemas.monitor import Scope
+from schemas.modality import Scope
 from schemas.observation import DeadLetter, GlobalRow, Partition
 
 KNOWN = "known"

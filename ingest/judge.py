@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 from ingest.clock import EARLIEST_MS, read_time
 from ingest.fault import Fault
-from ingest.frame_records import ENCODING, MODALITY, fields_of, is_frame
+from ingest.frame_records import ENCODING, MODALITY, fields_of, is_frame, own_headers
 from ingest.record import Record
 from ingest.vectors import derived, read_embedding, read_frame
 from schemas.layout import Layout
-from schemas.monitor import ModalityKind, Monitor, Scope, Signal
+from schemas.modality import ModalityKind, Scope
+from schemas.monitor import Monitor
 from schemas.observation import DeadLetter, Field, Partition
 from schemas.reasons import Reason
+from schemas.signal import Signal
 
 UNITS = "units"
 """The optional field that names the units of a message's signals."""
@@ -53,7 +55,7 @@ def dead_letter(partition: Partition, record: Record, fault: Fault) -> DeadLette
         key=record.key,
         value=record.value,
         timestamp_ms=record.timestamp,
-        headers=tuple(record.headers) if is_frame(record) else (),
+        headers=own_headers(record),
     )
 
 

@@ -45,24 +45,13 @@ class LabelTopic:
         monitor = layout.monitor
         assert monitor.topics.labels is not None
         self._topic, self._settings, self._monotonic = monitor.topics.labels, monitor.kafka, monotonic
-        self._start: Callable[[], Mapping[Partition, int]] | None = start
+        self._start = start
         self._decoder = LabelDecoder(layout, clock)
         self._letters = monitor.topics.labels_dlq
         self._writer = DeadLetterWriter(self._settings.bootstrap_servers, self._letters)
         self._consumer: Any = None
         self._look_at = self._poll_at = float("-inf")
-        self._positions: dict[Partition, int] = {}
         self._assigned: set[Partition] = set()
-
-    def seek(self, offsets: Mapping[Partition, int]) -> None:
-        """Read from there instead; partitions that are not named are read from their beginning."""
-        self._positions, self._start = dict(offsets), None
-        self._assigned.clear()
-        self._look_at = float("-inf")
-
-    def position(self) -> Mapping[Partition, int]:
-        """The offset after the last that was read, of every partition read or asked for."""
-        return dict(self._positions)
 
     def read(self) -> list[Annotation]:
         """What has come since; what cannot be read lies on the dead-letter topic by then.
@@ -75,7 +64,6 @@ class LabelTopic:
         polled = self._poll()
         found, letters = self._decoder.decode(polled)
         self._writer.write(letters)
-        self._positions |= {partition: records[-1].offset + 1 for partition, records in polled.items()}
         return found
 
     def close(self) -> None:
@@ -103,18 +91,17 @@ class LabelTopic:
         if not found:
             log.warning("no labels topic yet", topic=self._topic)
         elif found != self._assigned:
-            if self._start is not None:
-                self.seek(self._start())
+            begin = {} if self._assigned else self._start()
             create_topics(self._settings.bootstrap_servers, {self._letters: 1})
             self._consumer.assign([client.theirs(partition) for partition in sorted(found)])
             for partition in sorted(found - self._assigned):
-                self._begin(partition)
+                self._begin(partition, begin)
             self._assigned = found
 
-    def _begin(self, partition: Partition) -> None:
+    def _begin(self, partition: Partition, begin: Mapping[Partition, int]) -> None:
         where = client.theirs(partition)
-        if partition in self._positions:
-            self._consumer.seek(where, self._positions[partition])
+        if partition in begin:
+            self._consumer.seek(where, begin[partition])
         else:
             self._consumer.seek_to_beginning(where)
 

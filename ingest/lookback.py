@@ -1,7 +1,8 @@
-"""An entity's last rows up to an offset, read back from the log: no group is joined, nothing is committed."""
+"""Rows read back from the log: an entity's last ones, or whole batches. No group is joined, nothing is committed."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from kafka.errors import KafkaError
@@ -31,17 +32,50 @@ def rows_before(
         InputError: the topic no longer holds the offset, or it holds another entity's record.
         StackError: the broker or the topic cannot be read.
     """
+    with _consumer(layout, partition.topic) as consumer:
+        found = _records(consumer, partition, offset, entity.encode(), most)
+    return Decoder(layout, clock).decode({partition: found}), globals_of(layout, clock)
+
+
+def batches_between(
+    layout: Layout, clock: Clock, spans: Sequence[Mapping[Partition, tuple[int, int]]]
+) -> Iterator[Batch]:
+    """Batches as they were read once, one for each span of offsets, [first, next) of each partition in its order.
+
+    Raises:
+        InputError: the topic no longer holds one of them.
+        StackError: the broker or the topic cannot be read.
+    """
+    decoder = Decoder(layout, clock)
+    with _consumer(layout, layout.monitor.topics.observations) as consumer:
+        where = {each: client.theirs(each) for span in spans for each in span}
+        consumer.assign(list(where.values()))
+        begins = consumer.beginning_offsets(list(where.values()))
+        for span in spans:
+            for partition, (first, _) in span.items():
+                if 0 <= first < begins[where[partition]]:
+                    held = f"a topic that begins at {begins[where[partition]]}"
+                    raise InputError(f"partition {partition}: expected offset {first}, got {held}")
+            yield decoder.decode(
+                {
+                    partition: list(_between(consumer, where[partition], max(first, begins[where[partition]]), after))
+                    for partition, (first, after) in span.items()
+                }
+            )
+
+
+@contextmanager
+def _consumer(layout: Layout, topic: str) -> Iterator[Any]:
     settings = layout.monitor.kafka
     try:
         consumer = client.consumer(settings, None)
         try:
-            found = _records(consumer, partition, offset, entity.encode(), most)
+            yield consumer
         finally:
             consumer.close(autocommit=False)
     except KafkaError as error:
         expected = "a broker that answers"
-        raise client.failure(settings.bootstrap_servers, f"topic {partition.topic}", error, expected) from error
-    return Decoder(layout, clock).decode({partition: found}), _globals(layout, clock)
+        raise client.failure(settings.bootstrap_servers, f"topic {topic}", error, expected) from error
 
 
 def _records(consumer: Any, partition: Partition, offset: int, key: bytes, most: int) -> list[Any]:
@@ -69,6 +103,8 @@ def _records(consumer: Any, partition: Partition, offset: int, key: bytes, most:
 
 
 def _between(consumer: Any, where: Any, lower: int, upper: int) -> Iterator[Any]:
+    consumer.pause(*(each for each in consumer.assignment() if each != where))
+    consumer.resume(where)
     consumer.seek(where, lower)
     while consumer.position(where) < upper:
         for record in consumer.poll(timeout_ms=_POLL_MS).get(where, ()):
@@ -76,7 +112,8 @@ def _between(consumer: Any, where: Any, lower: int, upper: int) -> Iterator[Any]
                 yield record
 
 
-def _globals(layout: Layout, clock: Clock) -> Sequence[GlobalRow]:
+def globals_of(layout: Layout, clock: Clock) -> Sequence[GlobalRow]:
+    """Everything that is known of the world; nothing where the monitor has no global topic."""
     monitor = layout.monitor
     if monitor.topics.globals is None:
         return ()

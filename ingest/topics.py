@@ -9,7 +9,7 @@ from kafka.errors import KafkaError, RetriableError
 from ingest import client
 from ingest.producer import create_topics
 from schemas.errors import StackError
-from schemas.monitor import Topics
+from schemas.topics import Topics
 
 _LOOK_SECONDS = 1.0
 _SAY_EVERY_SECONDS = 5.0

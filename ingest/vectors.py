@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 
 from ingest.fault import Fault
-from schemas.monitor import ABSURD
 from schemas.observation import Bool, Field, Float64
 from schemas.reasons import Reason
+from schemas.signal import ABSURD
 
 ENCODINGS = ("png", "jpeg", "raw")
 _MOST_PIXELS = 2**24

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import NAMESPACE_URL, uuid5
 
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.observation import Partition
 
 

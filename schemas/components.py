@@ -1,8 +1,6 @@
 """Each component's own settings, with defaults that run on a laptop."""
 
-from collections.abc import Mapping
 from datetime import timedelta
-from enum import StrEnum
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -33,49 +31,6 @@ Tracker = Literal["tensorboard", "mlflow", "wandb"]
 """Where a fit can be followed, see infra/fitting/trackers."""
 
 
-class Severity(StrEnum):
-    """How bad. Ordered: info < warning < critical."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        """1, 2 or 3; 0 is kept for "none"."""
-        return list(Severity).index(self) + 1
-
-
-def check_rising(severities: Mapping[Severity, float]) -> None:
-    """Refuse a worse severity that is reached sooner: the milder one could never be raised. Raises ValueError."""
-    values = [severities[level] for level in Severity if level in severities]
-    if values != sorted(values):
-        shown = ", ".join(f"{level} {severities[level]:g}" for level in Severity if level in severities)
-        raise ValueError(f"expected severities that rise from info to critical, got {shown}")
-
-
-class AlertSettings(Frozen):
-    """When a score becomes an alert.
-
-    `threshold` and `critical` are evidence: about -log10 p of the row's strangest signal. The threshold steers itself,
-    per entity: an alert raises it by `steering`, and each row lowers it so much that `budget` alerts cancel out, down
-    to `relaxation` below where it began. An entity that keeps alarming is soon judged by its own worst rows.
-    """
-
-    threshold: float = Field(default=2.0, gt=0, le=12)
-    critical: float = Field(default=4.0, gt=0, le=15)
-    budget: float = Field(default=0.5, gt=0, le=1000, description="alerts expected per 1,000 rows of an entity")
-    steering: float = Field(default=0.1, ge=0, le=10, description="by how much an alert raises the entity's threshold")
-    relaxation: float = Field(default=0.3, ge=0, le=12, description="how far a quiet entity's threshold may fall")
-    persistence: int = Field(default=1, ge=1, le=1000, description="consecutive rows above before an alert opens")
-    cooldown: int = Field(default=100, ge=0, description="rows of an entity's silence after an alert of one kind")
-    escalation: float = Field(
-        default=1.3, ge=1.0, description="a score this many times the last alert's breaks the silence"
-    )
-    resolve_after: int = Field(default=12, ge=1, le=10_000, description="consecutive rows below before it resolves")
-    warm_up: int = Field(default=50, ge=0, description="rows an entity must have shown before scores may alert")
-
-
 class ModelSettings(Frozen):
     """The network's size and its replaceable parts."""
 
@@ -100,7 +55,7 @@ class ModelSettings(Frozen):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.width % self.heads:
-            raise ValueError(f"expected heads that divide width, which is {self.width}, got {self.heads}")
+            raise ValueError(f"heads: expected a divisor of width, which is {self.width}")
         return self
 
 
@@ -130,7 +85,9 @@ class TrainingSettings(Frozen):
         default=32, ge=0, description="the same where only the tasks' similarity does; 0: never"
     )
     inject_rate: float = Field(default=0.3, ge=0, le=1, description="share of windows that carry an injected fault")
-    steps_per_event: float = Field(default=0.0, ge=0, description="0: as fast as it can")
+    checkpoint_every: Duration = Field(
+        default=timedelta(seconds=15), description="trainers write down where they stand; what came since is done anew"
+    )
 
 
 class FittingSettings(Frozen):
@@ -180,4 +137,6 @@ class RaySettings(Frozen):
     address: str = ""
     shards: int = Field(default=1, ge=1, le=1024)
     cpus_per_shard: float = Field(default=1.0, ge=0)
+    trainers: int = Field(default=1, ge=1, le=1024, description="ranks that learn together, as many as find room")
     cpus_per_trainer: float = Field(default=1.0, ge=0)
+    gpus_per_trainer: float = Field(default=0.0, ge=0, description="0: trainers learn on their CPUs")

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from schemas.frozen import Frozen
+from schemas.names import check_known
 from schemas.relation import Relation
 
 Range = tuple[float, float]
@@ -25,7 +26,7 @@ class Condition(Frozen):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.above is None) == (self.below is None):
-            raise ValueError(f"{self.signal}: expected either above or below")
+            raise ValueError("expected either above or below")
         return self
 
 
@@ -39,7 +40,7 @@ class Conclusion(Frozen):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.at_least is None and self.at_most is None:
-            raise ValueError(f"{self.signal}: expected at_least or at_most")
+            raise ValueError("expected at_least or at_most")
         return self
 
     @property
@@ -121,7 +122,7 @@ class Knowledge(Frozen):
             ValueError: an unknown name, or a contradiction, with the key it stands under.
         """
         for place, chain in enumerate(self.orders):
-            _known(f"knowledge.orders.{place}", chain, declared, "a signal that is forecast")
+            check_known(f"knowledge.orders.{place}", chain, declared, "a signal that is forecast")
             if len({name in logarithmic for name in chain}) > 1:
                 raise ValueError(f"knowledge.orders.{place}: expected signals of one scale, log-return or none")
             if len(chain) < 2:
@@ -135,7 +136,7 @@ class Knowledge(Frozen):
             if low > high:
                 raise ValueError(f"knowledge: expected what is said of {name} to leave a value, got [{low}, {high}]")
         for place, name in enumerate(self.monotone):
-            _known(f"knowledge.monotone.{place}", [name], states, "a state task")
+            check_known(f"knowledge.monotone.{place}", [name], states, "a state task")
 
     def check_relations(self, static: Mapping[str, Range]) -> None:
         """Refuse relations that cannot be, given the signals that may say a group. Raises ValueError with the key."""
@@ -146,8 +147,8 @@ class Knowledge(Frozen):
             each.check(f"knowledge.relations.{place}", static)
 
     def _check_implication(self, key: str, each: Implication, declared: Mapping[str, Range]) -> None:
-        _known(f"{key}.when.signal", [each.when.signal], declared, "a signal that is forecast")
-        _known(f"{key}.then.signal", [each.then.signal], declared, "a signal that is forecast")
+        check_known(f"{key}.when.signal", [each.when.signal], declared, "a signal that is forecast")
+        check_known(f"{key}.then.signal", [each.then.signal], declared, "a signal that is forecast")
         ordered = {name for chain in self.orders for name in chain}
         if each.then.signal in ordered | {other.when.signal for other in self.implications}:
             expected = "a signal that no order and no condition names"
@@ -160,9 +161,3 @@ class Knowledge(Frozen):
             (low, high), (least, most) = found[each.then.signal], each.then.range
             found[each.then.signal] = (max(low, least), min(high, most))
         return found
-
-
-def _known(key: str, names: Collection[str], valid: Collection[str], what: str) -> None:
-    for name in names:
-        if name not in valid:
-            raise ValueError(f"{key}: expected {what} ({', '.join(valid) or 'there is none'}), got {name!r}")

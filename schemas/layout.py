@@ -5,8 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from schemas.monitor import Modality, ModalityKind, Monitor, Scope, Signal, Task, TaskKind, Transform
+from schemas.modality import Modality, ModalityKind, Scope
+from schemas.monitor import Monitor
 from schemas.observation import Field
+from schemas.signal import Signal, Transform
+from schemas.task import Task, TaskKind
 
 NO_YES = ("no", "yes")
 """Classes of an event task, and of the anomaly task's labels."""

@@ -36,7 +36,11 @@ class Loss(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, given: Any) -> Any:
-        return {"name": given} if isinstance(given, str) else given
+        if isinstance(given, str):
+            return {"name": given}
+        if not isinstance(given, Mapping | Loss):
+            raise ValueError("expected a name, or a table of name and options")  # noqa: TRY004 - pydantic's own kind
+        return given
 
     def check(self, kind: str) -> None:
         """Refuse what a task of this kind does not have.
@@ -46,9 +50,9 @@ class Loss(Frozen):
         """
         if self.name not in LOSSES[kind]:
             *others, last = LOSSES[kind]
-            raise ValueError(f"expected loss {', '.join(others)} or {last} for kind {kind}, got {self.name!r}")
+            raise ValueError(f"loss: expected {', '.join(others)} or {last} for kind {kind}, got {self.name!r}")
         fitting = {"name"} | _OPTIONS.get(self.name, frozenset()) | ({"balanced"} if kind in _BALANCED else set())
         for option, field in type(self).model_fields.items():
             seen = getattr(self, option)
             if option not in fitting and seen != field.default:
-                raise ValueError(f"expected no {option} for kind {kind} and loss {self.name}, got {seen}")
+                raise ValueError(f"loss.{option}: expected none for kind {kind} and loss {self.name}, got {seen}")

@@ -79,6 +79,7 @@ class Batch:
         next_offsets: for each of them, the offset to go on from once this batch is committed.
         dead_letters: refused records and signals found while this batch was read.
         raw: the records' values as received (for dead letters found later); empty where there are none.
+        headers: the records' own, where they are part of a record as of a frame, beside `raw`; empty: of none.
         due: offset of the record that let each row pass, [N]; None where none waited: the row's own.
         vectors: modality -> its frames, [N, C, H, W] uint8, or embeddings, [N, P] float32; 0 where the row has none.
     """
@@ -94,6 +95,7 @@ class Batch:
     next_offsets: tuple[int, ...]
     dead_letters: tuple[DeadLetter, ...] = ()
     raw: list[bytes] = field(default_factory=list)
+    headers: list[Sequence[tuple[str, bytes]]] = field(default_factory=list)
     due: Int64 | None = None
     vectors: Mapping[str, Field] = field(default_factory=dict)
 

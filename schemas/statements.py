@@ -18,7 +18,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from schemas.alert import Alert, Change, Explanation, Phase, SignalReason
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.protocols import Tally
 from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table, VerdictRow
 

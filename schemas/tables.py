@@ -234,6 +234,31 @@ class QuarantineRow(Table):
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class CheckpointRow(Table):
+    """Where all trainers of a monitor stood together: what they held, and what they did since the checkpoint before.
+
+    `files` maps each file of its folder to its SHA-256; `offsets` a partition to the first offset not taken in; `log`
+    holds, for each rank, what it took in before each step.
+    """
+
+    __tablename__ = "trainer_checkpoints"
+    __table_args__ = (Index("ix_trainer_checkpoints_monitor", "monitor", "generation", "step"),)
+
+    id: Mapped[int] = mapped_column(Large, primary_key=True, autoincrement=True)
+    monitor: Mapped[str] = mapped_column(String(63))
+    parent: Mapped[int | None] = mapped_column(BigInteger)
+    generation: Mapped[int] = mapped_column(BigInteger)
+    ranks: Mapped[int] = mapped_column(Integer)
+    step: Mapped[int] = mapped_column(BigInteger)
+    events: Mapped[int] = mapped_column(BigInteger)
+    model_version: Mapped[int] = mapped_column(Integer)
+    folder: Mapped[str] = mapped_column(String(1000))
+    files: Mapped[dict[str, str]] = mapped_column(JSON)
+    offsets: Mapped[dict[str, int]] = mapped_column(JSON)
+    log: Mapped[list[Any]] = mapped_column(JSON)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class TaskMetricRow(Table):
     """A prequential metric of one task at one moment of learning."""
 

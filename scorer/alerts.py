@@ -22,7 +22,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from schemas.alert import Phase
-from schemas.components import DatabaseSettings, Severity
+from schemas.alerting import Severity
+from schemas.components import DatabaseSettings
 from schemas.database import masked, parse_url
 from schemas.errors import InputError, StackError
 from schemas.statements import ALERTS, EVENTS, VERDICTS

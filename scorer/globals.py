@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.layout import Layout
-from schemas.monitor import Scope
+from schemas.modality import Scope
 from schemas.observation import Float64, GlobalRow, Int64
 
 

@@ -29,6 +29,7 @@ class _Rows:
 
     entity: list[str]
     raw: list[bytes]
+    headers: list[Sequence[tuple[str, bytes]]]
     time_ms: Int64
     values: Float64
     offset: Int64
@@ -40,6 +41,7 @@ class _Rows:
         return _Rows(
             [self.entity[row] for row in chosen],
             [self.raw[row] for row in chosen],
+            [self.headers[row] for row in chosen],
             self.time_ms[rows],
             self.values[rows],
             self.offset[rows],
@@ -77,6 +79,7 @@ class Reorder:
             batch,
             entity=rows.entity,
             raw=rows.raw if batch.raw else [],
+            headers=rows.headers if batch.headers else [],
             time_ms=rows.time_ms,
             values=rows.values,
             offset=rows.offset,
@@ -92,9 +95,10 @@ class Reorder:
         rows = self._waiting.get(partition)
         if rows is None:
             return {}
-        names = json.dumps(rows.entity).encode()
+        headers = [[(name, value.hex()) for name, value in each] for each in rows.headers]
         return {
-            f"{_PREFIX}entity": np.frombuffer(names, dtype=np.uint8),
+            f"{_PREFIX}entity": _as_bytes(rows.entity),
+            f"{_PREFIX}headers": _as_bytes(headers),
             f"{_PREFIX}raw": np.frombuffer(b"".join(rows.raw), dtype=np.uint8),
             f"{_PREFIX}raw_bytes": np.array([len(value) for value in rows.raw], dtype=np.int64),
             f"{_PREFIX}time_ms": rows.time_ms,
@@ -116,10 +120,12 @@ class Reorder:
                 raise SnapshotError(f"waiting frames of {name}: got {seen}; expected {vector.shape[1:]}")
         ends = np.cumsum(held["raw_bytes"]).tolist()
         raw = held["raw"].tobytes()
+        headers = json.loads(held["headers"].tobytes()) if "headers" in held else [()] * len(ends)
         self._newest_ms[partition] = int(held["newest_ms"][0])
         self._waiting[partition] = _Rows(
             entity=json.loads(held["entity"].tobytes()),
             raw=[raw[start:end] for start, end in zip([0, *ends], ends, strict=False)],
+            headers=[[(name, bytes.fromhex(value)) for name, value in each] for each in headers],
             time_ms=held["time_ms"],
             values=held["values"],
             offset=held["offset"],
@@ -150,15 +156,28 @@ class Reorder:
         return rows.pick(order), came.offset[by[order]]
 
 
+def _as_bytes(plain: object) -> Field:
+    return np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)
+
+
 def _rows_of(batch: Batch, place: int) -> _Rows:
     rows = np.flatnonzero(batch.partition == place)
-    raw = batch.raw or [b""] * len(batch)
-    whole = _Rows(batch.entity, raw, batch.time_ms, batch.values, batch.offset, batch.masked, batch.vectors)
+    whole = _Rows(
+        batch.entity,
+        batch.raw or [b""] * len(batch),
+        batch.headers or [()] * len(batch),
+        batch.time_ms,
+        batch.values,
+        batch.offset,
+        batch.masked,
+        batch.vectors,
+    )
     return whole.pick(rows)
 
 
 def _no_rows(layout: Layout) -> _Rows:
     return _Rows(
+        [],
         [],
         [],
         np.empty(0, dtype=np.int64),
@@ -173,6 +192,7 @@ def _joined(parts: Sequence[_Rows]) -> _Rows:
     return _Rows(
         entity=[name for part in parts for name in part.entity],
         raw=[value for part in parts for value in part.raw],
+        headers=[each for part in parts for each in part.headers],
         time_ms=np.concatenate([part.time_ms for part in parts]),
         values=np.concatenate([part.values for part in parts]),
         offset=np.concatenate([part.offset for part in parts]),

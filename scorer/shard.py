@@ -199,6 +199,7 @@ def _letter(batch: Batch, row: int, reason: Reason, detail: str) -> DeadLetter:
         key=batch.entity[row].encode(),
         value=batch.raw[row] if batch.raw else None,
         timestamp_ms=int(batch.time_ms[row]),
+        headers=batch.headers[row] if batch.headers else (),
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from schemas.horizon import Horizon
 from schemas.layout import Layout
-from schemas.monitor import Task
 from schemas.observation import Float64, Int64
+from schemas.task import Task
 
 
 def came_at(values: Float64, time_ms: Int64, length: int, horizon: int | timedelta) -> Float64:

@@ -10,14 +10,15 @@ N rows, W windows, K tasks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from schemas.layout import Layout
-from schemas.monitor import Share
 from schemas.observation import Float64
+from schemas.task import Share
 from trainer.gate import Gate
 from trainer.losses import TaskLoss
 
@@ -152,6 +153,18 @@ class Attachment:
             )
             for place, task in enumerate(self._tasks)
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was judged so far."""
+        lost = [None if each is None else list(each) for each in self._lost]
+        return {"gates": [gate.state_dict() for gate in self._gates], "lost": lost, "changes": list(self._changes)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with what another one judged."""
+        for gate, saved in zip(self._gates, state["gates"], strict=True):
+            gate.load_state_dict(saved)
+        self._lost = [None if each is None else (each[0], each[1]) for each in state["lost"]]
+        self._changes = list(state["changes"])
 
     def _change(self, task: int, was: bool) -> Change | None:
         bounds = self._bounds(task)

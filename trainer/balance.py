@@ -4,11 +4,14 @@ C classes, N rows.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
+from trainer.weighting.ranks import pool_sum
 
 _RATE = 0.01
 """Of forgetting, a step; until a hundred steps are counted, all count alike."""
@@ -29,14 +32,24 @@ class Balance:
         self._frequency_C = {name: _even(len(layout.classes[name])) for name in self._places}
         self._steps = dict.fromkeys(self._places, 1)
 
-    def count(self, classes: Sequence[Tensor]) -> None:
-        """Take a step's classes in: of every state and event task, [N] int64, -1 = unknown."""
+    def count(self, classes: Sequence[Tensor], group: ProcessGroup | None = None) -> None:
+        """Take a step's classes in, those of all ranks: of every state and event task, [N] int64, -1 = unknown."""
         for name, place in self._places.items():
             known_N = classes[place][classes[place] >= 0]
-            if len(known_N):
+            count_C = pool_sum(torch.bincount(known_N, minlength=len(self._frequency_C[name])), group)
+            if count_C.any():
                 self._steps[name] += 1
-                came_C = torch.bincount(known_N, minlength=len(self._frequency_C[name])) / len(known_N)
+                came_C = count_C / count_C.sum()
                 self._frequency_C[name].lerp_(came_C, max(_RATE, 1.0 / self._steps[name]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted."""
+        return {"frequency": dict(self._frequency_C), "steps": dict(self._steps)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with what another one counted."""
+        self._frequency_C = {name: state["frequency"][name].clone() for name in self._places}
+        self._steps = {name: int(state["steps"][name]) for name in self._places}
 
     def weights(self) -> Mapping[str, Tensor]:
         """For each balanced task the weight of each class, [C]: 1 in the mean over rows, the same for all at first."""

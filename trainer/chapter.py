@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from schemas.layout import Layout
-from schemas.monitor import Task
 from schemas.observation import Bool, Field, Float64, Int64
+from schemas.task import Task
 from trainer.ahead import came_at, classes_ahead
 from trainer.history import Piece, padded
 from trainer.inject import follow, inject_some

@@ -1,8 +1,9 @@
 """One step down the tasks' losses: weighed, clipped, guarded, taken. Learning online and fitting share it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.distributed import ProcessGroup
@@ -105,7 +106,24 @@ class Descent:
         self.optimiser.step()
         self.weighting.learn(slope.weighed, again)
         self._network.trunk.relate(self.weighting.similarity.cosine_KK)
-        self.balance.count(targets.classes)
+        self.balance.count(targets.classes, self._group)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next steps depend on, the weights aside."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one stood."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "optimiser": self.optimiser,
+            "guard": self._guard,
+            "balance": self.balance,
+            "weighting": self.weighting,
+        }
 
     def clear(self) -> None:
         """Forget the gradients."""

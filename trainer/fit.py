@@ -22,7 +22,7 @@ from trainer.losses import Targets, TaskLoss, task_losses
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
 from trainer.rows import to_model
-from trainer.weighting.ranks import pool_mean, pool_sum
+from trainer.weighting.ranks import pool_mean, pool_metrics, pool_sum
 
 _LEAST_RATE = 0.01
 """Of the highest learning rate, at the end."""
@@ -161,7 +161,7 @@ class Fit:
             metrics.append((chapter.pieces, metrics_of(outputs, chapter.targets, self._layout)))
         loss_WK, *ways = (np.concatenate(each) for each in zip(*losses, strict=True))
         by_way = (ways[0], ways[1]) if ways else None
-        return Judgement(self._mean_losses(loss_WK), _pooled_metrics(metrics, self._group), loss_WK, by_way)
+        return Judgement(self._mean_losses(loss_WK), pool_metrics(metrics, self._group), loss_WK, by_way)
 
     def _judge_ways(self) -> tuple[Judgement, Mapping[str, TaskSharing]]:
         """Judge, and serve each task from now on by the way that generalises better.
@@ -307,18 +307,3 @@ def _gathered(loss_WK: Float64, group: ProcessGroup | None) -> Float64:
     gathered: list[Float64] = [loss_WK] * distributed.get_world_size(group)
     distributed.all_gather_object(gathered, loss_WK, group)
     return np.concatenate(gathered)
-
-
-def _pooled_metrics(found: list[tuple[int, dict[str, float]]], group: ProcessGroup | None) -> dict[str, float]:
-    """Means over chapters, those of all ranks, by how many pieces each holds."""
-    if group is not None:
-        gathered: list[list[tuple[int, dict[str, float]]]] = [[] for _ in range(distributed.get_world_size(group))]
-        distributed.all_gather_object(gathered, found, group)
-        found = [each for rank in gathered for each in rank]
-    shares = {
-        name: [(each[name], pieces) for pieces, each in found if name in each] for _, each in found for name in each
-    }
-    return {
-        name: sum(value * pieces for value, pieces in each) / sum(pieces for _, pieces in each)
-        for name, each in shares.items()
-    }

@@ -4,7 +4,9 @@ W windows, K tasks.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +57,14 @@ class Gate:
         found = [_mean_and_error(pairs) if len(pairs) >= self._least else (np.nan, np.nan) for pairs in self._pairs]
         difference_K, error_K = np.array(found).T
         return Verdict(difference_K, error_K)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The pairs."""
+        return {"pairs": [list(pairs) for pairs in self._pairs]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with those of another one."""
+        self._pairs = [deque(pairs, maxlen=self._windows) for pairs in state["pairs"]]
 
     def clear(self) -> None:
         """Start over: another version serves."""

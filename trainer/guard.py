@@ -2,7 +2,9 @@
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from statistics import median
+from typing import Any
 
 _REMEMBERED = 101
 _LEAST_NORMS = 10
@@ -19,6 +21,14 @@ class Guard:
     def __init__(self, refuse_above: float) -> None:
         self._refuse_above = refuse_above
         self._norms: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered."""
+        return {"norms": list(self._norms)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what another one did."""
+        self._norms = deque(state["norms"], maxlen=_REMEMBERED)
 
     def refuse(self, loss: float, norm: float) -> str | None:
         """Why the step must not be taken; None: take it, and its norm is remembered."""

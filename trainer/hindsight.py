@@ -147,6 +147,11 @@ class Hindsight:
         if self._hurried:
             self._hurry()
 
+    @property
+    def ready(self) -> bool:
+        """Do enough fresh pieces wait for a step?"""
+        return len(self._fresh) >= _FRESH
+
     def next(self) -> tuple[list[Piece], list[Piece]] | None:
         """Fresh pieces and replayed ones for a step; None until enough fresh ones wait."""
         if len(self._fresh) < _FRESH:

@@ -7,7 +7,7 @@ same entity, task and time counts. What waits is bounded, by number and by the r
 
 import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -118,18 +118,6 @@ class LabelLedger:
         """What became of labels since the last call."""
         found, self._fates = self._fates, []
         return found
-
-    def first_open(self) -> Mapping[Partition, int]:
-        """Of each partition the first offset whose label is neither taught nor given up."""
-        first: dict[Partition, int] = {}
-        for each in (*(annotation for annotation, _ in self._waiting.values()), *self._told.values()):
-            first[each.partition] = min(each.offset, first.get(each.partition, each.offset))
-        return first
-
-    def clear(self) -> None:
-        """Forget what waits: it is about to be received again."""
-        for each in (self._waiting, self._told, self._behind, self._early, self._look):
-            each.clear()
 
     @property
     def waiting(self) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from schemas.label import Label
-from schemas.layout import Layout
+from schemas.layout import Layout, no_vectors
 from schemas.observation import Bool, Field, Float64, Int64, Partition
 from trainer.ahead import came_at, classes_ahead
 from trainer.hindsight import Piece
@@ -37,8 +37,9 @@ class Lesson:
         targets: per packed row.
         window_N: the window of each packed row; 0 on padding.
         windows: how many windows there are, copies included.
-        fresh: the first so many were never learned from; what was replayed judges no version.
+        fresh: the first so many were never learned from; what was replayed judges nothing.
         events: rows that were observed (copies not counted).
+        values: of those rows, raw units, [events, S].
         ranges: offsets the lesson came from, [first, next).
         told: each label that is taught for the first time, and the packed rows that it is about.
     """
@@ -51,8 +52,14 @@ class Lesson:
     windows: int
     fresh: int
     events: int
+    values: Float64
     ranges: Mapping[Partition, tuple[int, int]]
     told: Sequence[tuple[Label, Tensor]] = ()
+
+    @property
+    def judged(self) -> Targets:
+        """Targets of what was never learned from: weights that know the answer say nothing about foresight."""
+        return self.targets if self.fresh == self.windows else self.targets.among(self.window_N < self.fresh)
 
 
 def lesson_of(windows: Sequence[Window], layout: Layout, rng: np.random.Generator) -> Lesson:
@@ -82,6 +89,7 @@ def lesson_of(windows: Sequence[Window], layout: Layout, rng: np.random.Generato
         windows=count,
         fresh=count,
         events=len(windows) * length,
+        values=np.concatenate([window.values[:length] for window in learned]),
         ranges=_ranges(windows),
     )
 
@@ -102,8 +110,33 @@ def hindsight_lesson(fresh: Sequence[Piece], replayed: Sequence[Piece], layout: 
         windows=len(pieces),
         fresh=len(fresh),
         events=0,
+        values=np.empty((0, len(layout.signals))),
         ranges=_ranges(fresh),
         told=_labels(fresh, order),
+    )
+
+
+def blank_lesson(layout: Layout) -> Lesson:
+    """One row of nobody, with nothing in it: for a rank that has no windows while others step."""
+    nobody, s = np.zeros(1, dtype=np.int64), len(layout.signals)
+    rows, *_ = pack(nobody, np.full((1, s), np.nan), nobody, layout, no_vectors(layout, 1))
+    n = len(rows.real_N)
+    return Lesson(
+        rows=rows,
+        slots_E=None,
+        clean_E=np.empty(0, dtype=np.int64),
+        targets=Targets(
+            future_NSH=torch.full((n, layout.n_targets, len(layout.forecast.horizons)), torch.nan, dtype=torch.float64),
+            faulty_N=torch.zeros(n),
+            known_N=torch.zeros(n, dtype=torch.bool),
+            classes=tuple(torch.full((n,), -1) for _ in layout.choices),
+        ),
+        window_N=torch.zeros(n, dtype=torch.int64),
+        windows=1,
+        fresh=0,
+        events=0,
+        values=np.empty((0, s)),
+        ranges={},
     )
 
 

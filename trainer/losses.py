@@ -8,7 +8,7 @@ N rows, S signals that are forecast, H horizons, Q quantiles, C classes, W windo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch.nn import functional
 from schemas.horizon import rows_of
 from schemas.layout import Layout
 from schemas.loss import Loss
-from schemas.monitor import Task
+from schemas.task import Task
 from trainer.criteria import huber, pinball, squared, surprise
 from trainer.network import Outputs
 
@@ -43,6 +43,17 @@ class Targets:
     known_N: Tensor
     classes: tuple[Tensor, ...]
     hidden_NS: Tensor | None = None
+
+    def among(self, row_N: Tensor) -> "Targets":
+        """The same of some rows; nothing is known of the others."""
+        return replace(
+            self,
+            future_NSH=torch.where(row_N[:, None, None], self.future_NSH, torch.nan),
+            faulty_N=self.faulty_N * row_N,
+            known_N=self.known_N & row_N,
+            classes=tuple(torch.where(row_N, class_N, -1) for class_N in self.classes),
+            hidden_NS=None if self.hidden_NS is None else torch.where(row_N[:, None], self.hidden_NS, torch.nan),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from schemas.horizon import name_of
 from schemas.layout import Layout
-from schemas.monitor import TaskKind
+from schemas.task import TaskKind
 from trainer.criteria import pinball
 from trainer.losses import Targets
 from trainer.network import Outputs

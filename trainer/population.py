@@ -10,11 +10,13 @@ N rows, S signals, P placed statistics.
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
 from schemas.observation import Float64
 from trainer.rows import to_model
 from trainer.statistics import N_FEATURES, NARROW, Observed
+from trainer.weighting.ranks import gather_rows
 
 N_PLACED = 4
 """Last value, running mean, lowest and highest."""
@@ -65,9 +67,10 @@ class Population(nn.Module):
         return torch.where(observed.count_NS > 0, placed_PNS, 0.0)
 
     @torch.no_grad()
-    def learn(self, values: Float64) -> None:
-        """Move towards values in raw units, [N, S], NaN = missing."""
+    def learn(self, values: Float64, group: ProcessGroup | None = None) -> None:
+        """Move towards values in raw units, [N, S], NaN = missing: those of all ranks, where there are several."""
         value_NS = torch.from_numpy(to_model(values, self._layout)).to(self.mean_S.device)
+        value_NS = gather_rows(value_NS, group)
         move(self.count_S, self.mean_S, self.variance_S, value_NS)
 
 

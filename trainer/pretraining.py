@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
-from schemas.monitor import TaskKind
+from schemas.task import TaskKind
 from trainer.attachment import WayLosses
 from trainer.chapter import Chapter
 from trainer.fit import Epoch, Fit

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
 from schemas.relation import Relation
 from trainer.population import LEAST, N_INPUTS, deviations, move
 from trainer.statistics import Observed
+from trainer.weighting.ranks import gather_rows
 
 N_RELATED = 2
 """Of each relation: last value and running mean."""
@@ -32,8 +34,12 @@ class Relations(nn.ModuleList):
         """Per relation the placed statistics, [2, N, S] float32; 0 where group or signal is unknown."""
         return [groups(observed) for groups in self]
 
-    def learn(self, value_NS: Tensor, last_NS: Tensor) -> None:
-        """Move towards values in model scale, NaN = missing, of entities of which `last_NS` was last seen."""
+    def learn(self, value_NS: Tensor, last_NS: Tensor, group: ProcessGroup | None = None) -> None:
+        """Move towards values in model scale, NaN = missing, of entities of which `last_NS` was last seen.
+
+        All ranks of a group move by what each of them saw.
+        """
+        value_NS, last_NS = gather_rows(value_NS, group), gather_rows(last_NS, group)
         for groups in self._each():
             groups.learn(value_NS, last_NS)
 

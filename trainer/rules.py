@@ -12,10 +12,9 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from schemas.alert import Taken
-from schemas.errors import ConfigError
 from schemas.layout import Layout
-from schemas.monitor import Rule, RuleKind
 from schemas.observation import Float64
+from schemas.rule import Rule, RuleKind
 from trainer.rows import Rows as PackedRows
 from trainer.rows import to_raw
 from trainer.statistics import Observed
@@ -119,9 +118,6 @@ class Band:
         self._column = layout.index[rule.signals[0]]
         self._low = -np.inf if rule.low is None else rule.low
         self._high = np.inf if rule.high is None else rule.high
-        if self._low > self._high:
-            expected = f"at most high, which is {rule.high:g}"
-            raise ConfigError("monitor", f"rules.{rule.name}.low", rule.low, expected)
 
     def score(self, known: Known) -> Float64:
         """Distance from the band, [N]."""
@@ -224,10 +220,6 @@ class News2:
     lasts: ClassVar[bool] = True
 
     def __init__(self, rule: Rule, layout: Layout) -> None:
-        for vital in rule.inputs:
-            if vital not in NEWS2_BANDS:
-                expected = f"one of {', '.join(NEWS2_BANDS)}"
-                raise ConfigError("monitor", f"rules.{rule.name}.inputs", vital, expected)
         self._inputs = [(NEWS2_BANDS[vital], layout.index[signal]) for vital, signal in rule.inputs.items()]
 
     def score(self, known: Known) -> Float64:

@@ -59,6 +59,14 @@ class Slots:
         """Every slot's `target` becomes its `source`."""
         self._fields[target][:] = self._fields[source]
 
+    def of(self, partition: Partition) -> dict[str, int]:
+        """Entity -> slot of a partition's, the one not heard of for longest first."""
+        return {entity: slot for (held, entity), slot in self._slot_of.items() if held == partition}
+
+    def fields(self) -> tuple[str, ...]:
+        """Names of what is held of each."""
+        return tuple(self._template)
+
     def _free(self, evicted: list[int]) -> int:
         if len(self._slot_of) >= self._limit:
             slot = self._slot_of.popitem(last=False)[1]

@@ -12,13 +12,15 @@ N rows, R rules, T state and event tasks, C classes of a task, W standings (the 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 from schemas.layout import NO_YES, Layout
-from schemas.monitor import Target
 from schemas.observation import Float64
+from schemas.task import Target
 from trainer.rows import Rows
 from trainer.rules import Rules, known_of
 from trainer.statistics import Observed
+from trainer.weighting.ranks import pool_sum
 
 _STAYS = 4.0
 """Rows that a class counts as having stayed what it was before anything was counted; by another rule, the first."""
@@ -91,18 +93,25 @@ class Standing(nn.Module):
         return counts.counted() >= _TAUGHT
 
     @torch.no_grad()
-    def learn(self, standing: tuple[Tensor, ...], classes: tuple[Tensor, ...], fresh_N: Tensor) -> None:
+    def learn(
+        self,
+        standing: tuple[Tensor, ...],
+        classes: tuple[Tensor, ...],
+        fresh_N: Tensor,
+        group: ProcessGroup | None = None,
+    ) -> None:
         """Count what followed.
 
         Args:
             standing: per task, [N], as `of` gives it.
             classes: per task, [N]; -1 = unknown.
             fresh_N: bool; what is replayed was counted before.
+            group: ranks, all of which count what each saw.
         """
         for counts, standing_N, class_N in zip(self.counts, standing, classes, strict=True):
             told_N = fresh_N & (class_N >= 0)
             assert isinstance(counts, _Counts)
-            counts.add(standing_N[told_N], class_N[told_N])
+            counts.add(standing_N[told_N], class_N[told_N], group)
 
 
 class _Counts(nn.Module):
@@ -138,10 +147,10 @@ class _Counts(nn.Module):
         """Rows in the counts, those aside that stand for what is believed before any."""
         return float(self.seen_WC.sum()) - self._believed
 
-    def add(self, standing_n: Tensor, class_n: Tensor) -> None:
+    def add(self, standing_n: Tensor, class_n: Tensor, group: ProcessGroup | None) -> None:
         """Take n rows in."""
         w, c = self.seen_WC.shape
-        self.seen_WC += torch.bincount(standing_n * c + class_n, minlength=w * c).view(w, c)
+        self.seen_WC += pool_sum(torch.bincount(standing_n * c + class_n, minlength=w * c), group).view(w, c)
         self.seen_WC *= (_MEMORY / self.seen_WC.sum(-1, keepdim=True)).clamp(max=1.0)
 
 

@@ -16,7 +16,7 @@ from torch.nn import Parameter
 from schemas.errors import ModelError
 from schemas.layout import Layout
 from trainer.network import Network
-from trainer.weights import Architecture, architecture, differences, read_weights
+from trainer.weights import Architecture, differences, fitting, read_weights
 
 _TASKS = ("horizons", "quantiles", "classes")
 _DOMAIN = ("modalities", "signals", "targets", "vectors", "rules", "relations")
@@ -69,7 +69,7 @@ def transfer(layout: Layout, content: bytes) -> Transfer:
         ModelError: the content is torn, not finite, of another format or of other model settings (the first is named).
     """
     seen, weights = read_weights(content)
-    expected = architecture(layout)
+    expected = fitting(layout, seen)
     for difference in differences(_without(_TASKS + _DOMAIN, seen), _without(_TASKS + _DOMAIN, expected)):
         raise ModelError(f"weights: {difference}")
     here, there = _labels(expected), _labels(seen)

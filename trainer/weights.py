@@ -12,6 +12,7 @@ from torch import Tensor
 from schemas.errors import ModelError
 from schemas.horizon import name_of
 from schemas.layout import Layout
+from schemas.task import Share
 from trainer.int8 import narrowed, widened
 from trainer.network import Network
 
@@ -33,22 +34,25 @@ def save_weights(network: Network, *, int8: bool = False) -> bytes:
     found = narrowed(network) if int8 else network.state_dict()
     weights = {name: weight.detach().contiguous() for name, weight in found.items()}
     _check_finite(weights)
-    described = json.dumps(architecture(network.layout), sort_keys=True)
+    without = {"private": 0} if network.private is None else {}
+    described = json.dumps(architecture(network.layout) | without, sort_keys=True)
     return bytes(save_tensors(weights, metadata={"architecture": described}))
 
 
 def load_weights(layout: Layout, content: bytes) -> Network:
-    """A network from `save_weights`; where the content has no private paths, neither has the network.
+    """A network from `save_weights`; where the content says that it has no private paths, neither has the network.
 
     Raises:
         ModelError: the content is torn, of another architecture (the first difference is named), or not finite.
     """
     seen, weights = read_weights(content)
-    for difference in differences(seen, architecture(layout)):
+    for difference in differences(seen, fitting(layout, seen)):
         raise ModelError(f"weights: {difference}")
     network = Network(layout)
-    if not any(name.startswith(_PRIVATE) for name in weights):
+    if not seen.get("private"):
         network.private = None
+    elif not any(name.startswith(_PRIVATE) for name in weights):
+        raise ModelError(f"weights: got no private paths; expected them, as private is {seen['private']}")
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -68,6 +72,14 @@ def read_weights(content: bytes) -> tuple[Architecture, dict[str, Tensor]]:
         return dict(json.loads(metadata["architecture"])), weights
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"weights: got a file that does not say what it is for; expected format {FORMAT}") from error
+
+
+def fitting(layout: Layout, seen: Architecture) -> Architecture:
+    """What weights must be made for; such as have no private paths fit too, unless a task answers by its own alone."""
+    expected = architecture(layout)
+    if not seen.get("private") and all(task.share is not Share.NEVER for task in layout.tasks):
+        expected["private"] = seen.get("private")
+    return expected
 
 
 def architecture(layout: Layout) -> Architecture:

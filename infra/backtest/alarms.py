@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.alert import Change
-from schemas.components import AlertSettings, Severity
+from schemas.alerting import AlertSettings, Severity
 from schemas.observation import Float64, Int64
 from scorer.stages.finding import Finding, Memory
 from scorer.stages.pipeline import stages_of

@@ -6,11 +6,17 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ingest.events import LABEL, expand
+from ingest.part import LABEL
 from ingest.table import Kind, kinds
+from ingest.wide import expand
 from schemas.errors import InputError
 from schemas.horizon import Horizon
-from schemas.monitor import Modality, Monitor, Name, Signal, Task, TaskKind, Topics
+from schemas.modality import Modality
+from schemas.monitor import Monitor
+from schemas.names import Name
+from schemas.signal import Signal
+from schemas.task import Task, TaskKind
+from schemas.topics import Topics
 
 _KEYS = {"entity", "time", LABEL}
 _REASONS = {

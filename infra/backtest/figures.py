@@ -26,6 +26,11 @@ class Judged:
         return Judged({**self.metrics, **other.metrics}, both)
 
 
+def unjudged(why: str) -> Judged:
+    """Of a task of which nothing came that it could be judged by: one line that says so, instead of empty figures."""
+    return Judged({"judged": f"no: {why}"}, {})
+
+
 def number(value: float) -> float | None:
     """Six digits; None where there is no number, which JSON cannot hold."""
     return float(f"{value:.6g}") if math.isfinite(value) else None

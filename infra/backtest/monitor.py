@@ -11,7 +11,8 @@ from infra.backtest.options import Options
 from infra.settings import load_monitor
 from ingest.outcomes import Outcome
 from schemas.errors import InputError
-from schemas.monitor import Monitor, Task, TaskKind
+from schemas.monitor import Monitor
+from schemas.task import Task, TaskKind
 
 EVENT_WEIGHT = 0.2
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from infra.backtest.figures import Judged, number
+from infra.backtest.figures import Judged, number, unjudged
 from infra.backtest.table import ScoresTable
 from infra.metrics.anomaly import auprc, auroc
 from ingest.outcomes import Outcome
@@ -25,12 +25,16 @@ def judge_outcomes(table: ScoresTable, outcomes: Sequence[Outcome]) -> dict[str,
 
     Each at the entity's last row before the outcome was revealed (`last`), and at its last row within some hours of its
     first (`h6`). The baseline answers every entity with the base rate. A task with a horizon: each once, over `rows`.
+    Of a task without any outcome that is said alone.
     """
     rows_of = _rows_of(table)
     found = {}
     for place, task in enumerate(table.layout.events):
         told = [outcome for outcome in outcomes if outcome.task == task.name and outcome.entity in rows_of]
         probability = table.states[len(table.layout.states) + place][:, 1]
+        if not told:
+            found[task.name] = unjudged("no outcome of a scored entity was told")
+            continue
         if task.within is not None:
             found[task.name] = _within(table, told, rows_of, probability.astype(np.float64), task.within)
             continue
@@ -42,7 +46,7 @@ def judge_outcomes(table: ScoresTable, outcomes: Sequence[Outcome]) -> dict[str,
             known, came = standing[standing >= 0], truth[standing >= 0]
             ours[name] = _judged(probability[known].astype(np.float64), came)
             naive[name] = _judged(np.full(len(came), came.mean() if len(came) else 0.0), came)
-        said = {"entities": len(told), "base_rate": number(float(truth.mean())) if told else None}
+        said = {"entities": len(told), "base_rate": number(float(truth.mean()))}
         found[task.name] = Judged(said | ours, {"base_rate": naive})
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.backtest.show import page
 from infra.backtest.table import ScoresTable
-from ingest.events import expand
+from ingest.wide import expand
 from schemas.errors import ConfigError
 
 

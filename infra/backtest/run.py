@@ -16,6 +16,7 @@ from infra.backtest.monitor import monitor_of
 from infra.backtest.options import Options
 from infra.backtest.report import report_of
 from infra.backtest.reveals import Reveals, of_entities, of_rows
+from infra.backtest.served import ways_served
 from infra.backtest.table import ScoresTable
 from infra.memory import MemoryLedger, MemoryRegistry
 from infra.weights import weights_of
@@ -66,9 +67,8 @@ def backtest(options: Options) -> Backtested:
     _stream(layout, source, registry, table, learner, reveals)
     seconds = time.perf_counter() - started
     measured = report_of(table, source.events, outcomes, options)
-    if learner is not None:
-        for task, standing in learner.sharing.items():
-            measured["tasks"].setdefault(task, {})["sharing"] = asdict(standing)
+    for task, way in ways_served(layout, registry, table.versions).items():
+        measured["tasks"][task]["sharing"] = way
     return Backtested(table, measured | found | _running(source, registry, learner, reveals, seconds))
 
 
@@ -102,7 +102,7 @@ def _stream(
             learner.observe(batch)
             if len(reveals):
                 learner.teach(reveals.until(batch.next_offsets[0]))
-            learner.publish_if_proved(registry)
+            learner.publish_if_proved()
 
 
 def _reveals(source: FileSource, layout: Layout, options: Options, outcomes: Sequence[Outcome]) -> Reveals:
@@ -117,10 +117,11 @@ def _running(
     source: FileSource, registry: MemoryRegistry, learner: Learner | None, reveals: Reveals, seconds: float
 ) -> dict[str, Any]:
     """What the run cost and did, for the report."""
-    learning = {"steps": 0, "refused": 0, "labels": len(reveals), "labels_unmatched": 0}
+    learning: dict[str, Any] = {"steps": 0, "refused": 0, "labels": len(reveals), "labels_unmatched": 0}
     if learner is not None:
         learning |= {"steps": learner.steps, "refused": len(registry.quarantined)}
         learning["labels_unmatched"] = learner.unmatched_labels
+        learning["sharing"] = {task: asdict(standing) for task, standing in learner.sharing.items()}
     return {
         "events_per_s": round(len(source) / seconds, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),

@@ -33,7 +33,7 @@ def lines(report: Mapping[str, Any], *, brief: bool = False) -> list[Line]:
     found = []
     for task, metrics in report["tasks"].items():
         baselines = {name: tasks[task] for name, tasks in report["baselines"].items() if task in tasks}
-        shown = {"standardised": _few(metrics["standardised"])} if brief and "standardised" in metrics else metrics
+        shown = _brief(metrics) if brief and "standardised" in metrics else metrics
         for path, value in _figures(shown):
             beside = ((name, _at(tree, path)) for name, tree in baselines.items())
             told = ", ".join(f"{_text(each)} {name}" for name, each in beside if each is not None)
@@ -50,6 +50,11 @@ def page(report: Mapping[str, Any]) -> str:
         "<!doctype html><meta charset=utf-8><title>bellwether backtest</title>"
         f"<h1>Backtest</h1><table>{heading}{body}</table><details><summary>JSON</summary><pre>{whole}</pre></details>\n"
     )
+
+
+def _brief(forecast: Mapping[str, Any]) -> dict[str, Any]:
+    way = {"sharing": forecast["sharing"]} if "sharing" in forecast else {}
+    return {"standardised": _few(forecast["standardised"])} | way
 
 
 def _few(horizons: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from infra.backtest.figures import Judged, number, numbers
+from infra.backtest.figures import Judged, number, numbers, unjudged
 from infra.backtest.table import ScoresTable
 from infra.metrics.baselines import base_rates, same_class
 from infra.metrics.forecast import last_known
 from infra.metrics.state import StateScores, classes_of, score_states, worst_ahead
-from schemas.monitor import Target
 from schemas.observation import Float64, Int64
+from schemas.task import Target
 
 
 def judge_states(table: ScoresTable, stream_n: Int64, first: int, labels: Mapping[str, Float64]) -> dict[str, Judged]:
@@ -36,8 +36,12 @@ def judge_states(table: ScoresTable, stream_n: Int64, first: int, labels: Mappin
         elif task.name in labels:
             came_n, now_n = _by_label(labels[task.name][stream_n], entity_n)
         else:
+            found[task.name] = unjudged(f"no row is labelled, there is no column label.{task.name}")
             continue
         judged = np.flatnonzero(came_n[first:] >= 0) + first
+        if not len(judged):
+            found[task.name] = unjudged("the class that came is known of no row")
+            continue
         probability_nC = table.states[table.layout.states.index(task)][stream_n[judged]].astype(np.float64)
         found[task.name] = _judged(task.classes, probability_nC, came_n[judged], now_n[judged])
     return found

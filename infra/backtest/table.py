@@ -83,6 +83,8 @@ class ScoresTable:
         self.states = [np.zeros((n_rows, len(names)), dtype=np.float32) for names in layout.classes.values()]
         self.order = order
         self.guarded: Counter[str] = Counter()
+        self.versions: Counter[int] = Counter()
+        """Rows that each model version answered."""
         self.opened: dict[tuple[str, str], list[int]] = {}
         """Rows at which alerts opened, in stream order, by task (or rule) and kind."""
 
@@ -102,6 +104,7 @@ class ScoresTable:
         for state, probability in zip(self.states, predictions.states, strict=True):
             state[rows] = probability
         self.guarded.update(predictions.guarded)
+        self.versions.update(predictions.version[ok].tolist())
         for alert in alerts:
             if alert.change in (Change.OPENED, Change.ESCALATED):
                 self._mark(alert)

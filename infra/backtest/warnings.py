@@ -22,8 +22,8 @@ from infra.metrics.state import classes_of
 from infra.metrics.warning import Moments, lead_times, match, onsets
 from ingest.outcomes import Outcome
 from schemas.horizon import Horizon
-from schemas.monitor import Task, TaskKind
 from schemas.observation import Bool, Float64, Int64
+from schemas.task import Task
 
 _QUARTILES = (0.25, 0.5, 0.75)
 
@@ -76,7 +76,9 @@ class _Asked:
 def judge_warnings(
     table: ScoresTable, stream_n: Int64, first: int, outcomes: Sequence[Outcome], seed: int
 ) -> dict[str, Judged]:
-    """`warnings` of each task that has severities; a state that labels alone teach has no onsets, and is left out.
+    """`warnings` of each task that has severities.
+
+    Left out: states that labels alone teach, which have no onsets, and events of which no outcome was told.
 
     `events`, how many were `caught`, `lead_hours` and `lead_rows` (quartiles) from the first alarm to the event;
     `alarms`, how many were `foretelling`, `late` and `false`, `false_per_entity_day`, `precision` (foretelling of all).
@@ -84,9 +86,11 @@ def judge_warnings(
     at the threshold that raises as many alarms.
     """
     stream = _Stream(table, stream_n, first)
+    scored = set(table.entity[stream_n])
+    told = {outcome.task for outcome in outcomes if outcome.entity in scored}
     found = {}
     for task in table.layout.choices:
-        if not task.severities or (task.kind is TaskKind.STATE and task.target is None):
+        if not task.severities or (task.target is None and task.name not in told):
             continue
         asked = _of_state(stream, task) if task.target else _of_event(stream, task, outcomes)
         found[task.name] = _judged(stream, task, asked, seed)

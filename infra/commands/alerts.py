@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from schemas.alert import Judgement
-from schemas.components import Severity
+from schemas.alerting import Severity
 
 Command = Callable[..., None]
 _COLUMNS = ("event_time", "severity", "phase", "monitor", "entity", "task", "kind", "score", "summary", "id")

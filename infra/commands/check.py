@@ -14,11 +14,9 @@ def check(monitor: str, *, as_json: bool) -> None:
     from infra.typed import typed
     from schemas.database import masked, parse_url
     from schemas.layout import Layout
-    from trainer.rules import Rules
 
     loaded = load_monitor(monitor)
     layout = Layout(loaded)
-    Rules(layout)
     parse_url(loaded.database.url)
     summary = {
         "monitor": loaded.monitor,

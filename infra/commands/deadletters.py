@@ -8,7 +8,7 @@ import click
 from schemas.reasons import Reason
 
 if TYPE_CHECKING:
-    from schemas.monitor import Topics
+    from schemas.topics import Topics
 
 _monitor = click.argument("monitor")
 _labels = click.option("--labels", is_flag=True, help="Refused labels, not observations.")

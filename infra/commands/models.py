@@ -6,14 +6,16 @@ from collections.abc import Mapping
 import click
 
 from infra.commands.compress import compress
+from infra.commands.replay import replay
 
 
 @click.group()
 def models() -> None:
-    """List model versions, how alike their tasks are, or make one smaller."""
+    """List model versions and how alike their tasks are; make one smaller, or anew."""
 
 
 models.add_command(compress)
+models.add_command(replay)
 
 
 @models.command("list")

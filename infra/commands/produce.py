@@ -40,10 +40,11 @@ def produce(
     from itertools import chain, islice
 
     from infra.interrupt import interruptible
-    from ingest.events import read_events, to_messages
+    from ingest.events import to_messages
     from ingest.label_files import is_labels, label_messages
     from ingest.producer import Message, create_topics, publish
     from ingest.recording import frame_messages, is_recording
+    from ingest.wide import read_events
 
     _check_topic(topic)
     folders = [path for path in files if is_recording(path)]

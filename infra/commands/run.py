@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 @click.argument("monitor")
 @click.option("--no-learn", is_flag=True, help="No trainer: the serving model stays as it is.")
 @click.option("--shards", type=click.IntRange(min=1), help="Scorers; the partitions are spread over them.")
+@click.option("--trainers", type=click.IntRange(min=1), help="Ranks that learn together, as many as find room.")
+@click.option("--gpus-per-trainer", type=click.FloatRange(min=0), help="GPUs of each. Default: none.")
 @click.option("--ray-address", help="A Ray cluster. Default: a local Ray that ends with this command.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this long. Default: Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a second, and a last one with the totals.")
@@ -20,6 +22,8 @@ def run(
     ctx: click.Context,
     monitor: str,
     shards: int | None,
+    trainers: int | None,
+    gpus_per_trainer: float | None,
     ray_address: str | None,
     seconds: float | None,
     *,
@@ -35,7 +39,8 @@ def run(
     from infra.watch import watch
 
     loaded = load_monitor(monitor)
-    changes = {name: value for name, value in (("shards", shards), ("address", ray_address)) if value is not None}
+    asked = {"shards": shards, "trainers": trainers, "gpus_per_trainer": gpus_per_trainer, "address": ray_address}
+    changes = {name: value for name, value in asked.items() if value is not None}
     loaded = loaded.model_copy(update={"ray": loaded.ray.model_copy(update=changes)})
     _introduce(loaded, monitor, to_stderr=as_json)
     verbose = bool(ctx.find_root().params.get("verbose"))

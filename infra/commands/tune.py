@@ -2,45 +2,23 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from infra.commands.history import fitted
 
 if TYPE_CHECKING:
     from infra.tuning import Tuned
 
 
 @click.command()
-@click.argument("monitor")
-@click.option("--input", "files", multiple=True, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--outcomes",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="CSV entity,task,label,revealed_at for event tasks.",
-)
+@fitted
 @click.option("--trials", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--over", multiple=True, help="FIELD=LOW..HIGH or FIELD=ONE,TWO, any number of times.")
-@click.option("--passes", type=click.IntRange(min=1), help="Times through the files, at most. Default: fitting.epochs.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw and of every fit.")
 @click.option("--workers-at-once", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Of all trials' runs.")
-@click.option("--resume", is_flag=True, help="Go on with the search in the directory.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def tune(
-    monitor: str,
-    files: tuple[Path, ...],
-    outcomes: Path | None,
-    trials: int,
-    over: tuple[str, ...],
-    passes: int | None,
-    seed: int,
-    workers_at_once: int,
-    directory: Path | None,
-    *,
-    resume: bool,
-    as_json: bool,
-) -> None:
+def tune(trials: int, over: tuple[str, ...], workers_at_once: int, *, as_json: bool, **asked: Any) -> None:
     """Fit MONITOR's network on FILES with other settings in every trial; say which lost least on the part kept aside.
 
     A field is one of fitting, model or training, by its dotted name: --over fitting.learning_rate=1e-3..1e-2
@@ -49,16 +27,7 @@ def tune(
     from infra.fitting.options import FitOptions
     from infra.tuning import tune as run_tuning
 
-    options = FitOptions(
-        monitor=monitor,
-        files=files,
-        outcomes=outcomes,
-        passes=passes,
-        seed=seed,
-        directory=directory,
-        resume=resume,
-    )
-    found = run_tuning(options, over, trials, workers_at_once)
+    found = run_tuning(FitOptions(**asked), over, trials, workers_at_once)
     if as_json:
         best = found.trials[0].settings
         ranked = [asdict(trial) for trial in found.trials]

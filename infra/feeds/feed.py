@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.errors import InputError
-from schemas.monitor import Topics
+from schemas.topics import Topics
 
 
 class Message(NamedTuple):

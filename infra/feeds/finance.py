@@ -14,7 +14,7 @@ import pandas as pd
 
 from infra.feeds.feed import Feed, Message
 from schemas.errors import ConfigError, InputError
-from schemas.monitor import Topics
+from schemas.topics import Topics
 
 MARKET = "market"
 EXCHANGE = "America/New_York"

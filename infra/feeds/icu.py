@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from infra.feeds.feed import Feed, Message
 from schemas.errors import InputError
-from schemas.monitor import Topics
 from schemas.observation import Int64
+from schemas.topics import Topics
 
 FIRST_ADMISSION = datetime(2024, 1, 1, tzinfo=UTC)
 ADMISSION_DAYS = 60

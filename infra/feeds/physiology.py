@@ -24,8 +24,8 @@ import msgspec
 import numpy as np
 
 from infra.feeds.feed import Feed, Message
-from schemas.monitor import Topics
 from schemas.observation import Bool, Float64
+from schemas.topics import Topics
 
 FIRST_ADMISSION = datetime(2024, 1, 1, tzinfo=UTC)
 VITALS = ("HR", "SysABP", "DiasABP", "RespRate", "SaO2", "Temp", "GCS")

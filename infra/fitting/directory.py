@@ -91,9 +91,13 @@ class Directory:
             ) from error
         for difference in differences(manifest["run"], json.loads(json.dumps(asdict(self._run)))):
             raise ModelError(f"{self.path / MANIFEST}: {difference}; expected the run that began there")
-        self._epochs = manifest["epochs"]
+        self._epochs = _epochs(manifest)
         best.epoch, best.loss, best.newest = manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs)
-        _restore(fit, state, len(self._epochs))
+        try:
+            _restore(fit, state, len(self._epochs))
+        except (RuntimeError, ValueError) as error:
+            expected = "those of the start: private paths, too, or none"
+            raise ModelError(f"{self.path / manifest['last']}: got other weights; expected {expected}") from error
 
     def add(self, epoch: Epoch, fit: Fit, best: Best, improved: list[str]) -> None:
         """Keep an epoch."""
@@ -131,7 +135,7 @@ class Directory:
     def read(self) -> Best:
         """What another process wrote there."""
         manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
-        self._epochs = manifest["epochs"]
+        self._epochs = _epochs(manifest)
         return Best(1, manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs))
 
     def _write(self, name: str, content: bytes) -> None:
@@ -146,6 +150,11 @@ def epochs_in(path: Path) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads((path / MANIFEST).read_text("utf-8"))["epochs"]
         return found
     return []
+
+
+def _epochs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A run that began before both ways were judged says nothing of sharing."""
+    return [{"sharing": {}, **epoch} for epoch in manifest["epochs"]]
 
 
 def described(epoch: Epoch) -> dict[str, Any]:

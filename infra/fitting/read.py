@@ -10,9 +10,9 @@ from infra.backtest.monitor import with_events
 from infra.fitting.options import FitOptions
 from infra.fitting.trackers import refuse_missing
 from infra.settings import UNCHANGED, load_monitor
-from ingest.events import expand
 from ingest.files import FileSource
 from ingest.outcomes import Outcome, read_outcomes
+from ingest.wide import expand
 from schemas.errors import InputError
 from schemas.label import Label
 from schemas.layout import Layout

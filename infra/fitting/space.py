@@ -20,7 +20,7 @@ _FIXED: Mapping[str, str] = {
     "training.weight_decay": f"fitting.weight_decay: {_UNREAD.format('weight_decay')}",
     **{
         f"training.{name}": f"another field: {_UNREAD.format(name)}"
-        for name in ("windows_per_step", "gate_windows", "steps_per_event")
+        for name in ("windows_per_step", "gate_windows", "checkpoint_every")
     },
     **{
         name: _YARDSTICK.format(name)

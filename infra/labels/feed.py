@@ -1,7 +1,8 @@
 """What a trainer sees of the labels topic: labels that may be learned from now, and a place to say what they taught."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import structlog
@@ -11,9 +12,12 @@ from infra.labels.store import SqlLabels
 from ingest.clock import utc_now
 from ingest.cluster import cluster_of
 from ingest.label_topic import LabelTopic
+from ingest.lookback import batches_between, globals_of
+from schemas.errors import InputError
 from schemas.label import Label, LabelStatus
 from schemas.layout import Layout
 from schemas.observation import Batch, Partition
+from scorer.globals import GlobalTable
 from trainer.label_ledger import LabelLedger
 from trainer.learner import Learner, StepReport
 from trainer.reliability import weighed
@@ -21,6 +25,8 @@ from trainer.reliability import weighed
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 2.0
 """How often it is looked up who was excluded or included."""
+_BEFORE = 20_000
+"""Records of each partition that are remembered again where learning goes on."""
 GUARD = "bellwether"
 """Who excludes a source that is wrong more often than right."""
 
@@ -28,8 +34,9 @@ GUARD = "bellwether"
 class LabelFeed:
     """Belongs to the trainer's thread.
 
-    Each label is a row before it is told, and a step's labels are marked as taught before the step's offsets are
-    committed: whoever goes on from `position` and the step of a checkpoint misses none and teaches none twice.
+    Each label is a row before it is told, and says in which step it was taught before a checkpoint of that step is
+    written: whoever goes on from a checkpoint misses none and teaches none twice. Reading begins at the first label
+    that waits, or behind the last.
 
     Args:
         layout: the monitor; its `topics.labels` must be given.
@@ -48,6 +55,7 @@ class LabelFeed:
         self._store = SqlLabels(engine, monitor.monitor, origin, utc_now)
         self._topic = LabelTopic(layout, utc_now, lambda: self._store.position(self._name), monotonic)
         classes = {task: len(each) for task, each in layout.labelled.items()}
+        self._layout, self._hindsight = layout, learner.hindsight
         self._ledger = LabelLedger(learner.hindsight, weighed(classes, self._store.beliefs()))
         self._look_at = float("-inf")
 
@@ -77,18 +85,23 @@ class LabelFeed:
             self._guard()
         self._account()
 
-    def position(self) -> Mapping[Partition, int]:
-        """Where reading has to begin again: of each partition the first label that is neither taught nor given up."""
-        return {**self._topic.position(), **self._ledger.first_open()}
+    def go_on(self, step: int, offsets: Mapping[Partition, int]) -> None:
+        """Go on from a checkpoint, before anything is drained: what later steps had taught waits again.
 
-    def seek(self, position: Mapping[Partition, int], step: int) -> None:
-        """Go on from a checkpoint: its `position`, and the steps its network had taken.
+        The rows before are remembered again from the log, for labels may still be about them.
 
-        What later steps had taught is taught again; partitions that are not named are read from their beginning.
+        Args:
+            step: how many its network had taken.
+            offsets: where reading goes on.
         """
         self._store.unlearn(step)
-        self._ledger.clear()
-        self._topic.seek(position)
+        table = GlobalTable(self._layout)
+        table.add(globals_of(self._layout, utc_now))
+        for partition, offset in offsets.items():
+            for batch in _before(self._layout, partition, offset) if offset > 0 else ():
+                rows = replace(batch, values=table.join(batch.time_ms, batch.values))
+                self._hindsight.remember(rows)
+                self._ledger.observe(rows)
 
     def counts(self) -> dict[str, int]:
         """Labels by what became of them since this trainer began."""
@@ -128,3 +141,11 @@ def label_feed(layout: Layout, engine: Engine, learner: Learner) -> LabelFeed | 
 def _origin(bootstrap: str, topic: str) -> tuple[str, str]:
     cluster = cluster_of(bootstrap)
     return cluster.id, cluster.topic_id(topic)
+
+
+def _before(layout: Layout, partition: Partition, offset: int) -> Iterator[Batch]:
+    """The last records before an offset, as far as the topic still holds them."""
+    try:
+        yield from batches_between(layout, utc_now, [{partition: (max(offset - _BEFORE, -1), offset)}])
+    except InputError:
+        yield from batches_between(layout, utc_now, [{partition: (-1, offset)}])

@@ -19,9 +19,10 @@ from schemas.alert import RAISED, Change, Judgement
 from schemas.errors import InputError, StackError
 from schemas.label import LABEL, SOURCE, TASK
 from schemas.layout import Layout
-from schemas.monitor import Monitor, TaskKind
+from schemas.monitor import Monitor
 from schemas.statements import EVENTS
 from schemas.tables import VerdictRow
+from schemas.task import TaskKind
 from scorer.alerts import database_url, read_alert, read_events
 from scorer.ledger import transact
 

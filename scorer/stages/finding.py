@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from schemas.alert import Change
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.layout import Layout
 from schemas.observation import Field
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.alert import Alert
-from schemas.components import AlertSettings
+from schemas.alerting import AlertSettings
 from schemas.layout import Layout
 from schemas.observation import Float64, Status
 from schemas.prediction import Predictions

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import numpy as np
 
 from schemas.alert import Alert, Change, Explanation, ModalityPart, SignalReason, Taken
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.duration import short_form
 from schemas.layout import Layout
-from schemas.monitor import Task
 from schemas.observation import Float64
 from schemas.prediction import Float32, Predictions
+from schemas.task import Task
 from scorer.detector import statistic_names
 from scorer.stages.finding import Decision, Kind, Memory
 from trainer.rules import Rules

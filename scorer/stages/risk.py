@@ -5,9 +5,9 @@ N rows, C classes.
 
 import numpy as np
 
-from schemas.monitor import Task
 from schemas.observation import Bool, Float64
 from schemas.prediction import Float32
+from schemas.task import Task
 
 _DECIMALS = 4
 """The last bits of a float must not decide."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.components import AlertSettings, Severity
+from schemas.alerting import AlertSettings, Severity
 from schemas.observation import Field, Float64, Int64
 from scorer.stages.finding import Finding, Memory
 

@@ -34,8 +34,8 @@ from infra.logs import configure
 from infra.metrics.anomaly import auroc
 from schemas.components import ModelSettings
 from schemas.layout import Layout
-from schemas.monitor import TaskKind
 from schemas.observation import Float64, Int64
+from schemas.task import TaskKind
 from tests.bench.shared import shared_data
 from tests.converters import icu
 from trainer.fit import Fit, meet

@@ -27,7 +27,8 @@ from infra.training import Reader
 from ingest.files import FileSource
 from ingest.outcomes import read_outcomes
 from schemas.layout import Layout
-from schemas.monitor import Monitor, Share, Task, TaskKind
+from schemas.monitor import Monitor
+from schemas.task import Share, Task, TaskKind
 from tests.bench.shared import shared_data
 from tests.converters import icu, markets
 from trainer.learner import Learner

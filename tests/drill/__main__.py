@@ -1,9 +1,10 @@
-"""`make drill`: many kills, on real services that it starts itself; the verdict as a JSON line at the end."""
+"""`make drill`: many kills, on real services that it starts itself; the verdicts as JSON lines at the end."""
 
 import argparse
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -11,7 +12,8 @@ from sqlalchemy.engine import make_url
 from infra.feeds.feed import shared_folder
 from infra.stack.kafka import KafkaBroker
 from infra.stack.postgres import Postgres, create_database
-from tests.drill.kills import Drill, kill_run
+from tests.drill.kills import Drill, Verdict, kill_run
+from tests.drill.trainers import TrainersVerdict, kill_trainers
 from tests.e2e.program import monitor_file
 from tests.e2e.stream import icu_records
 
@@ -23,6 +25,9 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--rate", type=float, default=150.0, help="observations a second while kills go on")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--trainer-kills", type=int, default=20)
+    parser.add_argument("--every", type=float, default=15.0, help="seconds between two kills of a trainer")
+    parser.add_argument("--trainers", type=int, default=2)
     asked = parser.parse_args()
     shared = shared_folder({})
     if shared is None:
@@ -31,13 +36,19 @@ def main() -> int:
         directory = Path(name)
         directory.chmod(0o711)
         with KafkaBroker(directory / "kafka") as broker, Postgres(directory / "postgres") as server:
-            urls = [_database(server.url, each) for each in ("disturbed", "calm")]
+            urls = [_database(server.url, each) for each in ("disturbed", "calm", "trainers")]
             _, monitor = monitor_file(directory / "any", broker.bootstrap, urls[0], "drill")
             records = icu_records(shared, monitor, asked.events)
             drill = Drill(records, broker.bootstrap, "drill", urls[0], urls[1], directory, asked.rate)
-            verdict = kill_run(drill, asked.kills, asked.seed)
-    print(json.dumps(verdict.described()))
-    return 0 if verdict.clean else 1
+            verdicts: list[Verdict | TrainersVerdict] = []
+            if asked.kills:
+                verdicts.append(kill_run(drill, asked.kills, asked.seed))
+            if asked.trainer_kills:
+                drill = replace(drill, topic="drill.trainers", disturbed_url=urls[2])
+                verdicts.append(kill_trainers(drill, asked.trainer_kills, asked.every, asked.trainers, asked.seed))
+    for verdict in verdicts:
+        print(json.dumps(verdict.described()))
+    return 0 if all(verdict.clean for verdict in verdicts) else 1
 
 
 def _database(server_url: str, name: str) -> str:

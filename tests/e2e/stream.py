@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,22 +30,38 @@ def icu_records(shared_data: Path, monitor: Monitor, count: int) -> list[Record]
 
 @dataclass(slots=True)
 class Sending:
-    """Records on their way, in a thread."""
+    """Records on their way, in a thread.
 
-    thread: threading.Thread
+    Attributes:
+        thread: ends with the last of them.
+        stopping: set it to send no more.
+        sent: how many were, once the thread has ended.
+    """
+
+    thread: threading.Thread = field(init=False)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    sent: int = 0
 
     @classmethod
     def start(cls, records: list[Record], bootstrap: str, topic: str, rate: float | None) -> "Sending":
         """Make the topic and begin."""
         create_topics(bootstrap, {topic: PARTITIONS, f"{topic}.dlq": 1}, {"max.message.bytes": 8_388_608})
-        run = threading.Thread(
-            target=publish,
-            args=(_each(records), bootstrap, topic),
-            kwargs={"rate": rate, "max_record_bytes": 8_000_000},
-            daemon=True,
+        sending = cls()
+        sending.thread = threading.Thread(target=sending._run, args=(records, bootstrap, topic, rate), daemon=True)
+        sending.thread.start()
+        return sending
+
+    def end(self) -> int:
+        """Send no more; how many were sent."""
+        self.stopping.set()
+        self.thread.join()
+        return self.sent
+
+    def _run(self, records: list[Record], bootstrap: str, topic: str, rate: float | None) -> None:
+        published = publish(
+            _each(records), bootstrap, topic, rate=rate, stopping=self.stopping, max_record_bytes=8_000_000
         )
-        run.start()
-        return cls(run)
+        self.sent = published.sent
 
 
 def _each(records: list[Record]) -> Iterator[Record]:

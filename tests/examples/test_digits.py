@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from schemas.components import TrainingSettings
-from schemas.monitor import Task, TaskKind
+from schemas.task import Task, TaskKind
 from tests.examples.digits.__main__ import TASKS, Run, one, twins
 from tests.examples.digits.images import QUESTIONS, SHAPE, Images, split
 from tests.examples.digits.network import Digits

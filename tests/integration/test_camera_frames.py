@@ -71,13 +71,16 @@ def test_frames_from_a_topic_raise_the_alerts_that_their_files_raise(kafka: str,
 def test_a_refused_frame_is_sent_again_with_its_headers(kafka: str, topic: str, recording: Path) -> None:
     watched = layout(kafka, topic)
     create_topics(kafka, {topic: 1, watched.monitor.topics.dlq: 1})
-    sent = publish([TORN, *frame_messages(recording)], kafka, topic).records
+    frames = list(frame_messages(recording))
+    camera, picture, time_ms, _ = frames[0]
+    late = (camera, picture, time_ms, frame_headers(camera.decode(), time_ms - 1, "png"))
+    sent = publish([TORN, *frames, late], kafka, topic).records
     source = KafkaSource(watched, utc_now, assign=[Partition(topic, 0)])
     list(scored(source, watched, sent - 1))
     source.close()
 
     replayed = replay_dead_letters(kafka, watched.monitor.topics.dlq)
-    found = read_dead_letters(kafka, watched.monitor.topics.dlq)
+    found = [stored.letter for stored in read_dead_letters(kafka, watched.monitor.topics.dlq)]
 
-    assert (replayed.replayed, [stored.letter.reason for stored in found]) == (1, ["malformed"])
-    assert list(found[0].letter.headers) == TORN[3]
+    assert (replayed.replayed, [letter.reason for letter in found]) == (2, ["malformed", "late"])
+    assert [(letter.value, list(letter.headers)) for letter in found] == [(TORN[1], TORN[3]), (picture, late[3])]

@@ -14,8 +14,12 @@ from ingest.producer import Message, create_topics, publish
 from schemas.components import KafkaSettings
 from schemas.errors import StackError
 from schemas.layout import Layout
-from schemas.monitor import Modality, Monitor, Scope, Signal, Task, TaskKind, Topics
+from schemas.modality import Modality, Scope
+from schemas.monitor import Monitor
 from schemas.observation import Batch, GlobalRow, Partition
+from schemas.signal import Signal
+from schemas.task import Task, TaskKind
+from schemas.topics import Topics
 
 pytestmark = pytest.mark.service
 

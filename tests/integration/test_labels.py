@@ -17,11 +17,12 @@ from infra.commands.labels import labels
 from infra.database import connect, migrate
 from infra.labels.store import LABELS, SqlLabels
 from infra.trainer_service import TrainerService
+from infra.training_rank import Place
 from ingest.clock import utc_now
 from ingest.producer import Message, create_topics, publish
 from ingest.replay import read_dead_letters
 from schemas.alert import Alert, Change
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.monitor import Monitor
 from schemas.observation import Partition
 from scorer.alerts import reading
@@ -68,7 +69,8 @@ def failure(entity: int, second: int, **fields: object) -> Message:
 
 @contextmanager
 def learning(described: Monitor) -> Iterator[TrainerService]:
-    service = TrainerService(described)
+    service = TrainerService(described, 0)
+    service.join(Place(formation=1, rank=0, ranks=1, address=""))
     thread = threading.Thread(target=service.serve)
     thread.start()
     try:
@@ -103,7 +105,7 @@ def test_labels_of_a_topic_are_learned_from_once_their_rows_were_seen(
         wait_until(lambda: len(ends(database_url)) == 10)
         before = {status for _, _, status, _ in ends(database_url)}
         publish(observations(), kafka, topic)
-        wait_until(lambda: service.status()["labels"]["taught"] == 8)
+        wait_until(lambda: service.status()["labels"].get("taught") == 8)
         losses = service.status()["losses"]
 
     taught = [(f"p{entity}", entity, "taught", 1) for entity in range(8)]
@@ -128,13 +130,14 @@ def test_a_trainer_that_starts_again_teaches_no_label_twice_and_misses_none(
     publish(observations(), kafka, topic)
     publish([failure(entity, 5) for entity in range(8)], kafka, f"{topic}.labels")
     with learning(described) as service:
-        wait_until(lambda: service.status()["labels"]["taught"] == 8)
-        publish([failure(entity, 30) for entity in range(8, 16)], kafka, f"{topic}.labels")
-        wait_until(lambda: service.status()["labels"]["waiting"] == 8)
+        wait_until(lambda: service.status()["labels"].get("taught") == 8)
+        publish([failure(entity, 30) for entity in range(8, 12)], kafka, f"{topic}.labels")
+        wait_until(lambda: service.status()["labels"].get("waiting") == 4)
 
+    publish([failure(entity, 10) for entity in range(12, 16)], kafka, f"{topic}.labels")
     with learning(described) as service:
         publish(observations(ROWS, 10), kafka, topic)
-        wait_until(lambda: service.status()["labels"]["taught"] == 8)
+        wait_until(lambda: service.status()["labels"].get("taught") == 8)
         counts = service.status()["labels"]
 
     assert (counts["waiting"], sorted(end[0] for end in ends(url))) == (0, sorted(f"p{each}" for each in range(16)))
@@ -149,7 +152,7 @@ def test_a_checkpoint_older_than_what_was_taught_has_it_taught_again(kafka: str,
     publish(observations(), kafka, topic)
     publish([failure(entity, 5) for entity in range(16)], kafka, f"{topic}.labels")
     with learning(described) as service:
-        wait_until(lambda: service.status()["labels"]["taught"] == 16)
+        wait_until(lambda: service.status()["labels"].get("taught") == 16)
 
     store = SqlLabels(connect(url), "pumps", lambda: ("", ""), utc_now)
     store.unlearn(after_step=1)
@@ -181,9 +184,9 @@ def test_verdicts_on_alerts_are_learned_from(kafka: str, topic: str, tmp_path: P
             options = ["--config", str(tmp_path / "pumps.yaml"), "--database", url, "--json"]
             done = CliRunner().invoke(alerts, ["feedback", *said, *options], catch_exceptions=False)
             assert json.loads(done.stdout.splitlines()[-1])["labels"] == 1
-        wait_until(lambda: service.status()["labels"]["waiting"] == 8)
+        wait_until(lambda: service.status()["labels"].get("waiting") == 8)
         publish(observations(ROWS, 10), kafka, topic)
-        wait_until(lambda: service.status()["labels"]["taught"] == 8)
+        wait_until(lambda: service.status()["labels"].get("taught") == 8)
 
     listed = CliRunner().invoke(labels, ["list", "--database", url, "--json"]).stdout.splitlines()[-1]
     assert [(each["source"], each["taught"]) for each in json.loads(listed)] == [("anna", 8)]

@@ -16,7 +16,7 @@ from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from infra.stack.postgres import create_database
 from schemas.alert import Alert, Change, SignalReason
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.errors import FencedError
 from schemas.observation import Partition
 from schemas.protocols import Advance, Tally

@@ -8,7 +8,7 @@ import pytest
 from ingest.producer import create_topics
 from ingest.replay import read_dead_letters
 from ingest.topics import await_topics, partitions_of
-from schemas.monitor import Topics
+from schemas.topics import Topics
 
 pytestmark = pytest.mark.service
 

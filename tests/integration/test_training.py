@@ -86,6 +86,16 @@ def test_another_run_is_not_resumed_and_the_difference_is_named(monitor: Path) -
         fitted(monitor, "--passes", "1", "--seed", "1", "--resume", *output)
 
 
+def test_a_run_whose_manifest_says_nothing_of_sharing_is_resumed(monitor: Path) -> None:
+    more = ["--passes", "1", "--output", str(monitor.parent / "p.safetensors"), "--directory", str(monitor.parent)]
+    whole = fitted(monitor, *more)
+    manifest = json.loads((monitor.parent / "manifest.json").read_text())
+    for epoch in manifest["epochs"]:
+        del epoch["sharing"]
+    (monitor.parent / "manifest.json").write_text(json.dumps(manifest))
+    assert fitted(monitor, *more, "--resume") == whole | {"sharing": {}}
+
+
 def tracked(monitor: Path, *trackers: str) -> None:
     """Name trackers in the monitor."""
     described = yaml.safe_load(monitor.read_text())

@@ -16,7 +16,7 @@ def learn(rows, seed=0, **training):
     reports = []
     for number, each in enumerate(rows):
         reports += learner.observe(batch(*each, first_offset=number * len(each[0])))
-        learner.publish_if_proved(registry)
+        learner.publish_if_proved()
     return learner, registry, reports
 
 

@@ -3,11 +3,15 @@
 K tasks, R ranks.
 """
 
+import json
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
 from torch.distributed import ProcessGroup
+
+Words = TypeVar("Words")
 
 
 def pool_losses(loss_K: Tensor, judged_K: Tensor, group: ProcessGroup | None) -> tuple[Tensor, Tensor]:
@@ -52,6 +56,34 @@ def pool_gradients(weights: Sequence[Tensor], group: ProcessGroup | None) -> Non
         weight.grad = gradient.view_as(weight)
 
 
+def gather_rows(rows: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The rows of all ranks, in the ranks' order: each may have another number of them, or none.
+
+    Args:
+        rows: this rank's, [n, ...]; the other axes and the type are the same on all ranks.
+        group: the ranks; None: what was given.
+    """
+    if group is None:
+        return rows
+    counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(group.size())]
+    distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device), group=group)
+    most = max(int(count) for count in counts)
+    padded = rows.new_zeros((most, *rows.shape[1:]))
+    padded[: len(rows)] = rows
+    found = [torch.empty_like(padded) for _ in counts]
+    distributed.all_gather(found, padded, group=group)
+    return torch.cat([each[: int(count)] for each, count in zip(found, counts, strict=True)])
+
+
+def gather_words(words: Words, group: ProcessGroup | None) -> list[Words]:
+    """What every rank says, in the ranks' order: anything that JSON has a word for."""
+    if group is None:
+        return [words]
+    line = bytearray(f"{json.dumps(words)}\n".encode())
+    gathered = gather_rows(torch.frombuffer(line, dtype=torch.uint8), group)
+    return [json.loads(each) for each in bytes(gathered.tolist()).splitlines()]
+
+
 def pool_sum(values: Tensor, group: ProcessGroup | None) -> Tensor:
     """The sum over the ranks, in place; without a group what was given."""
     if group is not None:
@@ -62,3 +94,23 @@ def pool_sum(values: Tensor, group: ProcessGroup | None) -> Tensor:
 def pool_mean(values: Tensor, group: ProcessGroup | None) -> Tensor:
     """The mean over the ranks; without a group what was given."""
     return values if group is None else pool_sum(values / distributed.get_world_size(group), group)
+
+
+def pool_metrics(found: list[tuple[int, dict[str, float]]], group: ProcessGroup | None) -> dict[str, float]:
+    """Means of named figures, those of all ranks, by how much each set of them was made from.
+
+    Args:
+        found: (how much, what was found); one made from nothing does not count.
+        group: the ranks, if there are any.
+    """
+    found = [each for told in gather_words(found, group) for each in told]
+    shares = {
+        name: [(each[name], count) for count, each in found if name in each and count]
+        for count, each in found
+        if count
+        for name in each
+    }
+    return {
+        name: sum(value * count for value, count in each) / sum(count for _, count in each)
+        for name, each in shares.items()
+    }

@@ -1,6 +1,6 @@
 """How alike the tasks' gradients are: running cosines at the shared representation. K tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import torch
@@ -26,6 +26,14 @@ class Similarity:
         cosine_KK = (gramian_KK / (length_K * length_K[:, None])).clamp(-1.0, 1.0).to(self.cosine_KK)
         before_KK = torch.where(self.cosine_KK.isnan(), cosine_KK, self.cosine_KK)
         self.cosine_KK = torch.where(cosine_KK.isfinite(), before_KK.lerp(cosine_KK, _RATE), self.cosine_KK)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The cosines."""
+        return {"cosine": self.cosine_KK}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with those of another one."""
+        self.cosine_KK = state["cosine"].clone()
 
     def metrics(self, tasks: Sequence[str]) -> dict[str, float]:
         """`<task>.similarity_<other>`, each pair once, in the tasks' order."""

@@ -3,20 +3,22 @@
 K tasks, J of them judged in a step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from schemas.components import TrainingSettings
-from schemas.monitor import Task
+from schemas.task import Task
 from trainer.losses import TaskLoss
 from trainer.weighting.evidence import Evidence, Setting
 from trainer.weighting.gradients import Held, behind, join, pass_back, split
 from trainer.weighting.methods import WEIGHTINGS
 from trainer.weighting.ranks import pool_gramian, pool_losses
+from trainer.weighting.saved import restore, saved
 from trainer.weighting.similarity import Similarity
 
 
@@ -101,9 +103,10 @@ class TaskWeighting:
         loss_K, judged_K = self._pooled(losses)
         if not self._method.reads_gradients:
             return self._by_loss(means, loss_K, judged_K, shared)
+        self._behind = self._behind or behind(shared, weights)
         held = self._held.get(tuple(judged_K.tolist()))
         if held is None or self._steps - held.since >= self._settings.gradients_every:
-            return self._by_task(means, loss_K, judged_K, shared, weights)
+            return self._by_task(means, loss_K, judged_K, shared)
         pass_back(means, held, self._behind)
         return Weighed(self._names, loss_K, held.weight_K.cpu(), judged_K)
 
@@ -127,6 +130,27 @@ class TaskWeighting:
         found |= {f"{task}.weight": weight for task, weight in weighed.weights.items()}
         return found if weighed.gramian_KK is None else found | self.similarity.metrics(self._names)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the next steps are weighed by."""
+        return {
+            "steps": self._steps,
+            "similarity": self.similarity.state_dict(),
+            "method": saved(self._method),
+            "held": [
+                {"judged": list(judged), "weight": held.weight_K, "scales": list(held.scales), "since": held.since}
+                for judged, held in self._held.items()
+            ],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one stood."""
+        self._steps = state["steps"]
+        self.similarity.load_state_dict(state["similarity"])
+        restore(self._method, state["method"])
+        self._held = {
+            tuple(each["judged"]): Held(each["weight"], each["scales"], each["since"]) for each in state["held"]
+        }
+
     def _by_loss(self, means: list[Tensor], loss_K: Tensor, judged_K: Tensor, shared: Tensor) -> Weighed:
         """One plain pass; the tasks' gradients are looked at now and then, and change nothing."""
         every, gramian_KK = self._settings.similarity_every, None
@@ -138,10 +162,7 @@ class TaskWeighting:
             total.backward()
         return weighed
 
-    def _by_task(
-        self, means: list[Tensor], loss_K: Tensor, judged_K: Tensor, shared: Tensor, weights: Sequence[Tensor]
-    ) -> Weighed:
-        self._behind = self._behind or behind(shared, weights)
+    def _by_task(self, means: list[Tensor], loss_K: Tensor, judged_K: Tensor, shared: Tensor) -> Weighed:
         gradients = split(means, judged_K, shared, self._behind)
         weighed = self._weigh(loss_K, judged_K, pool_gramian(gradients.gramian().cpu(), self._group))
         held = join(gradients, weighed.weight_K, self._preference_K, shared, self._behind, self._steps)

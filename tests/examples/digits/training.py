@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from schemas.components import TrainingSettings
 from schemas.loss import Loss
-from schemas.monitor import Task, TaskKind
+from schemas.task import Task, TaskKind
 from tests.examples.digits.images import QUESTIONS, Images
 from tests.examples.digits.network import Digits
 from trainer.criteria import surprise

@@ -22,7 +22,7 @@ from schemas.errors import ConfigError, InputError
 from tests.wide import wide
 
 METRICS = ("mse", "mae", "mase", "pinball", "coverage")
-NOT_OF_A_BASELINE = {"scaler", "first_scored_row", "delay"}
+NOT_OF_A_BASELINE = {"sharing", "scaler", "first_scored_row", "delay"}
 
 
 def scores(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +151,7 @@ def test_state_tasks_are_judged_by_what_their_rule_came_to_beside_two_baselines(
     assert (found["rows"], found["shares"]["watch"], found["shares"]["critical"]) == (114, pytest.approx(up / 114), 0.0)
     assert (standing["accuracy"], standing["log_loss"]) == (pytest.approx(1 - moved / 114, abs=1e-5), None)
     assert (share["accuracy"], share["balanced_accuracy"], share["auroc"]) == (pytest.approx(up / 114), 0.5, 0.5)
-    assert set(found) - set(share) == {"rows", "shares", "warnings"}
+    assert set(found) - set(share) == {"rows", "shares", "warnings", "sharing"}
 
 
 def test_every_figure_is_shown_beside_its_baselines_and_many_horizons_briefly(tmp_path: Path) -> None:
@@ -160,10 +160,13 @@ def test_every_figure_is_shown_beside_its_baselines_and_many_horizons_briefly(tm
     report = backtest(Options(None, (path,), learn=False, horizons=tuple(range(1, 9)))).report
     whole, brief = lines(report), lines(report, brief=True)
     metrics = [f"{horizon} {metric}" for horizon in ("h1", "h8", "to_h8") for metric in METRICS]
-    assert [line[1] for line in brief if line[0] == "forecast"] == [f"standardised {metric}" for metric in metrics]
-    assert [line[1] for line in brief if line[0] == "anomaly"] == ["alarms", "alarms_per_entity_day"]
-    assert (len(whole), set(brief) <= set(whole)) == (2 * 16 * len(METRICS) + 2, True)
-    assert all(line[3].endswith(" persistence") for line in whole if line[0] == "forecast")
+    ways = ["sharing path", "sharing private_rows"]
+    standardised = [f"standardised {metric}" for metric in metrics]
+    assert [line[1] for line in brief if line[0] == "forecast"] == standardised + ways
+    assert [line[1] for line in brief if line[0] == "anomaly"] == ["alarms", "alarms_per_entity_day", *ways]
+    assert (len(whole), set(brief) <= set(whole)) == (2 * 16 * len(METRICS) + 2 + 2 * len(ways), True)
+    measured = [line for line in whole if line[0] == "forecast" and line[1] not in ways]
+    assert all(line[3].endswith(" persistence") for line in measured)
     assert "to_h8 mse" in page(report)
 
 

@@ -58,7 +58,7 @@ def test_check_tells_a_program_the_same(monitor: str) -> None:
     [
         (
             "rules: [{name: ward, kind: news2, inputs: {pulse: rpm}, severities: {warning: 5}}]\n",
-            "rules.ward.inputs: got 'pulse'; expected one of respiratory_rate, ",
+            "pumps.yaml: rules.0.inputs.pulse: got 'pulse'; expected a vital (respiratory_rate, ",
         ),
         (
             "database: {url: 'mysql://h/d'}\n",

@@ -16,7 +16,8 @@ from infra.feeds.physiology import VITALS, EpisodeKind, generate, physiology
 from infra.settings import load_monitor
 from schemas.errors import InputError
 from schemas.layout import Layout
-from schemas.monitor import Scope, Topics
+from schemas.modality import Scope
+from schemas.topics import Topics
 
 TOPICS = Topics(observations="observations", globals="globals")
 

@@ -17,7 +17,7 @@ from infra.database import connect, migrate
 from infra.labels.store import LABELS, SqlLabels
 from ingest import client
 from schemas.alert import Alert, Change
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.errors import InputError
 from schemas.label import Annotation, Fate, Label, LabelStatus
 from schemas.observation import Partition

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from infra.backtest.reveals import Reveals, of_entities, of_rows
-from ingest.events import read_events
 from ingest.outcomes import Outcome, read_outcomes
+from ingest.part import Wanted
+from ingest.wide import read_events
 from schemas.errors import InputError
 from schemas.label import Label
 
@@ -22,7 +23,7 @@ def events(tmp_path: Path):
     frame = pd.DataFrame({"entity": list("ababa"), "time": START_MS + np.arange(5) * 60_000, "x": 1.0})
     path = tmp_path / "rows.csv"
     frame.assign(label=[0, None, 1, 0, 0]).to_csv(path, index=False)
-    return read_events([path], labelled=True)
+    return read_events([path], Wanted(labelled=True))
 
 
 def found(labels):
@@ -47,7 +48,7 @@ def test_a_label_is_revealed_by_the_first_row_past_its_delay(events, delay, expe
 def test_the_label_of_a_row_without_time_is_not_taken_for_its_neighbours(tmp_path: Path):
     path = tmp_path / "rows.csv"
     path.write_text("entity,time,x,label\na,1000,1,0\na,soon,1,1\na,3000,1,0\n")
-    events = read_events([path], labelled=True)
+    events = read_events([path], Wanted(labelled=True))
     assert found(of_rows(events, events.order(), {"anomaly": events.label}, 0)) == [(0, "a", False), (2, "a", False)]
 
 

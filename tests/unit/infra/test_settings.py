@@ -60,7 +60,6 @@ def test_database_url_is_read_as_platforms_spell_it(file: Path) -> None:
     assert url == "postgresql+psycopg://user@host/name"
 
 
-FORECAST, RANGE = "kind: forecast", "signals: [{name: rpm, range: [0, 100]}]"
 HORIZONS = "expected row counts from 1 to 96 or durations such as 15m, up to 366d"
 DURATION = "expected a duration such as 90s, 15m, 2h or 1d"
 
@@ -71,10 +70,6 @@ def with_range(text: str) -> str:
 
 def with_horizons(text: str) -> str:
     return SMALL.replace("kind: forecast", f"kind: forecast, horizons: {text}")
-
-
-def with_rule(text: str) -> str:
-    return SMALL + f"rules: [{{name: spin, kind: band, severities: {{warning: 1}}, {text}}}]\n"
 
 
 @pytest.mark.parametrize(
@@ -90,45 +85,17 @@ def with_rule(text: str) -> str:
         (with_horizons("[1, 97]"), f"tasks.0.horizons.1: got 97; {HORIZONS}"),
         (with_horizons("[1, 400d]"), f"tasks.0.horizons.1: got '400d'; {HORIZONS}"),
         (with_horizons("3"), "tasks.0.horizons: got 3; expected a list"),
-        (
-            with_horizons("[2, 3]"),
-            "tasks.0 (forecast): got (2, 3); expected ascending horizons that start with 1, durations last",
-        ),
-        (
-            with_range("[100, 0]"),
-            "modalities.0.signals.0 (rpm): got [100.0, 0.0]; expected range [low, high] with low < high",
-        ),
         (with_range("[100]"), "modalities.0.signals.0.range: got [100]; expected 2 items"),
         (with_range("[1, 2, 3]"), "modalities.0.signals.0.range: got [1, 2, 3]; expected at most 2 items"),
         (with_range("[1, x]"), "modalities.0.signals.0.range.1: got 'x'; expected a number"),
-        (with_rule("signal: rmp, low: 3"), "rule spin: got 'rmp'; expected a configured signal"),
-        (with_rule("signal: rpm"), "rules.0 (spin): got neither; expected low or high for a band rule"),
-        (
-            with_rule("signal: rpm, low: 1, rows: 3"),
-            "rules.0 (spin): got 3 for a band rule; expected rows for a frozen",
-        ),
-        (
-            SMALL.replace("signals: [{name: rpm}]", "kind: image, signals: [{name: rpm}]"),
-            "modalities.0 (motor): got 1; expected no signals for a modality of kind image",
-        ),
         (
             SMALL.replace("signals: [{name: rpm}]", "kind: image, frame: {height: 2}"),
             "modalities.0.frame.height: got 2; expected greater than or equal to 4",
         ),
         (
-            SMALL.replace("signals: [{name: rpm}]", "kind: embedding"),
-            "modalities.0 (motor): got kind embedding; expected size for a modality of kind embedding alone",
-        ),
-        (
-            SMALL.replace("signals: [{name: rpm}]", "kind: embedding, size: 3, scope: global"),
-            "modalities.0 (motor): got global; expected scope entity for a modality of kind embedding",
-        ),
-        (
             SMALL.replace("signals: [{name: rpm}]", "kind: picture"),
             "got 'picture'; expected 'signals', 'image' or 'embedding'",
         ),
-        (SMALL.replace("kind: anomaly", FORECAST), "got something else; expected exactly one forecast task"),
-        (SMALL.replace("{name: rpm}", "{name: rpm}, {name: rpm}"), "got 'rpm' twice; expected each signal name once"),
         (SMALL.replace("monitor: pumps", "monitor: 7 pumps"), "monitor: got '7 pumps'; expected text that matches ^"),
         (SMALL.replace("monitor: pumps\n", ""), "monitor: got None; expected a value: the key is required"),
         ("[]", "(whole file): got a list; expected keys and values"),

@@ -7,7 +7,7 @@ import pytest
 
 from infra.backtest.alarms import Alarms
 from infra.metrics.warning import Moments, lead_times, match, onsets
-from schemas.components import AlertSettings
+from schemas.alerting import AlertSettings
 
 HOUR_MS = 3_600_000
 

@@ -74,6 +74,18 @@ def test_where_nothing_happened_that_is_said_and_nothing_divided(tmp_path: Path)
     assert "none happened" in {ours for _, metric, ours, _ in lines(found) if metric == "warnings events"}
 
 
+def test_what_nothing_was_told_of_is_said_in_one_line(tmp_path: Path) -> None:
+    pose = POSE | {"severities": {"warning": 0.5}}
+    found = report(tmp_path, rates(*[80.0] * 12), EVENT, pose, {"name": "death", "kind": "event"})
+    shown = {
+        task: [(metric, ours) for name, metric, ours, _ in lines(found) if name == task and "sharing" not in metric]
+        for task in ("arrest", "pose", "death")
+    }
+    nothing = [("judged", "no: no outcome of a scored entity was told")]
+    unlabelled = [("judged", "no: no row is labelled, there is no column label.pose")]
+    assert shown == {"arrest": nothing, "pose": unlabelled, "death": nothing}
+
+
 def test_an_event_within_a_horizon_is_judged_on_the_rows_that_its_outcome_settles(tmp_path: Path) -> None:
     told = f"entity,task,label,revealed_at,occurred_at\np,arrest,1,{11 * MINUTE_MS},{8 * MINUTE_MS}\n"
     found = report(tmp_path, rates(*[80.0] * 12), EVENT, outcomes=told)["tasks"]["arrest"]

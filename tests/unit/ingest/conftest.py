@@ -9,8 +9,12 @@ import pytest
 from ingest.decode import Decoder
 from ingest.record import PlainRecord
 from schemas.layout import Layout
-from schemas.monitor import Modality, Monitor, Scope, Signal, Task, TaskKind, Topics, Transform
+from schemas.modality import Modality, Scope
+from schemas.monitor import Monitor
 from schemas.observation import Batch, Partition
+from schemas.signal import Signal, Transform
+from schemas.task import Task, TaskKind
+from schemas.topics import Topics
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

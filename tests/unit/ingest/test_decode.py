@@ -172,7 +172,7 @@ field_names = st.sampled_from(["patient", "time", "heart rate", "spo2", "age", "
 almost = st.dictionaries(field_names, json_values | st.sampled_from(["p1", TIME, TIME_MS, 80]))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 @given(st.lists(st.none() | st.binary() | almost.map(lambda found: json.dumps(found).encode()), max_size=8))
 def test_decoding_never_raises_and_accounts_for_every_record(decoder: Decoder, values: list[bytes | None]) -> None:
     batch = decoder.decode({Partition("vitals", 0): [PlainRecord(b"p1", value, i) for i, value in enumerate(values)]})

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from ingest.events import read_events, to_messages
+from ingest.events import to_messages
 from ingest.files import INPUT, FileSource
+from ingest.part import Wanted
+from ingest.wide import read_events
 from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.observation import Batch, Partition, Status
@@ -157,7 +159,7 @@ def test_a_label_that_is_neither_0_nor_1_is_refused_by_its_row(tmp_path: Path, c
     path = write(tmp_path / "a.csv", f"time,spo2,label\n1000,97,1\n1001,97,\n1002,97,{cell}\n")
 
     with pytest.raises(InputError, match=rf"a\.csv: row 3: label: got {shown}; expected 0, 1 or nothing"):
-        read_events([path], labelled=True)
+        read_events([path], Wanted(labelled=True))
 
 
 def test_labels_that_nobody_asked_for_may_be_anything(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from ingest.decode import Decoder
-from ingest.events import read_events
 from ingest.files import FileSource
 from ingest.frame_records import frame_headers
+from ingest.part import Wanted
 from ingest.record import PlainRecord
 from ingest.recording import frame_messages
+from ingest.wide import read_events
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Batch, Partition, Status
@@ -179,7 +180,7 @@ def test_frames_are_sent_as_they_are_in_time_order(recording: Path) -> None:
 
 def test_embeddings_stand_in_tables_as_lists(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('entity,time,opened,sound\ncam,1,1,"[3, 0, 4]"\ncam,2,2,\ncam,3,3,"[1, 2]"\n')
-    events = read_events([tmp_path / "a.csv"], signals={"opened"}, layout=LAYOUT)
+    events = read_events([tmp_path / "a.csv"], Wanted(signals={"opened"}, layout=LAYOUT))
     assert events.vectors["sound"].tolist() == [[3, 0, 4], [0, 0, 0], [0, 0, 0]]
     assert events.columns["sound.norm"].tolist() == pytest.approx([5, np.nan, np.nan], nan_ok=True)
     assert events.unreadable["sound.norm"].tolist() == [False, False, True]

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.loss import LOSSES, Loss
-from schemas.monitor import Task
+from schemas.task import Task
 
 STATE = {"classes": ["calm", "storm"], "target": {"rule": "jump", "cuts": [1.5], "within": 4}}
 
@@ -30,13 +30,21 @@ def test_options_stand_beside_the_name():
 @pytest.mark.parametrize(
     ("kind", "loss", "said"),
     [
-        ("forecast", "focal", "expected loss pinball, huber or mse for kind forecast, got 'focal'"),
-        ("state", "mse", "expected loss cross-entropy or focal for kind state, got 'mse'"),
-        ("anomaly", "cross-entropy", "expected loss binary-cross-entropy or focal for kind anomaly, got 'cross-ent"),
-        ("event", "hinge", "expected loss binary-cross-entropy or focal for kind event, got 'hinge'"),
-        ("forecast", {"name": "mse", "delta": 2}, "expected no delta for kind forecast and loss mse, got 2.0"),
-        ("state", {"name": "cross-entropy", "gamma": 1}, "expected no gamma for kind state and loss cross-entropy"),
-        ("anomaly", {"name": "focal", "balanced": True}, "expected no balanced for kind anomaly and loss focal"),
+        ("forecast", "focal", "loss: expected pinball, huber or mse for kind forecast, got 'focal'"),
+        ("state", "mse", "loss: expected cross-entropy or focal for kind state, got 'mse'"),
+        ("anomaly", "cross-entropy", "loss: expected binary-cross-entropy or focal for kind anomaly, got 'cross-ent"),
+        ("event", "hinge", "loss: expected binary-cross-entropy or focal for kind event, got 'hinge'"),
+        ("forecast", {"name": "mse", "delta": 2}, "loss.delta: expected none for kind forecast and loss mse, got 2.0"),
+        (
+            "state",
+            {"name": "cross-entropy", "gamma": 1},
+            "loss.gamma: expected none for kind state and loss cross-entropy",
+        ),
+        (
+            "anomaly",
+            {"name": "focal", "balanced": True},
+            "loss.balanced: expected none for kind anomaly and loss focal",
+        ),
     ],
 )
 def test_what_does_not_fit_the_kind_is_refused_with_what_would(kind, loss, said):

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from infra.commands.alerts import alerts as command
 from infra.database import connect, migrate
 from schemas.alert import Alert, Change, SignalReason, Taken
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.errors import InputError, StackError
 from schemas.observation import Partition
 from scorer.alerts import alert, alerts, events, watch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.alert import Alert
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.statements import alert_row
 from scorer.scorer import Scorer, state_template
 from scorer.stages.pipeline import AlertPipeline

@@ -1,6 +1,9 @@
 """The fast head: persistence at first, better where there is something to learn, blind to grouping and to padding."""
 
+from dataclasses import dataclass
+
 import numpy as np
+import pytest
 
 from schemas.layout import Layout
 from schemas.monitor import Monitor
@@ -81,6 +84,26 @@ def errors(forecast: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     )
 
 
+@dataclass(frozen=True)
+class Scanned:
+    """A stream of one entity, [N, 2], and what was said of it."""
+
+    values: np.ndarray
+    forecast: Forecast
+
+
+@pytest.fixture(scope="module")
+def scanned() -> tuple[Scanned, Scanned]:
+    """A long stream, and the same with one absurd value, side by side: neither sees the other."""
+    _, values, time_ms = waves(2400, n_entities=1)
+    spoiled = values.copy()
+    spoiled[1200] = 1e12
+    both = np.stack([values, spoiled], axis=1).reshape(-1, 2)
+    found = Stream(layout(1, "6h"), 2).scan(np.tile([0, 1], 2400), both, time_ms.repeat(2))
+    parts = (Forecast(found.quantiles[which::2], found.expected[which::2]) for which in (0, 1))
+    return Scanned(values, next(parts)), Scanned(spoiled, next(parts))
+
+
 def test_it_does_not_matter_how_a_stream_is_grouped():
     stream = waves(400)
     whole, parts = (Stream(layout(1, 3), 3).chunks(*stream, cuts) for cuts in ([], [1, 2, 50, 51, 200, 390]))
@@ -93,16 +116,14 @@ def test_it_starts_as_the_slow_forecast():
     assert np.array_equal(median, np.repeat(median[..., :1], 2, axis=-1), equal_nan=True)
 
 
-def test_a_rhythm_is_learned_and_a_random_walk_is_left_alone():
-    entity, values, time_ms = waves(2400, n_entities=1)
-    median = Stream(layout(), 1).scan(entity, values, time_ms).quantiles[:, :, 0, 1]
+def test_a_rhythm_is_learned_and_a_random_walk_is_left_alone(scanned):
+    values, median = scanned[0].values, scanned[0].forecast.quantiles[:, :, 0, 1]
     (rhythm, naive), (walk, naive_walk) = (errors(median[1200:, s], values[1200:, s]) for s in (0, 1))
     assert (rhythm < 0.75 * naive, walk < 1.01 * naive_walk) == (True, True)
 
 
-def test_what_was_expected_is_what_had_been_forecast():
-    entity, values, time_ms = waves(1500, n_entities=1)
-    forecast = Stream(layout(), 1).scan(entity, values, time_ms)
+def test_what_was_expected_is_what_had_been_forecast(scanned):
+    values, forecast = scanned[0].values, scanned[0].forecast
     expected, median = forecast.expected[800:, 0], forecast.quantiles[799:-1, 0, 0, 1]
     judged = np.isfinite(values[800:, 0])
     np.testing.assert_allclose(expected[judged], median[judged], rtol=1e-5, atol=1e-5)
@@ -122,18 +143,15 @@ def test_replacing_the_future_changes_nothing_before_it():
     assert np.array_equal(*seen, equal_nan=True)
 
 
-def test_one_absurd_value_is_forgotten():
-    entity, values, time_ms = waves(2400, n_entities=1)
-    values[1200] = 1e12
-    median = Stream(layout(), 1).scan(entity, values, time_ms).quantiles[:, :, 0, 1]
+def test_one_absurd_value_is_forgotten(scanned):
+    values, median = scanned[1].values, scanned[1].forecast.quantiles[:, :, 0, 1]
     ours, naive = errors(median[1300:, 0], values[1300:, 0])
     assert np.isfinite(median[1:]).all()
     assert ours < naive
 
 
-def test_a_duration_horizon_keeps_the_slow_forecast():
-    entity, values, time_ms = waves(1500, n_entities=1)
-    forecast = Stream(layout(1, "6h"), 1).scan(entity, values, time_ms).quantiles[..., 1]
+def test_a_duration_horizon_keeps_the_slow_forecast(scanned):
+    values, forecast = scanned[0].values, scanned[0].forecast.quantiles[..., 1]
     last = np.where(np.isfinite(values[:, 0]), values[:, 0], np.nan)
     known = np.isfinite(last)
     assert np.array_equal(forecast[known, 0, 1], last[known])

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from infra.database import connect, migrate
 from schemas.alert import Alert, Change, SignalReason
-from schemas.components import Severity
+from schemas.alerting import Severity
 from schemas.errors import FencedError, LedgerError
 from schemas.observation import Partition
 from schemas.protocols import Advance, Tally

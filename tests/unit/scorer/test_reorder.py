@@ -97,12 +97,15 @@ def test_frames_wait_with_their_rows_and_are_in_the_snapshot():
     gate = Layout(Monitor.model_validate(GATE))
     frame = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 8, 12), dtype=np.uint8)
     rows = batch(np.zeros(20, dtype=np.int64), np.ones((20, 4)), np.arange(20)[::-1] % 7 * MINUTE_MS)
-    rows = replace(rows, vectors={"camera": frame, "sound": np.zeros((20, 5), dtype=np.float32)})
+    headers = [[("encoding", b"png"), ("\u00e9", bytes([255, row]))] for row in range(20)]
+    rows = replace(rows, vectors={"camera": frame, "sound": np.zeros((20, 5), dtype=np.float32)}, headers=headers)
     reorder, restored = Reorder(LATENESS, gate), Reorder(LATENESS, gate)
     first = reorder.let_pass(rows)
     restored.restore(TOPIC, reorder.snapshot(TOPIC))
     later = batch(np.zeros(1, dtype=np.int64), np.ones((1, 4)), np.array([30 * MINUTE_MS]), 20)
-    second = restored.let_pass(replace(later, vectors={name: vector[:1] for name, vector in rows.vectors.items()}))
+    vectors = {name: vector[:1] for name, vector in rows.vectors.items()}
+    second = restored.let_pass(replace(later, vectors=vectors, headers=[headers[0]]))
     came = [int(each) for passed in (first, second) for each in passed.vectors["camera"][:, 0, 0, 0]]
     offsets = [int(each) for passed in (first, second) for each in passed.offset]
     assert (came, len(came)) == (offsets, 20)
+    assert [each for passed in (first, second) for each in passed.headers] == [headers[row] for row in came]

@@ -115,9 +115,9 @@ def test_a_task_without_severities_is_silent() -> None:
     [
         ({"severities": {"warning": 1.5}}, "less than or equal to 1"),
         ({"severities": {"awful": 0.5}}, "'info', 'warning' or 'critical'"),
-        ({"alert_from": "panic"}, "expected alert_from one of watch, crisis, got 'panic'"),
-        ({"alert_from": "calm"}, "expected alert_from one of watch, crisis, got 'calm'"),
-        ({"severities": {}, "alert_from": "watch"}, "expected alert_from beside the severities of a state task only"),
+        ({"alert_from": "panic"}, r"alert_from: expected a class after the first \(watch, crisis\), got 'panic'"),
+        ({"alert_from": "calm"}, r"alert_from: expected a class after the first \(watch, crisis\), got 'calm'"),
+        ({"severities": {}, "alert_from": "watch"}, "alert_from: expected severities beside it"),
     ],
 )
 def test_wrong_severities_are_refused_with_what_was_expected(change: dict, complaint: str) -> None:
@@ -127,7 +127,7 @@ def test_wrong_severities_are_refused_with_what_was_expected(change: dict, compl
 
 def test_a_forecast_has_no_severities() -> None:
     tasks = [{"name": "forecast", "kind": "forecast", "severities": {"warning": 0.5}}, *WARD["tasks"][1:]]
-    with pytest.raises(ValidationError, match="expected severities for a state or event task only"):
+    with pytest.raises(ValidationError, match="severities: expected kind event or state beside it, not forecast"):
         Monitor.model_validate(WARD | {"tasks": tasks})
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.alert import Change
-from schemas.components import AlertSettings
+from schemas.alerting import AlertSettings
 from scorer.stages.finding import Finding, Memory
 from scorer.stages.pipeline import stages_of
 from scorer.stages.steering import Steering

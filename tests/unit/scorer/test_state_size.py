@@ -4,7 +4,7 @@ from pathlib import Path
 
 from infra.settings import load_monitor
 from schemas.layout import Layout
-from schemas.monitor import Task, TaskKind
+from schemas.task import Task, TaskKind
 from scorer.scorer import state_template
 
 SIX_SIGNALS = Path(__file__).parents[2] / "bench" / "monitor.yaml"

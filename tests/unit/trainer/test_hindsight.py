@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from schemas.label import Label
 from schemas.layout import Layout
@@ -48,6 +49,15 @@ def test_an_outcome_is_taught_of_all_rows_of_its_entity(hindsight):
     assert lesson.targets.classes[0].eq(-1).all()
     assert not lesson.targets.known_N.any()
     assert lesson.targets.future_NSH.isnan().all()
+
+
+def test_what_is_replayed_is_taught_again_but_judges_nothing(hindsight):
+    hindsight.tell([outcome(entity) for entity in range(8)])
+    before, _ = hindsight.next()
+    lesson = hindsight_lesson(before[:2], before[2:], layout())
+    taught, judged = (targets.classes[1] >= 0 for targets in (lesson.targets, lesson.judged))
+    assert (int(taught.sum()), int(judged.sum())) == (48, 12)
+    assert torch.equal(judged, taught & (lesson.window_N < 2))
 
 
 def test_row_labels_wait_for_a_window_and_say_nothing_of_other_rows(hindsight):

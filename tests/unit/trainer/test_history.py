@@ -3,7 +3,7 @@ import pytest
 
 from schemas.label import Label
 from schemas.layout import Layout
-from schemas.monitor import Task
+from schemas.task import Task
 from tests.laws.ward import batch, layout
 from trainer.chapter import chapter_of
 from trainer.history import pieces_of, streams_of

@@ -155,16 +155,6 @@ def test_an_excluded_source_is_told_no_more_and_its_pieces_are_not_replayed(ward
     assert (ward.ledger.due(), sorted(ward.ended()), list(ward.hindsight._fresh)) == ([], ended, [])
 
 
-def test_reading_begins_again_at_the_first_label_that_is_open(ward: Ward) -> None:
-    ward.observe(1, 2, 3)
-    for second in (1, 2, 8, 3):
-        ward.say(row(second))
-    told = ward.ledger.due()
-    all_open = ward.ledger.first_open()
-    ward.ledger.report([step(*told)])
-    assert (all_open, ward.ledger.first_open()) == ({TOLD: 0}, {TOLD: 2})
-
-
 def test_watermarks_are_of_each_partition(ward: Ward) -> None:
     ward.observe(1)
     other = replace(batch(np.array([7]), np.full((1, 7), 5.0), np.array([9_000])), partitions=(Partition("vitals", 1),))

@@ -3,15 +3,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from structlog.testing import capture_logs
 
 from infra.memory import MemoryRegistry
 from schemas.label import Label
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from tests.laws.ward import GATE, TOPIC, TRAINING, autoregressive, batch, layout
+from tests.laws.ward import GATE, TOPIC, TRAINING, WARD, autoregressive, batch, layout
+from trainer.hindsight import Hindsight
 from trainer.learner import Learner
+from trainer.learner import _blank as blank
+from trainer.lesson import hindsight_lesson
+from trainer.network import Network
 from trainer.weighting.evidence import Stateless
 from trainer.weighting.methods import WEIGHTINGS
+from trainer.weights import save_weights
 
 
 def weights(learner):
@@ -73,7 +79,7 @@ def test_a_version_that_proved_nothing_is_not_published():
     learner = Learner(stateless, 0, registry)
     for rows in autoregressive(120, 16, 3):
         learner.observe(batch(*rows))
-        learner.publish_if_proved(registry)
+        learner.publish_if_proved()
     assert registry.newest == 0
 
 
@@ -96,3 +102,31 @@ def test_frames_and_embeddings_are_learned_from_as_they_come_and_in_hindsight():
         if name in before
     }
     assert (moved, [report.refused for report in reports]) == (dict.fromkeys(before, True), [None] * len(reports))
+
+
+def test_a_version_without_private_paths_is_learned_from_and_that_is_said():
+    registry, network = MemoryRegistry(), Network(layout(TRAINING))
+    network.private = None
+    registry.publish(save_weights(network), None, {})
+    with capture_logs() as said:
+        Learner(layout(TRAINING), 0, registry)
+    event = "no private paths in the version: which tasks share is not judged"
+    assert said == [{"event": event, "version": 1, "log_level": "warning"}]
+
+
+def test_a_step_in_hindsight_is_judged_by_what_was_never_learned_from():
+    event = {"name": "death", "kind": "event", "weight": 0.2}
+    ward = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], event], "training": TRAINING}))
+    learner, other = Learner(ward, 0, MemoryRegistry(), labelled=True), Hindsight(ward, np.random.default_rng(0))
+    rows = batch(np.tile(np.arange(16), 6), np.random.default_rng(1).uniform(1, 90, (96, 7)), np.arange(96) * 60_000)
+    learner.observe(rows)
+    other.remember(rows)
+    died = [Label(str(entity), "death", None, entity % 3 == 0) for entity in range(16)]
+    learner.teach(died[:8])
+    other.tell(died[8:])
+    fresh = hindsight_lesson(other.next()[0], [], ward)
+    with torch.no_grad():
+        outputs, _ = learner._network(fresh.rows, blank(learner._network, fresh.rows.waves[0]), both_ways=True)
+        alone = next(each for each in learner._descent.ways(outputs, fresh.targets).served if each.task == "death")
+    (report,) = learner.teach(died[8:])
+    assert report.losses == {"death": pytest.approx(float(alone.mean()), rel=1e-5)}

@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 
-import schemas.monitor
+import schemas.task
 from schemas.layout import Layout
-from schemas.monitor import Monitor, Rule, RuleKind, Task, TaskKind
+from schemas.monitor import Monitor
+from schemas.rule import Rule, RuleKind
+from schemas.task import Task, TaskKind
 from trainer.network import Network
 from trainer.rows import pack
 from trainer.standing import Standing
@@ -84,7 +86,7 @@ def banded() -> Layout:
     usual = Rule(name="usual", kind=RuleKind.AVERAGE, signal="temp")
     heat = LAYOUT.monitor.tasks[2]
     assert heat.target is not None
-    target = heat.target.model_copy(update={"standing": schemas.monitor.Standing(rule="usual", cuts=(36, 37, 38))})
+    target = heat.target.model_copy(update={"standing": schemas.task.Standing(rule="usual", cuts=(36, 37, 38))})
     tasks = (*LAYOUT.monitor.tasks[:2], heat.model_copy(update={"target": target}))
     return Layout(LAYOUT.monitor.model_copy(update={"rules": (*LAYOUT.monitor.rules, usual), "tasks": tasks}))
 
@@ -107,7 +109,7 @@ def test_fresh_bands_of_a_states_own_rule_lean_towards_the_class_that_they_lie_i
     assert heat.target is not None
     low, high = heat.target.cuts
     cuts = (low - 1.0, low, (low + high) / 2.0, high, high + 1.0)
-    own = schemas.monitor.Standing(rule=heat.target.rule, cuts=cuts)
+    own = schemas.task.Standing(rule=heat.target.rule, cuts=cuts)
     target = heat.target.model_copy(update={"standing": own})
     tasks = (*LAYOUT.monitor.tasks[:2], heat.model_copy(update={"target": target}))
     standing = Standing(Layout(LAYOUT.monitor.model_copy(update={"tasks": tasks})))

@@ -10,7 +10,7 @@ from torchjd.autojac import jac_to_grad, mtl_backward
 
 from infra.memory import MemoryRegistry
 from schemas.components import TrainingSettings
-from schemas.monitor import Task
+from schemas.task import Task
 from tests.laws.ward import TRAINING, autoregressive, batch, layout
 from trainer.learner import Learner
 from trainer.losses import TaskLoss

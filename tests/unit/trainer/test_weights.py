@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from safetensors.torch import save
@@ -5,10 +7,11 @@ from safetensors.torch import save
 from schemas.errors import ModelError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
+from schemas.task import Share
 from tests.laws.ward import GATE, awake, layout
 from trainer.network import Network
 from trainer.transfer import transfer
-from trainer.weights import architecture, differences, load_weights, save_weights
+from trainer.weights import architecture, differences, load_weights, read_weights, save_weights
 
 CAMERA = {"name": "camera", "kind": "image"}
 
@@ -96,3 +99,34 @@ def test_lists_of_other_lengths_are_told_apart_by_what_one_has_and_the_other_lac
         {"classes": [["state", ["a", "b"]]]},
     )
     assert list(differences(seen, expected)) == ["classes: it has ['death', ['no', 'yes']] too"]
+
+
+def without_private_paths() -> Network:
+    network = Network(layout())
+    network.private = None
+    return network
+
+
+def test_weights_without_private_paths_say_so_and_make_a_network_without_them():
+    content = save_weights(without_private_paths())
+    assert (read_weights(content)[0]["private"], load_weights(layout(), content).private) == (0, None)
+
+
+def test_private_paths_that_are_lost_are_missed():
+    content = save(without_private_paths().state_dict(), metadata={"architecture": json.dumps(architecture(layout()))})
+    with pytest.raises(ModelError, match="got no private paths; expected them, as private is 8"):
+        load_weights(layout(), content)
+
+
+def test_a_task_that_never_shares_needs_its_private_path():
+    monitor = layout().monitor
+    last = monitor.tasks[2].model_copy(update={"share": Share.NEVER})
+    alone = Layout(monitor.model_copy(update={"tasks": (*monitor.tasks[:2], last)}))
+    with pytest.raises(ModelError, match="private is 0; expected 8"):
+        load_weights(alone, save_weights(without_private_paths()))
+
+
+def test_a_network_that_starts_from_weights_without_private_paths_has_fresh_ones():
+    moved = transfer(layout(), save_weights(without_private_paths()))
+    assert [name for name in moved.fresh if not name.startswith("private.")] == []
+    assert moved.network.private is not None

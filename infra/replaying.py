@@ -1,0 +1,151 @@
+"""Makes a version anew: from the checkpoint before it, by the log of what each rank took in before each step."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import distributed
+from torch.distributed import HashStore, ProcessGroup  # type: ignore[attr-defined]
+
+from infra.assembly import registry_of, utc_now
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
+from infra.database import connect
+from infra.registry import SqlRegistry
+from ingest.lookback import batches_between, globals_of
+from schemas.errors import InputError
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from schemas.observation import Partition
+from schemas.protocols import ModelRecord
+from scorer.globals import GlobalTable
+from trainer.checkpoint import unpacked
+from trainer.learner import Learner
+
+_PATIENCE = timedelta(seconds=60)
+Entry = Sequence[Any]
+"""As in a checkpoint's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came out.
+
+    Attributes:
+        version: what was made anew.
+        from_step: step of the checkpoint that it began from.
+        steps: taken since.
+        rows: learned in them.
+        ranks: that learned together, then and now.
+        published: versions on the way -> (SHA-256 then, SHA-256 now), the asked one last.
+    """
+
+    version: int
+    from_step: int
+    steps: int
+    rows: int
+    ranks: int
+    published: Mapping[int, tuple[str, str]]
+
+    @property
+    def same(self) -> bool:
+        """Is every version bit for bit what it was?"""
+        return all(then == now for then, now in self.published.values())
+
+
+def replay(monitor: Monitor, version: int) -> Replayed:
+    """Learn again what made a version, with as many ranks, from the same rows in the same steps.
+
+    Raises:
+        InputError: it was made by no trainer whose checkpoint is kept, or its rows are no longer in the topic.
+        ModelError: it is unknown, or a file is missing or torn.
+        StackError: the database or the broker cannot be read.
+    """
+    torch.set_num_threads(1)
+    engine, layout = connect(monitor.database.url, must_exist=True), Layout(monitor)
+    registry = registry_of(monitor, engine)
+    registry.get(version)
+    checkpoints = Checkpoints(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
+    base, logs = _way(checkpoints.all(), version)
+    found = _Made(registry, base.version, [entry[2] for entry in logs[0] if entry[2] is not None])
+    ranks, store = len(logs), HashStore()
+
+    def one(rank: int) -> Learner:
+        group = distributed.ProcessGroupGloo(store, rank, ranks, _PATIENCE) if ranks > 1 else None
+        learner = Learner(layout, monitor.model.seed, found, group=cast("ProcessGroup | None", group))
+        learner.load_state_dict(unpacked(checkpoints.read(base, SHARED)))
+        mine = list(base.offsets)[rank::ranks]
+        learner.add_shares({each: unpacked(checkpoints.read(base, file_of(each))) for each in mine})
+        _learn(learner, layout, logs[rank])
+        return learner
+
+    with ThreadPoolExecutor(ranks) as pool:
+        learner, *_ = pool.map(one, range(ranks))
+    published = {made: (registry.get(made).digest, digest) for made, digest in found.digests.items()}
+    rows = learner.events - base.events
+    return Replayed(version, base.step, learner.steps - base.step, rows, ranks, published)
+
+
+def _way(kept: Sequence[Checkpoint], version: int) -> tuple[Checkpoint, list[list[Entry]]]:
+    """The checkpoint to begin from, and each rank's log from there to the step that published the version."""
+    after = next((each for each in kept if version in each.published), None)
+    base = next((each for each in kept if after is not None and each.id == after.parent), None)
+    if after is None or base is None:
+        within = sorted(made for each in kept for made in each.published if each.parent in {k.id for k in kept})
+        expected = f"one of {', '.join(map(str, within))}" if within else "one that a running trainer published lately"
+        raise InputError(f"model version {version}: no checkpoint before it is kept; expected {expected}")
+    last = next(entry[0] for entry in after.log[0] if entry[2] == version)
+    return base, [[entry for entry in log if base.step < entry[0] <= last] for log in after.log]
+
+
+def _learn(learner: Learner, layout: Layout, log: Sequence[Entry]) -> None:
+    topic, table = layout.monitor.topics.observations, GlobalTable(layout)
+    table.add(globals_of(layout, utc_now))
+    taken = [batch for _, batches, _ in log for batch in batches]
+    spans = [{Partition(topic, number): (first, after) for number, first, after in batch} for batch in taken]
+    batches = batches_between(layout, utc_now, spans)
+    for _, before, _ in log:
+        for _ in before:
+            batch = next(batches)
+            learner.take(replace(batch, values=table.join(batch.time_ms, batch.values)))
+        learner.step()
+        learner.publish_if_proved()
+
+
+@dataclass(slots=True)
+class _Made:
+    """`schemas.protocols.Registry` that publishes nothing: it keeps the digests of what would be."""
+
+    registry: SqlRegistry
+    served: int
+    versions: list[int]
+    digests: dict[int, str] = field(default_factory=dict)
+
+    def serving(self) -> ModelRecord | None:
+        return self.registry.get(self.served) if self.served else None
+
+    def get(self, version: int) -> ModelRecord:
+        return self.registry.get(version)
+
+    def load(self, record: ModelRecord) -> bytes:
+        return self.registry.load(record)
+
+    def publish_first(self, weights: bytes) -> ModelRecord:
+        return self.publish(weights, None, {})
+
+    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
+        """The numbers are those of then; a version that was not published then has none."""
+        number = self.versions[len(self.digests)] if len(self.digests) < len(self.versions) else 0
+        digest = hashlib.sha256(weights).hexdigest()
+        self.digests[number] = digest
+        return ModelRecord(number, "", digest, parent, metrics, "replayed")
+
+    def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
+        """They were recorded then."""
+
+    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+        """It was recorded then."""

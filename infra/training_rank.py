@@ -1,0 +1,277 @@
+"""One rank of a monitor's trainers: it reads its own partitions, and steps when all of them do.
+
+What the ranks hold, and how far they have read, they write down together now and then, between the same two steps. So
+whoever goes on from there, in whatever number, skips no row and learns none twice.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+import torch
+from sqlalchemy import Engine
+from torch import distributed
+from torch.distributed import ProcessGroup, ReduceOp, TCPStore  # type: ignore[attr-defined]
+
+from infra.assembly import ledger_of, registry_of, utc_now
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
+from infra.labels.feed import label_feed
+from ingest.kafka import KafkaSource
+from ingest.topics import partitions_of
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from schemas.observation import Batch, Partition
+from schemas.protocols import Advance, Tally
+from scorer.globals import GlobalTable
+from trainer.checkpoint import packed, unpacked
+from trainer.learner import Learner, StepReport
+from trainer.weighting.ranks import gather_words, pool_sum
+
+BEGINNING = -2
+_PATIENCE = timedelta(seconds=30)
+"""How long a rank waits for the others in one step before it takes them for lost."""
+_IDLE_MS = 20
+"""How long a rank waits for rows while others may have some."""
+_ALONE_MS = 100
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which rank one is.
+
+    Attributes:
+        formation: grows whenever the ranks are counted anew.
+        rank: from 0, who speaks for all.
+        ranks: how many there are.
+        address: host:port where they meet; the first one listens.
+    """
+
+    formation: int
+    rank: int
+    ranks: int
+    address: str
+
+
+def meet(place: Place) -> ProcessGroup | None:
+    """The ranks, once all are there; None: there is but one. Raises RuntimeError when they do not come."""
+    if place.ranks == 1:
+        return None
+    host, _, port = place.address.rpartition(":")
+    leads = place.rank == 0
+    store = TCPStore(host, int(port), place.ranks, leads, _PATIENCE, wait_for_workers=False)
+    return cast("ProcessGroup", distributed.ProcessGroupGloo(store, place.rank, place.ranks, _PATIENCE))
+
+
+class TrainingRank:
+    """Learns until it is told to leave, or another rank is lost.
+
+    Args:
+        monitor: what is learned.
+        place: which rank this is.
+        group: the ranks; None: this is the only one.
+        engine: the monitor's database.
+        on_step: told of every step; its report is the same on all ranks, but for offsets.
+    """
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        place: Place,
+        group: ProcessGroup | None,
+        engine: Engine,
+        on_step: Callable[[StepReport], None],
+    ) -> None:
+        layout, registry = Layout(monitor), registry_of(monitor, engine)
+        self._monitor, self._place, self._group, self._on_step = monitor, place, group, on_step
+        self._checkpoints = Checkpoints(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
+        self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", f"{monitor.monitor}-trainer")
+        labelled = monitor.topics.labels is not None
+        self.learner = Learner(layout, monitor.model.seed, registry, labelled=labelled, hurried=labelled, group=group)
+        self.labels = label_feed(layout, engine, self.learner)
+        self._table = GlobalTable(layout)
+        self._partitions = self._all_of_the_topic()
+        self._mine = self._partitions[place.rank :: place.ranks]
+        self._committed, self._generation = self._acquire()
+        self._offsets = dict(self._committed)
+        self._parent: int | None = None
+        self._taken: list[list[Any]] = []
+        self._entries: list[list[Any]] = []
+        self._restore()
+        if self.labels is not None:
+            self.labels.go_on(self.learner.steps, {each: self._offsets[each] for each in self._mine})
+        self._source = self._reading(layout)
+        self._batches: Iterator[Batch | None] = self._source.batches(self) if self._source else iter(())
+        self._due = time.monotonic()
+
+    def run(self, leaving: Callable[[], bool]) -> None:
+        """Take rows in and step, round by round, until any rank is leaving.
+
+        Raises:
+            RuntimeError: another rank was lost.
+            FencedError: other trainers have taken over.
+        """
+        self._write_down()
+        while True:
+            if not self.learner.ready:
+                self._take()
+            step, leave, due = self._agree(leaving())
+            if step:
+                self._step()
+            if leave or due:
+                self._write_down()
+            if leave:
+                return
+
+    def lag(self) -> int:
+        """Records of its partitions that it has not read yet."""
+        return sum(self._source.lag().values()) if self._source else 0
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._source is not None:
+            self._source.close()
+        if self.labels is not None:
+            self.labels.close()
+
+    def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Go on where learning stood."""
+        return {partition: self._offsets[partition] for partition in partitions}
+
+    def release(self, partitions: Sequence[Partition]) -> None:
+        """Partitions are given by the rank's number alone: none is ever lost."""
+
+    def _all_of_the_topic(self) -> list[Partition]:
+        """Its partitions, the same ones on every rank."""
+        topic = self._monitor.topics.observations
+        count = torch.tensor(partitions_of(self._monitor.kafka.bootstrap_servers)[topic])
+        if self._group is not None:
+            distributed.all_reduce(count, ReduceOp.MIN, self._group)
+        return [Partition(topic, number) for number in range(int(count))]
+
+    def _acquire(self) -> tuple[dict[Partition, int], int]:
+        """The first rank fences off whoever learned before; all are told where that one stood."""
+        positions = [self._ledger.acquire(each) for each in self._partitions] if self.learner.leads else []
+        stood = gather_words([(position.committed, position.epoch) for position in positions], self._group)[0]
+        committed = {partition: at for partition, (at, _) in zip(self._partitions, stood, strict=True)}
+        return committed, max(epoch for _, epoch in stood)
+
+    def _restore(self) -> None:
+        checkpoint = self._newest()
+        if checkpoint is None:
+            return
+        self._parent = checkpoint.id
+        self.learner.load_state_dict(unpacked(self._checkpoints.read(checkpoint, SHARED)))
+        shares = {
+            each: self._checkpoints.read(checkpoint, file_of(each))
+            for each in self._mine
+            if file_of(each) in checkpoint.files
+        }
+        self.learner.add_shares({partition: unpacked(share) for partition, share in shares.items()})
+        self._offsets |= checkpoint.offsets
+        _log.info("learning goes on", step=checkpoint.step, rank=self._place.rank, ranks=self._place.ranks)
+
+    def _newest(self) -> Checkpoint | None:
+        """The same one on every rank."""
+        found = self._checkpoints.newest_sound() if self.learner.leads else None
+        number = int(pool_sum(torch.tensor(found.id if found else 0), self._group))
+        if found is None and number:
+            found = next(each for each in self._checkpoints.all() if each.id == number)
+        return found
+
+    def _reading(self, layout: Layout) -> KafkaSource | None:
+        """None where there are more ranks than partitions."""
+        if not self._mine:
+            _log.warning("more trainers than partitions: this one has none", rank=self._place.rank)
+            return None
+        idle_ms = _ALONE_MS if self._group is None else _IDLE_MS
+        return KafkaSource(layout, utc_now, assign=self._mine, idle_ms=idle_ms)
+
+    def _take(self) -> None:
+        batch = next(self._batches, None)
+        if self._source is not None:
+            self._table.add(self._source.globals())
+        if batch is not None:
+            self._take_in(replace(batch, values=self._table.join(batch.time_ms, batch.values)))
+        if self.labels is not None:
+            self.learner.tell(self.labels.drain())
+
+    def _take_in(self, batch: Batch) -> None:
+        self.learner.take(batch)
+        if self.labels is not None:
+            self.labels.observe(batch)
+        after = dict(zip(batch.partitions, batch.next_offsets, strict=True))
+        self._taken.append([[each.number, self._offsets[each], after[each]] for each in after])
+        self._offsets |= after
+
+    def _agree(self, leaving: bool) -> tuple[bool, bool, bool]:
+        """Does any rank want a step, to leave, a checkpoint? The first rank's clock says when one is due."""
+        due = self.learner.leads and time.monotonic() >= self._due
+        wishes = torch.tensor([self.learner.ready, leaving, due], dtype=torch.int32)
+        if self._group is not None:
+            distributed.all_reduce(wishes, ReduceOp.MAX, self._group)
+        step, leave, checkpoint = wishes.tolist()
+        return bool(step), bool(leave), bool(checkpoint)
+
+    def _step(self) -> None:
+        report = self.learner.step()
+        version = self.learner.publish_if_proved()
+        self._entries.append([report.step, self._taken, version])
+        self._taken = []
+        self._on_step(report)
+        if self.labels is not None:
+            self.labels.report([report])
+
+    def _write_down(self) -> None:
+        """All ranks write their files, then the first one records them: only then do they count."""
+        folder = self._checkpoints.folder(self._generation, self.learner.steps)
+        files = {
+            file_of(each): self._checkpoints.write(folder, file_of(each), packed(self.learner.share_of(each)))
+            for each in self._mine
+        }
+        if self.learner.leads:
+            files[SHARED] = self._checkpoints.write(folder, SHARED, packed(self.learner.state_dict()))
+        if self._taken:  # in no step yet
+            self._entries.append([self.learner.steps, self._taken, None])
+        offsets = [self._offsets[partition] for partition in self._mine]
+        told = gather_words({"files": files, "offsets": offsets, "log": self._entries}, self._group)
+        number = self._record(folder, told) if self.learner.leads else 0
+        self._parent = int(pool_sum(torch.tensor(number), self._group))
+        self._taken, self._entries = [], []
+        self.learner.draw_anew()
+        self._due = time.monotonic() + self._monitor.training.checkpoint_every.total_seconds()
+
+    def _record(self, folder: str, told: Sequence[Mapping[str, Any]]) -> int:
+        ranks = self._place.ranks
+        offsets = {each: told[each.number % ranks]["offsets"][each.number // ranks] for each in self._partitions}
+        self._advance(offsets)
+        return self._checkpoints.add(
+            Checkpoint(
+                id=0,
+                parent=self._parent,
+                generation=self._generation,
+                ranks=ranks,
+                step=self.learner.steps,
+                events=self.learner.events,
+                version=self.learner.version,
+                folder=folder,
+                files={name: digest for each in told for name, digest in each["files"].items()},
+                offsets=offsets,
+                log=[each["log"] for each in told],
+            )
+        )
+
+    def _advance(self, offsets: Mapping[Partition, int]) -> None:
+        """Dead letters are the shards' to write; here every record merely counts as read."""
+        advances = []
+        for partition, offset in offsets.items():
+            stood = self._committed[partition]
+            if offset > stood:
+                read = offset - max(stood, 0)
+                advances.append(Advance(partition, max(stood, 0), offset, Tally(accepted=read), self.learner.version))
+        self._ledger.commit([], advances)
+        self._committed |= {advance.partition: advance.next_offset for advance in advances}

@@ -1,0 +1,50 @@
+"""How bad things are, and when a score becomes an alert."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import Field
+
+from schemas.frozen import Frozen
+
+
+class Severity(StrEnum):
+    """How bad. Ordered: info < warning < critical."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """1, 2 or 3; 0 is kept for "none"."""
+        return list(Severity).index(self) + 1
+
+
+def check_rising(severities: Mapping[Severity, float]) -> None:
+    """Refuse a worse severity that is reached sooner: the milder one could never be raised. Raises ValueError."""
+    values = [severities[level] for level in Severity if level in severities]
+    if values != sorted(values):
+        raise ValueError("severities: expected values that rise from info to critical")
+
+
+class AlertSettings(Frozen):
+    """When a score becomes an alert.
+
+    `threshold` and `critical` are evidence: about -log10 p of the row's strangest signal. The threshold steers itself,
+    per entity: an alert raises it by `steering`, and each row lowers it so much that `budget` alerts cancel out, down
+    to `relaxation` below where it began. An entity that keeps alarming is soon judged by its own worst rows.
+    """
+
+    threshold: float = Field(default=2.0, gt=0, le=12)
+    critical: float = Field(default=4.0, gt=0, le=15)
+    budget: float = Field(default=0.5, gt=0, le=1000, description="alerts expected per 1,000 rows of an entity")
+    steering: float = Field(default=0.1, ge=0, le=10, description="by how much an alert raises the entity's threshold")
+    relaxation: float = Field(default=0.3, ge=0, le=12, description="how far a quiet entity's threshold may fall")
+    persistence: int = Field(default=1, ge=1, le=1000, description="consecutive rows above before an alert opens")
+    cooldown: int = Field(default=100, ge=0, description="rows of an entity's silence after an alert of one kind")
+    escalation: float = Field(
+        default=1.3, ge=1.0, description="a score this many times the last alert's breaks the silence"
+    )
+    resolve_after: int = Field(default=12, ge=1, le=10_000, description="consecutive rows below before it resolves")
+    warm_up: int = Field(default=50, ge=0, description="rows an entity must have shown before scores may alert")

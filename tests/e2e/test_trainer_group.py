@@ -1,0 +1,175 @@
+"""Trainers as ranks of one group, on a real broker: they come, die and go, and every row is learned once."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from infra.assembly import first_version, registry_of
+from infra.database import connect, migrate
+from infra.replaying import Replayed, replay
+from infra.settings import load_monitor
+from infra.stack.server import free_port
+from ingest.producer import create_topics, publish
+from schemas.layout import Layout
+from tests.e2e.learned import Witness, checkpoints_of, gaps
+
+pytestmark = pytest.mark.service
+
+ENTITIES, ROWS, PARTITIONS, WINDOW, AHEAD = 64, 180, 4, 8, 4
+
+
+class Trainer:
+    """One of them."""
+
+    def __init__(self, monitor: Path, index: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.trainer_program", str(monitor), str(index)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.last: dict[str, Any] = {}
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                self.last = json.loads(line)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Group:
+    """Gives places to trainers."""
+
+    def __init__(self, monitor: Path) -> None:
+        self.monitor, self.formation = monitor, 0
+        self.trainers: list[Trainer] = []
+
+    def start(self, count: int) -> None:
+        self.trainers += [Trainer(self.monitor, len(self.trainers) + index) for index in range(count)]
+        wait(lambda: all("steps" in trainer.last for trainer in self.trainers), "trainers that answer")
+
+    def form(self) -> None:
+        self.formation += 1
+        port = free_port()
+        for rank, trainer in enumerate(self.trainers):
+            place = {
+                "formation": self.formation,
+                "rank": rank,
+                "ranks": len(self.trainers),
+                "address": f"127.0.0.1:{port}",
+            }
+            assert trainer.process.stdin
+            trainer.process.stdin.write(f"{json.dumps(place)}\n")
+            trainer.process.stdin.flush()
+
+    def lose(self, index: int) -> None:
+        self.trainers.pop(index).kill()
+
+    def steps(self) -> int:
+        return max(trainer.last["steps"] for trainer in self.trainers)
+
+
+def wait(condition: Callable[[], bool], what: str, within: float = 90.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {within:g} s for {what}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def group_of(monitor: Path) -> Iterator[Group]:
+    group = Group(monitor)
+    try:
+        yield group
+    finally:
+        for trainer in group.trainers:
+            trainer.kill()
+
+
+@pytest.fixture
+def monitor(kafka: str, topic: str, tmp_path: Path) -> Path:
+    described = {
+        "monitor": "ward",
+        "topics": {"observations": topic},
+        "modalities": [{"name": "vitals", "signals": [{"name": "hr"}, {"name": "rr"}]}],
+        "tasks": [{"name": "next", "kind": "forecast", "horizons": [1, AHEAD]}, {"name": "odd", "kind": "anomaly"}],
+        "model": {"width": 16},
+        "training": {"window": WINDOW, "windows_per_step": 16, "gate_windows": 64, "checkpoint_every": "300ms"},
+        "kafka": {"bootstrap_servers": kafka, "max_poll_records": 200},
+        "database": {"url": f"sqlite:///{tmp_path / 'bellwether.db'}", "directory": str(tmp_path)},
+    }
+    path = tmp_path / "ward.yaml"
+    path.write_text(yaml.safe_dump(described))
+    loaded = load_monitor(path)
+    engine = connect(loaded.database.url)
+    migrate(engine)
+    first_version(Layout(loaded), registry_of(loaded, engine))
+    create_topics(kafka, {topic: PARTITIONS})
+    return path
+
+
+def fill(kafka: str, topic: str, first: int, rows: int) -> None:
+    """Rows of all entities, each an autoregressive walk."""
+    rng = np.random.default_rng(first)
+    level = np.zeros((ENTITIES, 2))
+    records = []
+    for step in range(first, first + rows):
+        level = 0.9 * level + rng.normal(0.0, 1.0, level.shape)
+        records += [message(f"p{entity}", step, *level[entity]) for entity in range(ENTITIES)]
+    publish(records, kafka, topic)
+
+
+def replayed(monitor: Path) -> Replayed:
+    """The newest version that several ranks made, made anew."""
+    made = [
+        max(each.published) for each in checkpoints_of(load_monitor(monitor)).all() if each.published and each.ranks > 1
+    ]
+    return replay(load_monitor(monitor), max(made))
+
+
+def message(entity: str, step: int, hr: float, rr: float) -> tuple[bytes, bytes, None]:
+    record = {"entity": entity, "time": 1_700_000_000_000 + 60_000 * step, "hr": 70 + hr, "rr": 15 + rr}
+    return entity.encode(), json.dumps(record).encode(), None
+
+
+def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, monitor):
+    witness = Witness(load_monitor(monitor))
+    with group_of(monitor) as group:
+        group.start(2)
+        group.form()
+        fill(kafka, topic, 0, ROWS // 3)
+        wait(lambda: group.steps() >= 5, "steps of two ranks")
+        group.lose(1)
+        wait(lambda: group.trainers[0].last["lost"] == group.formation, "the loss to be noticed")
+        group.form()
+        fill(kafka, topic, ROWS // 3, ROWS // 3)
+        wait(lambda: group.trainers[0].last["ranks"] == 1 and group.steps() >= 12, "steps of one rank")
+        group.start(2)
+        group.form()
+        wait(lambda: all(trainer.last["ranks"] == 3 for trainer in group.trainers), "three ranks")
+        fill(kafka, topic, 2 * ROWS // 3, ROWS // 3)
+        end = ENTITIES * ROWS
+        wait(lambda: witness.taken == end, "everything to be taken in")
+        learned = ENTITIES * ((ROWS - AHEAD) // WINDOW) * WINDOW
+        waiting = 3 * 16 * WINDOW
+        wait(lambda: witness.events > learned - waiting, "everything to be learned")
+    assert replayed(monitor).same
+    history = witness.history()
+    assert {each.ranks for each in history} >= {1, 2, 3}
+    assert gaps(history) == []
+    assert learned - waiting < history[-1].events <= learned
