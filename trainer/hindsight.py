@@ -53,6 +53,7 @@ class Piece:
         vectors: modality -> frames or embeddings, [R, ...].
         labels: what was told, each with the rows that it teaches.
         source: who told all of it.
+        weight: how many rows it teaches.
     """
 
     values: Float64
@@ -64,6 +65,7 @@ class Piece:
     vectors: Mapping[str, Field] = field(default_factory=dict)
     labels: tuple[_Told, ...] = ()
     source: str = ""
+    weight: int = 0
 
 
 @dataclass(slots=True)
@@ -270,21 +272,31 @@ def _times(rows: list[_Row]) -> Int64:
 def _apportioned(drawn: Sequence[Piece], fresh: Sequence[Piece]) -> list[Piece]:
     """What is to be replayed beside fresh pieces, in the order drawn but for whose turn it is.
 
-    Turns by Webster's method (Sainte-Lague): next comes the source whose part of the step is shortest of its claim.
+    Turns by Webster's method (Sainte-Lague): next comes the source whose part of the step, in rows that are taught, is
+    shortest of its claim.
     """
-    claim = {source: math.sqrt(count) for source, count in Counter(piece.source for piece in (*drawn, *fresh)).items()}
-    taken = Counter(piece.source for piece in fresh)
+    told = _weights([*drawn, *fresh])
+    taken = _weights(fresh)
     queues: dict[str, deque[Piece]] = {}
     for piece in drawn:
         queues.setdefault(piece.source, deque()).append(piece)
     found: list[Piece] = []
     while queues and len(found) < _REPLAYED:
-        source = min(queues, key=lambda each: (taken[each] + 0.5) / claim[each])
-        found.append(queues[source].popleft())
-        taken[source] += 1
+        source = min(queues, key=lambda each: (taken[each] + queues[each][0].weight / 2) / math.sqrt(told[each] or 1))
+        piece = queues[source].popleft()
+        found.append(piece)
+        taken[source] += piece.weight
         if not queues[source]:
             del queues[source]
     return found
+
+
+def _weights(pieces: Sequence[Piece]) -> Counter[str]:
+    """Source -> rows that its pieces teach."""
+    weights: Counter[str] = Counter()
+    for piece in pieces:
+        weights[piece.source] += piece.weight
+    return weights
 
 
 def _piece(
@@ -305,4 +317,5 @@ def _piece(
         offsets=(rows[0][1], rows[-1][1] + 1),
         labels=tuple(labels),
         source=source,
+        weight=sum(len(rows_P) for _, rows_P in labels),
     )

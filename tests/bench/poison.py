@@ -34,7 +34,7 @@ _PUMPS = {
         {"name": "wear", "kind": "state", "classes": ["sound", "worn"]},
     ],
     "model": {"width": 8, "private": 0},
-    "training": {"window": 8, "windows_per_step": 4096, "learning_rate": 1e-2},
+    "training": {"window": 8, "windows_per_step": 32, "learning_rate": 1e-2},
 }
 _ENTITIES, _TESTED = 32, 64
 _TOLD = Partition("told", 0)
@@ -63,8 +63,8 @@ CASES = {
     "30 % flipped": Poison(flipped=0.3),
     "one of five lies": Poison(liar=True),
     "one of five lies, unguarded": Poison(liar=True, guarded=False),
-    "a liar floods, 8 to 1": Poison(liar=True, flood=8),
-    "a liar floods, unguarded": Poison(liar=True, flood=8, guarded=False),
+    "a liar tells twice her part": Poison(liar=True, flood=2),
+    "a liar tells two thirds": Poison(liar=True, flood=8),
 }
 
 
