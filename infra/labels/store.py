@@ -89,6 +89,12 @@ class SqlLabels:
         undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None)
         transact(self.engine, lambda connection, _: connection.execute(undone))
 
+    def taught(self, after_step: int, last_step: int) -> int:
+        """How many labels steps after the one, and until the other, taught."""
+        mine = LABELS.c.monitor == self.monitor, LABELS.c.step > after_step, LABELS.c.step <= last_step
+        query = select(func.count()).select_from(LABELS).where(*mine)
+        return transact(self._reader, lambda connection, _: int(connection.execute(query).scalar_one()))
+
     def beliefs(self) -> list[Believed]:
         """As `read_beliefs`."""
         return transact(self._reader, lambda connection, _: read_beliefs(connection, self.monitor))
