@@ -4,7 +4,7 @@ import pytest
 
 from tests.bench.poison import Poison, learned
 
-ROWS = 60
+ROWS = 80
 
 
 @pytest.fixture(scope="module")

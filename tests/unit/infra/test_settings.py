@@ -154,11 +154,11 @@ def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:
     [
         (
             SMALL.replace("pumps}", "pumps, labels: pumps.dlq}"),
-            "topics: got 'pumps.dlq' twice; expected labels on a topic of their own",
+            "topics.labels: got 'pumps.dlq' twice; expected a topic of their own",
         ),
         (
             SMALL.replace("pumps}", "pumps, labels: told}") + "entity: source\n",
-            "got 'source'; expected entity and time keys that are no field of a label",
+            "entity: got 'source'; expected a name that is no field of a label",
         ),
     ],
 )
