@@ -53,11 +53,11 @@ def monitor(kafka: str, topic: str, url: str, folder: Path) -> Monitor:
     )
 
 
-def observations(first: int = 0, rows: int = ROWS) -> list[Message]:
+def observations(first: int = 0, rows: int = ROWS, entities: int = ENTITIES) -> list[Message]:
     return [
         (b"p%d" % entity, json.dumps(message).encode(), None)
         for row in range(first, first + rows)
-        for entity in range(ENTITIES)
+        for entity in range(entities)
         for message in [{"entity": f"p{entity}", "time": START_MS + row * 1_000, "rpm": 900 + entity + row % 3}]
     ]
 
@@ -69,15 +69,26 @@ def failure(entity: int, second: int, **fields: object) -> Message:
 
 @contextmanager
 def learning(described: Monitor) -> Iterator[TrainerService]:
-    service = TrainerService(described, 0)
-    service.join(Place(formation=1, rank=0, ranks=1, address=""))
-    thread = threading.Thread(target=service.serve)
-    thread.start()
-    try:
+    with ranks(described, 1) as (service,):
         yield service
+
+
+@contextmanager
+def ranks(described: Monitor, count: int) -> Iterator[list[TrainerService]]:
+    services = [TrainerService(described, index) for index in range(count)]
+    address = services[0].address()
+    for rank, service in enumerate(services):
+        service.join(Place(1, rank, count, address))
+    threads = [threading.Thread(target=service.serve) for service in services]
+    for thread in threads:
+        thread.start()
+    try:
+        yield services
     finally:
-        service.stop()
-        thread.join()
+        for service in services:
+            service.stop()
+        for thread in threads:
+            thread.join()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -158,6 +169,22 @@ def test_a_checkpoint_older_than_what_was_taught_has_it_taught_again(kafka: str,
     store.unlearn(after_step=1)
 
     assert [(end[2], end[3]) for end in ends(url)] == [("taught", 1)] * 8 + [("waiting", None)] * 8
+
+
+def test_each_rank_teaches_the_labels_of_its_own_entities(kafka: str, topic: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'bellwether.db'}"
+    described = monitor(kafka, topic, url, tmp_path)
+    migrate(connect(url))
+    create_topics(kafka, {topic: 2, f"{topic}.dlq": 1, f"{topic}.labels": 1})
+    publish(observations(entities=60), kafka, topic)
+    publish([failure(entity, 5) for entity in range(60)], kafka, f"{topic}.labels")
+
+    with ranks(described, 2) as services:
+        wait_until(lambda: sum(status == "taught" for _, _, status, _ in ends(url)) >= 46)
+        counts = [service.status()["labels"] for service in services]
+
+    assert min(count["taught"] for count in counts) >= 8
+    assert sum(count["taught"] for count in counts) == sum(status == "taught" for _, _, status, _ in ends(url))
 
 
 def alarm(entity: int, second: int) -> Alert:
