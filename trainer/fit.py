@@ -195,7 +195,8 @@ class Fit:
         order = np.resize(order, max(len(order), self._steps_per_epoch))
         for places in np.array_split(order, self._steps_per_epoch):
             pieces = [self._pieces[place] for place in places.tolist()]
-            yield chapter_of(pieces, self._layout, rng, self._settings.hide_signals).to(self.device)
+            hidden = self._settings.hide_signals, self._settings.hide_from_events
+            yield chapter_of(pieces, self._layout, rng, *hidden).to(self.device)
 
     def _kept_aside(self) -> Iterator[Chapter]:
         rng = np.random.default_rng(_VALIDATION)
@@ -206,7 +207,7 @@ class Fit:
     def _step(self, chapter: Chapter) -> tuple[Slope, Outputs, WayLosses]:
         self.network.train()
         state = self._start(chapter)
-        outputs, _ = self.network(chapter.rows, state, both_ways=True)
+        outputs, _ = self.network(chapter.rows, state, both_ways=True, shown_NS=chapter.shown_NS)
         losses = self._losses(outputs, chapter.targets)
         slope = self.descent.look(losses, outputs.shared)
         if slope.refused is None:

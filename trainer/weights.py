@@ -15,7 +15,7 @@ from schemas.layout import Layout
 from trainer.int8 import narrowed, widened
 from trainer.network import Network
 
-FORMAT = "4"
+FORMAT = "5"
 """Changes whenever the same names and sizes come to mean something else."""
 _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""
