@@ -11,7 +11,7 @@ from infra.backtest.options import Options
 from infra.settings import load_monitor
 from ingest.outcomes import Outcome
 from schemas.errors import InputError
-from schemas.monitor import ModalityKind, Monitor, Share, Task, TaskKind
+from schemas.monitor import Monitor, Task, TaskKind
 
 EVENT_WEIGHT = 0.2
 
@@ -47,24 +47,20 @@ def monitor_of(options: Options, signals: Sequence[str], outcomes: Sequence[Outc
 def with_events(monitor: Monitor, outcomes: Sequence[Outcome], source: Path | None) -> Monitor:
     """The monitor with an event task for each outcome that it does not name.
 
-    Their labels are few and stand on all rows of an entity: by what all share they are learned by heart, and at full
-    weight they were seen to spoil it. So they weigh little and are served by their private paths, which read all that
-    is known of an entity's signals; only frames and vectors go by what is shared.
+    Their labels are few, so they weigh little: at full weight stay-level labels were seen to spoil a shared trunk.
     """
     kinds = {task.name: task.kind for task in monitor.tasks}
     wanted = dict.fromkeys(outcome.task for outcome in outcomes)
     for name in wanted:
         if kinds.get(name, TaskKind.EVENT) is not TaskKind.EVENT:
             raise InputError(f"{source}: task {name}: expected an event task, got the monitor's {kinds[name]} task")
-    plain = all(modality.kind is ModalityKind.SIGNALS for modality in monitor.modalities)
-    share = Share.NEVER if plain and monitor.model.private else Share.AUTO
-    added = tuple(_event(name, share, source) for name in wanted if name not in kinds)
+    added = tuple(_event(name, source) for name in wanted if name not in kinds)
     return monitor.model_copy(update={"tasks": monitor.tasks + added})
 
 
-def _event(name: str, share: Share, source: Path | None) -> Task:
+def _event(name: str, source: Path | None) -> Task:
     try:
-        return Task(name=name, kind=TaskKind.EVENT, weight=EVENT_WEIGHT, share=share)
+        return Task(name=name, kind=TaskKind.EVENT, weight=EVENT_WEIGHT)
     except ValidationError as error:
         expected = "1 to 63 letters, digits, _ and -, a letter first"
         raise InputError(f"{source}: task: got {name[:80]!r}; expected {expected}") from error

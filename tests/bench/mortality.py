@@ -38,7 +38,7 @@ def main() -> None:
 
 def _measure(arguments: Namespace, folder: Path) -> Figures:
     split(icu.convert, icu.outcomes, _LEARNED, folder)
-    done = streamed(_MONITOR, folder, arguments.model or fitted(_MONITOR, folder))
+    done = streamed(_MONITOR, folder, fitted(_MONITOR, folder, arguments))
     ours = after_hours(done.table.frame(), _TASK)
     learned, judged = (features(_MONITOR, folder / f"{name}.parquet") for name in ("learned", "judged"))
     trees = boosted(learned, judged, answers(folder / "learned.csv", _TASK))

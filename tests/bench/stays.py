@@ -44,6 +44,7 @@ def measured(
     """A benchmark's command line: measure in a folder, print."""
     parser = ArgumentParser(prog=prog, description=description)
     parser.add_argument("--model", type=Path, help="weights of an earlier `bellwether train`, instead of a fit")
+    parser.add_argument("--passes", type=int, help="of that fit. Default: the monitor's fitting.epochs")
     parser.add_argument("--keep", type=Path, help="folder for the split, the checkpoints and the weights")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
@@ -72,11 +73,14 @@ def split(
         told[told.entity.isin(first) == of].to_csv(folder / f"{name}.csv", index=False)
 
 
-def fitted(monitor: str, folder: Path) -> Path:
-    """`bellwether train`; the weights that it would publish."""
+def fitted(monitor: str, folder: Path, asked: Namespace) -> Path:
+    """`bellwether train`, unless weights were given; those that it would publish."""
+    if asked.model is not None:
+        return Path(asked.model)
     weights = folder / "fitted.safetensors"
     arguments = [monitor, "--input", folder / "learned.parquet", "--outcomes", folder / "learned.csv"]
     arguments += ["--directory", folder / "fit", "--output", weights]
+    arguments += ["--passes", asked.passes] if asked.passes else []
     train([str(each) for each in arguments], standalone_mode=False)
     return weights
 
@@ -149,12 +153,12 @@ def compared(ours: pd.Series, trees: pd.Series, truth: pd.Series) -> dict[str, f
     network, boosting = ours[entities].to_numpy(dtype=np.float64), trees[entities].to_numpy(dtype=np.float64)
     mean = (_odds(network) + _odds(boosting)) / 2.0
     rng = np.random.default_rng(0)
-    drawn = [rng.integers(0, len(yes), len(yes)) for _ in range(_DRAWS)]
+    drawn = [rng.integers(0, len(yes), len(yes)) for _ in range(_DRAWS)]  # one without a yes has no AUROC
     pairs = np.array([[auroc(score[rows], yes[rows]) for score in (network, boosting, mean)] for rows in drawn])
-    low, high = np.quantile(pairs[:, 0] - pairs[:, 1], [0.025, 0.975])
+    low, high = np.nanquantile(pairs[:, 0] - pairs[:, 1], [0.025, 0.975])
     found = {"stays": len(yes), "yes": int(yes.sum()), "less_boosting_low": low, "less_boosting_high": high}
     for place, (name, score) in enumerate({"network": network, "boosting": boosting, "mean": mean}.items()):
-        found |= {name: auroc(score, yes), f"{name}_error": float(pairs[:, place].std(ddof=1))}
+        found |= {name: auroc(score, yes), f"{name}_error": float(np.nanstd(pairs[:, place], ddof=1))}
     return {name: float(value) for name, value in found.items()}
 
 
