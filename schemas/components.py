@@ -108,6 +108,9 @@ class FittingSettings(Frozen):
     warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which it rises")
     weight_decay: float = Field(default=1e-2, ge=0)
     hide_signals: float = Field(default=0.0, ge=0, lt=1, description="share of a piece's signals left out, at random")
+    hide_from_events: float = Field(
+        default=0.3, ge=0, lt=1, description="share of a row's signals that event tasks' private paths do not see"
+    )
     precision: Literal["float32", "bfloat16"] = Field(default="float32", description="of products, while it learns")
     trackers: tuple[Tracker, ...] = Field(default=(), description="where its curves go, beside the manifest")
 
