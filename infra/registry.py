@@ -2,36 +2,31 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import structlog
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
-from sqlalchemy import Table as SqlTable
+from sqlalchemy import Connection, Engine, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from infra.durable import write_whole
+from infra.standing import MODELS as _MODELS
+from infra.standing import PINNED, Change, Standing, Standings
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
 from schemas.protocols import ModelRecord
-from schemas.tables import ModelRow, QuarantineRow, TaskMetricRow
+from schemas.tables import QuarantineRow, TaskMetricRow
 from scorer.ledger import transact
 
 _LOG = structlog.get_logger(__name__)
-_MODELS = cast("SqlTable", ModelRow.__table__)
+_FILE = re.compile(r"v(\d+)\.safetensors")
 _RIVALS = 20
 """How often a publisher tries the next number when another one was quicker."""
-
-
-class Standing(StrEnum):
-    """Where a version stands."""
-
-    SERVING = "serving"
-    RETIRED = "retired"
+Changed = TypeVar("Changed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +34,20 @@ class SqlRegistry:
     """`schemas.protocols.Registry`: rows in SQL, weights in `<directory>/models/<monitor>/v<NNNNN>.safetensors`.
 
     Metrics that are not finite are left out: JSON has no word for them.
+
+    Attributes:
+        engine: of the monitor's database.
+        monitor: whose versions.
+        directory: of the files.
+        clock: the time now, timezone-aware.
+        shadow_rows: how many rows a version that is published must first be scored on in the shadow; 0: none.
     """
 
     engine: Engine
     monitor: str
     directory: Path
     clock: Callable[[], datetime]
+    shadow_rows: int = 0
 
     def serving(self) -> ModelRecord | None:
         """The version that should serve now; None before the first was published."""
@@ -89,8 +92,10 @@ class SqlRegistry:
                 raise
             return serving
 
-    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
-        """Store weights as the next version, durably, and let it serve; the version before retires.
+    def publish(
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+    ) -> ModelRecord:
+        """Store weights as the next version, durably, and let it serve, or challenge what serves: see its status.
 
         Raises:
             ModelError: the file cannot be written.
@@ -98,14 +103,39 @@ class SqlRegistry:
         """
         for _ in range(_RIVALS):
             try:
-                record = transact(self.engine, lambda connection, _: self._next(connection, weights, parent, metrics))
+                record = transact(
+                    self.engine, lambda connection, _: self._next(connection, weights, parent, metrics, newest_ms)
+                )
             except LedgerError as error:
                 if not isinstance(error.__cause__, IntegrityError):
                     raise
             else:
-                _LOG.info("model published", monitor=self.monitor, version=record.version, digest=record.digest[:12])
+                _LOG.info("model published", monitor=self.monitor, version=record.version, standing=record.status)
+                self._prune()
                 return record
         raise LedgerError(f"monitor {self.monitor}: {_RIVALS} publishers were quicker; expected one at a time")
+
+    def promote(self, version: int, who: str, why: str) -> ModelRecord:
+        """Let a version serve. Raises ModelError when it is unknown, serves already, or its weights are not kept."""
+        record = self.get(version)
+        if record.status == Standing.SERVING:
+            raise ModelError(f"model version {version} of monitor {self.monitor}: serves already; expected another one")
+        self.load(record)
+        self._change(lambda standings: standings.serve(version, Change(who, why)))
+        return self.get(version)
+
+    def rollback(self, to: int | None, who: str, why: str) -> ModelRecord:
+        """Go back to a version, or to the newest pinned one; what served stands as rolled back.
+
+        Raises ModelError when there is none to go back to, or as `promote` does.
+        """
+        if to is not None:
+            self.load(self.get(to))
+        return self.get(self._change(lambda standings: self._back(standings, to, Change(who, why))))
+
+    def note(self, version: int, standing: str, who: str, why: str) -> None:
+        """Write down what became of a version."""
+        self._change(lambda standings: standings.note(version, standing, Change(who, why)))
 
     def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
         """Append prequential metrics, named ``<task>.<metric>`` (``<metric>`` alone: of the whole network)."""
@@ -125,23 +155,77 @@ class SqlRegistry:
         row = {"monitor": self.monitor, "reason": reason[:200], "offsets": offsets, "recorded_at": self.clock()}
         transact(self.engine, lambda connection, _: connection.execute(insert(QuarantineRow), row))
 
+    def _change(self, work: Callable[[Standings], Changed]) -> Changed:
+        def changed(connection: Connection, _: int) -> Changed:
+            return work(Standings(connection, self.monitor, self.clock()))
+
+        found = transact(self.engine, changed)
+        self._prune()
+        return found
+
+    def _back(self, standings: Standings, to: int | None, change: Change) -> int:
+        serving, pinned = standings.serving(), standings.pinned()
+        version = to if to is not None else next(iter(pinned), None)
+        if version is None:
+            raise ModelError(f"monitor {self.monitor}: no version is pinned; expected one that served before")
+        if version == serving:
+            others = ", ".join(f"v{each}" for each in pinned) or "another one"
+            raise ModelError(f"model version {version} of monitor {self.monitor}: serves already; expected {others}")
+        standings.serve(version, change, former=Standing.ROLLED_BACK)
+        return version
+
+    def _prune(self) -> None:
+        """Delete files of versions that nobody can need again. One being written has a number not yet known here."""
+        folder = self.directory / "models" / self.monitor
+        files = folder.iterdir() if folder.is_dir() else ()
+        numbered = {int(found[1]): file for file in files if (found := _FILE.fullmatch(file.name))}
+        if len(numbered) <= PINNED:
+            return
+        reader = self.engine.execution_options(reading=True)
+
+        def known(connection: Connection, _: int) -> tuple[set[int], int]:
+            standings = Standings(connection, self.monitor, self.clock())
+            return standings.kept(), standings.newest()
+
+        kept, newest = transact(reader, known)
+        for version, file in numbered.items():
+            if version <= newest and version not in kept:
+                file.unlink(missing_ok=True)
+
     def _next(
-        self, connection: Connection, weights: bytes, parent: int | None, metrics: Mapping[str, float]
+        self,
+        connection: Connection,
+        weights: bytes,
+        parent: int | None,
+        metrics: Mapping[str, float],
+        newest_ms: int,
     ) -> ModelRecord:
-        newest = select(func.coalesce(func.max(_MODELS.c.version), 0)).where(_MODELS.c.monitor == self.monitor)
-        return self._publish(connection, weights, parent, metrics, connection.execute(newest).scalar_one() + 1)
+        newest = Standings(connection, self.monitor, self.clock()).newest()
+        return self._publish(connection, weights, parent, metrics, newest + 1, newest_ms)
 
     def _publish(
-        self, connection: Connection, weights: bytes, parent: int | None, metrics: Mapping[str, float], version: int
+        self,
+        connection: Connection,
+        weights: bytes,
+        parent: int | None,
+        metrics: Mapping[str, float],
+        version: int,
+        newest_ms: int = 0,
     ) -> ModelRecord:
-        mine = _MODELS.c.monitor == self.monitor
+        standings = Standings(connection, self.monitor, self.clock())
+        champion = standings.serving()
         file = f"models/{self.monitor}/v{version:05d}.safetensors"
-        row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.SERVING.value}
+        row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.CHALLENGER.value}
         row |= {"file": file, "digest": hashlib.sha256(weights).hexdigest()}
-        row |= {"metrics": _finite(metrics), "created_at": self.clock()}
+        row |= {"metrics": _finite(metrics), "created_at": standings.now}
         connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
-        retire = update(_MODELS).where(mine, _MODELS.c.version != version, _MODELS.c.status == Standing.SERVING)
-        connection.execute(retire.values(status=Standing.RETIRED.value))
+        change = Change("trainer", "published", datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
+        if champion is None or not self.shadow_rows:
+            standings.serve(version, change)
+            row["status"] = Standing.SERVING.value
+        else:
+            standings.note(version, Standing.CHALLENGER, change)
+            standings.open_shadow(champion, version, "trial", self.shadow_rows)
         write_whole(self.directory / file, weights)
         return self._record(row)
 

@@ -137,12 +137,18 @@ class _Made:
     def publish_first(self, weights: bytes) -> ModelRecord:
         return self.publish(weights, None, {})
 
-    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
+    def publish(
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+    ) -> ModelRecord:
         """The numbers are those of then; a version that was not published then has none."""
+        del newest_ms
         number = self.versions[len(self.digests)] if len(self.digests) < len(self.versions) else 0
         digest = hashlib.sha256(weights).hexdigest()
         self.digests[number] = digest
         return ModelRecord(number, "", digest, parent, metrics, "replayed")
+
+    def note(self, version: int, standing: str, who: str, why: str) -> None:
+        """It was noted then."""
 
     def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
         """They were recorded then."""

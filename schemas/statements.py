@@ -21,6 +21,7 @@ from schemas.alert import Alert, Change, Explanation, Phase, SignalReason
 from schemas.alerting import Severity
 from schemas.protocols import Tally
 from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table
+from schemas.versions import ShadowAlertRow, ShadowTallyRow
 
 Row = dict[str, object]
 
@@ -31,6 +32,7 @@ def _table(model: type[Table]) -> SqlTable:
 
 ALERTS, EVENTS = _table(AlertRow), _table(AlertEventRow)
 PARTITIONS, SNAPSHOTS, SWAPS = _table(PartitionRow), _table(SnapshotRow), _table(SwapRow)
+SHADOW_TALLIES, SHADOW_ALERTS = _table(ShadowTallyRow), _table(ShadowAlertRow)
 KEY = ("monitor", "cluster", "topic", "topic_id", "partition")
 """What names a partition's row."""
 TALLIES = ("accepted", "partly", "dead_lettered", "duplicate")

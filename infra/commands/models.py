@@ -7,15 +7,16 @@ import click
 
 from infra.commands.compress import compress
 from infra.commands.replay import replay
+from infra.commands.standing import promote, rollback
 
 
 @click.group()
 def models() -> None:
-    """List model versions and how alike their tasks are; make one smaller, or anew."""
+    """List model versions and how alike their tasks are; say which one serves; make one smaller, or anew."""
 
 
-models.add_command(compress)
-models.add_command(replay)
+for each in (compress, promote, replay, rollback):
+    models.add_command(each)
 
 
 @models.command("list")

@@ -1,0 +1,135 @@
+"""Where a monitor's versions stand, every change a row; and which of their files may go."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import cast
+
+from sqlalchemy import Connection, and_, func, insert, select, union, update
+from sqlalchemy import Table as SqlTable
+
+from schemas.statements import KEY, PARTITIONS, SNAPSHOTS, SWAPS
+from schemas.tables import CheckpointRow, ModelRow
+from schemas.versions import ModelEventRow, ShadowRow
+
+PINNED = 8
+"""Versions that served well, and whose files stay: one can go back to each."""
+MODELS = cast("SqlTable", ModelRow.__table__)
+_EVENTS, _SHADOWS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", ShadowRow.__table__)
+_CHECKPOINTS = cast("SqlTable", CheckpointRow.__table__)
+
+
+class Standing(StrEnum):
+    """Where a version stands.
+
+    A challenger is scored in the shadow of the one that serves. What served before is pinned for a while, then
+    retired, as is a challenger that was refused.
+    """
+
+    CHALLENGER = "challenger"
+    SERVING = "serving"
+    PINNED = "pinned"
+    RETIRED = "retired"
+    ROLLED_BACK = "rolled back"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changes a standing, and why."""
+
+    who: str
+    why: str
+    learned_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """The standings of a monitor's versions, within one transaction.
+
+    Attributes:
+        connection: the transaction's.
+        monitor: whose versions.
+        now: when it happens.
+    """
+
+    connection: Connection
+    monitor: str
+    now: datetime
+
+    def serving(self) -> int | None:
+        """The version that serves."""
+        return next(iter(self._of(Standing.SERVING)), None)
+
+    def pinned(self) -> list[int]:
+        """Versions that can be gone back to, newest first."""
+        return self._of(Standing.PINNED)
+
+    def serve(self, version: int, change: Change, former: Standing = Standing.PINNED) -> None:
+        """Let a version serve; what served until now stands as `former`. A shadow that runs is of no use any more."""
+        for before in self._of(Standing.SERVING):
+            if before != version:
+                self.move(before, former, Change(change.who, f"v{version} serves: {change.why}"))
+        self.move(version, Standing.SERVING, change)
+        for old in self.pinned()[PINNED:]:
+            self.move(old, Standing.RETIRED, Change(change.who, f"{PINNED} newer ones are pinned"))
+        self.close_shadow("overtaken", f"v{version} serves: {change.why}")
+
+    def move(self, version: int, to: Standing, change: Change) -> None:
+        """Change one version's standing."""
+        mine = and_(MODELS.c.monitor == self.monitor, MODELS.c.version == version)
+        self.connection.execute(update(MODELS).where(mine).values(status=to.value))
+        self.note(version, to.value, change)
+
+    def note(self, version: int, standing: str, change: Change) -> None:
+        """Write down what became of a version."""
+        row = {"monitor": self.monitor, "version": version, "standing": standing, "recorded_at": self.now}
+        row |= {"who": change.who[:128], "why": change.why[:1000], "learned_until": change.learned_until}
+        self.connection.execute(insert(_EVENTS), row)
+
+    def open_shadow(self, champion: int, challenger: int, role: str, rows: int) -> None:
+        """From now on the challenger is scored beside the champion. One shadow runs at a time."""
+        for before in self._of(Standing.CHALLENGER):
+            if before != challenger:
+                self.move(before, Standing.RETIRED, Change("registry", f"v{challenger} challenges instead"))
+        self.close_shadow("overtaken", f"v{challenger} is tried instead")
+        row = {"monitor": self.monitor, "champion": champion, "challenger": challenger, "role": role, "rows": rows}
+        self.connection.execute(insert(_SHADOWS), row | {"started_at": self.now})
+
+    def close_shadow(self, outcome: str, why: str, shadow: int | None = None) -> bool:
+        """End the shadow that runs, or only the one named: was there one? Of several that come, the first ends it."""
+        running = and_(_SHADOWS.c.monitor == self.monitor, _SHADOWS.c.settled_at.is_(None))
+        if shadow is not None:
+            running = and_(running, _SHADOWS.c.id == shadow)
+        ended = {"outcome": outcome, "why": why[:1000], "settled_at": self.now}
+        return self.connection.execute(update(_SHADOWS).where(running).values(ended)).rowcount > 0
+
+    def kept(self) -> set[int]:
+        """Versions whose files are needed: to serve, to go back to, to replay what is not in a snapshot, to learn."""
+        standing = (Standing.CHALLENGER, Standing.SERVING, Standing.PINNED)
+        return {version for each in standing for version in self._of(each)} | self._replayed()
+
+    def newest(self) -> int:
+        """The highest number given so far; 0: none."""
+        query = select(func.coalesce(func.max(MODELS.c.version), 0)).where(MODELS.c.monitor == self.monitor)
+        return int(self.connection.execute(query).scalar_one())
+
+    def _of(self, standing: Standing) -> list[int]:
+        query = select(MODELS.c.version).where(MODELS.c.monitor == self.monitor, MODELS.c.status == standing.value)
+        return list(self.connection.execute(query.order_by(MODELS.c.version.desc())).scalars())
+
+    def _replayed(self) -> set[int]:
+        """Of each partition what served since its oldest snapshot; of trainers what their checkpoints judged by."""
+        same = [PARTITIONS.c[name] == SNAPSHOTS.c[name] for name in KEY]
+        oldest = (
+            select(func.coalesce(func.min(SNAPSHOTS.c.offset), -1)).where(*same).correlate(PARTITIONS).scalar_subquery()
+        )
+        before = SWAPS.alias()
+        here = [before.c[name] == PARTITIONS.c[name] for name in KEY]
+        last = select(func.coalesce(func.max(before.c.offset), -1)).where(*here, before.c.offset <= oldest)
+        swapped = (
+            select(SWAPS.c.version)
+            .join(PARTITIONS, and_(*(SWAPS.c[name] == PARTITIONS.c[name] for name in KEY)))
+            .where(PARTITIONS.c.monitor == self.monitor, SWAPS.c.offset >= last.correlate(PARTITIONS).scalar_subquery())
+        )
+        judged = select(_CHECKPOINTS.c.model_version).where(_CHECKPOINTS.c.monitor == self.monitor)
+        return set(self.connection.execute(union(swapped, judged)).scalars())
