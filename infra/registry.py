@@ -54,6 +54,12 @@ class SqlRegistry:
         records = self._select(self._models().where(_MODELS.c.status == Standing.SERVING).limit(1))
         return records[0] if records else None
 
+    def standing(self) -> tuple[int, int]:
+        """Versions that serve and are tried in the shadow now; 0: none."""
+        query = self._models().where(_MODELS.c.status.in_([Standing.SERVING.value, Standing.CHALLENGER.value]))
+        found = {record.status: record.version for record in self._select(query)}
+        return found.get(Standing.SERVING, 0), found.get(Standing.CHALLENGER, 0)
+
     def get(self, version: int) -> ModelRecord:
         """One version. Raises ModelError when it is unknown."""
         records = self._select(self._models().where(_MODELS.c.version == version))
