@@ -15,10 +15,12 @@ from sqlalchemy.exc import IntegrityError
 
 from infra.durable import write_whole
 from infra.standing import MODELS as _MODELS
-from infra.standing import PINNED, Change, Standing, Standings
+from infra.standing import PINNED, Change, Standing, Standings, shadow_of
+from infra.standing import SHADOWS as _SHADOWS
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
 from schemas.protocols import ModelRecord
+from schemas.shadow import Settlement, Shadow
 from schemas.tables import QuarantineRow, TaskMetricRow
 from scorer.ledger import transact
 
@@ -138,6 +140,19 @@ class SqlRegistry:
         if to is not None:
             self.load(self.get(to))
         return self.get(self._change(lambda standings: self._back(standings, to, Change(who, why))))
+
+    def shadow(self) -> Shadow | None:
+        """The shadow that runs, with what all partitions have added to it."""
+        query = select(_SHADOWS).where(_SHADOWS.c.monitor == self.monitor, _SHADOWS.c.settled_at.is_(None))
+        reader = self.engine.execution_options(reading=True)
+        return transact(reader, lambda connection, _: shadow_of(connection, connection.execute(query).one_or_none()))
+
+    def settle(self, shadow: Shadow, settlement: Settlement) -> bool:
+        """End a shadow, and let serve what it says; False: somebody else was quicker."""
+        ended = self._change(lambda standings: standings.settle(shadow, settlement))
+        if ended:
+            _LOG.info("shadow settled", monitor=self.monitor, version=shadow.challenger, outcome=settlement.outcome)
+        return ended
 
     def note(self, version: int, standing: str, who: str, why: str) -> None:
         """Write down what became of a version."""

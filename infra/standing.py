@@ -3,19 +3,20 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import Connection, and_, func, insert, select, union, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, union, update
 from sqlalchemy import Table as SqlTable
 
-from schemas.statements import KEY, PARTITIONS, SNAPSHOTS, SWAPS
+from schemas.shadow import Outcome, Role, Settlement, Shadow, Tally
+from schemas.statements import KEY, PARTITIONS, SHADOW_TALLIES, SNAPSHOTS, SWAPS
 from schemas.tables import CheckpointRow, ModelRow
 from schemas.versions import ModelEventRow, ShadowRow
 
 PINNED = 8
 """Versions that served well, and whose files stay: one can go back to each."""
 MODELS = cast("SqlTable", ModelRow.__table__)
-_EVENTS, _SHADOWS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", ShadowRow.__table__)
+_EVENTS, SHADOWS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", ShadowRow.__table__)
 _CHECKPOINTS = cast("SqlTable", CheckpointRow.__table__)
 
 
@@ -93,15 +94,32 @@ class Standings:
                 self.move(before, Standing.RETIRED, Change("registry", f"v{challenger} challenges instead"))
         self.close_shadow("overtaken", f"v{challenger} is tried instead")
         row = {"monitor": self.monitor, "champion": champion, "challenger": challenger, "role": role, "rows": rows}
-        self.connection.execute(insert(_SHADOWS), row | {"started_at": self.now})
+        self.connection.execute(insert(SHADOWS), row | {"started_at": self.now})
 
     def close_shadow(self, outcome: str, why: str, shadow: int | None = None) -> bool:
         """End the shadow that runs, or only the one named: was there one? Of several that come, the first ends it."""
-        running = and_(_SHADOWS.c.monitor == self.monitor, _SHADOWS.c.settled_at.is_(None))
+        running = and_(SHADOWS.c.monitor == self.monitor, SHADOWS.c.settled_at.is_(None))
         if shadow is not None:
-            running = and_(running, _SHADOWS.c.id == shadow)
+            running = and_(running, SHADOWS.c.id == shadow)
         ended = {"outcome": outcome, "why": why[:1000], "settled_at": self.now}
-        return self.connection.execute(update(_SHADOWS).where(running).values(ended)).rowcount > 0
+        return self.connection.execute(update(SHADOWS).where(running).values(ended)).rowcount > 0
+
+    def settle(self, shadow: Shadow, settlement: Settlement) -> bool:
+        """End a shadow and move its versions as it says; after a promotion the former champion is its shadow."""
+        if not self.close_shadow(settlement.outcome.value, settlement.why, shadow.id):
+            return False
+        change = Change("shadow", settlement.why)
+        match settlement.outcome:
+            case Outcome.PROMOTED:
+                self.serve(shadow.challenger, change)
+                self.open_shadow(shadow.challenger, shadow.champion, Role.WATCH.value, shadow.rows)
+            case Outcome.ROLLED_BACK:
+                self.serve(shadow.challenger, change, former=Standing.ROLLED_BACK)
+            case Outcome.REFUSED:
+                self.move(shadow.challenger, Standing.RETIRED, change)
+            case _:
+                self.note(shadow.champion, settlement.outcome.value, change)
+        return True
 
     def kept(self) -> set[int]:
         """Versions whose files are needed: to serve, to go back to, to replay what is not in a snapshot, to learn."""
@@ -133,3 +151,13 @@ class Standings:
         )
         judged = select(_CHECKPOINTS.c.model_version).where(_CHECKPOINTS.c.monitor == self.monitor)
         return set(self.connection.execute(union(swapped, judged)).scalars())
+
+
+def shadow_of(connection: Connection, row: Row[*tuple[Any, ...]] | None) -> Shadow | None:
+    """A shadow's row with the sums of all partitions."""
+    if row is None:
+        return None
+    tally = Tally()
+    for each in connection.execute(select(SHADOW_TALLIES).where(SHADOW_TALLIES.c.shadow == row.id)):
+        tally += Tally(each.rows, {name: tuple(sums) for name, sums in each.sums.items()})
+    return Shadow(row.id, row.champion, row.challenger, Role(row.role), row.rows, tally)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from schemas.alert import Alert
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
+from schemas.shadow import ShadowStep
 
 
 class Owner(Protocol):
@@ -60,6 +61,7 @@ class Advance:
     tally: Tally
     version: int
     snapshot: tuple[str, int] | None = None
+    shadow: ShadowStep | None = None
 
 
 @dataclass(frozen=True, slots=True)

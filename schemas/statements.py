@@ -160,6 +160,22 @@ def event_row(name: str, alert: Alert, now: datetime) -> Row:
     }
 
 
+def shadow_alert_row(shadow: int, alert: Alert) -> Row:
+    """The row of an alert that a version in the shadow would have opened."""
+    return {
+        "shadow": shadow,
+        "entity": alert.entity,
+        "task": alert.task,
+        "kind": alert.kind,
+        "severity": alert.severity.value,
+        "started_at": alert.started,
+        "event_time": alert.event_time,
+        "topic": alert.partition.topic,
+        "partition": alert.partition.number,
+        "offset": alert.offset,
+    }
+
+
 def tally_values(tally: Tally) -> dict[str, int]:
     """A tally by column."""
     return {name: getattr(tally, name) for name in TALLIES}
