@@ -169,7 +169,6 @@ def shadow_alert_row(shadow: int, alert: Alert) -> Row:
         "kind": alert.kind,
         "severity": alert.severity.value,
         "started_at": alert.started,
-        "event_time": alert.event_time,
         "topic": alert.partition.topic,
         "partition": alert.partition.number,
         "offset": alert.offset,

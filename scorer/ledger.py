@@ -16,10 +16,11 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from schemas.alert import Alert
+from schemas.alert import Alert, Change
 from schemas.errors import FencedError, LedgerError
 from schemas.observation import Partition
 from schemas.protocols import Advance, Position, Tally
+from schemas.shadow import ShadowStep
 from schemas.shadow import Tally as ShadowTally
 from schemas.statements import (
     ADVANCE,
@@ -310,9 +311,18 @@ def _write_shadows(connection: Connection, keys: Mapping[Partition, Row], step: 
             connection.execute(insert(SHADOW_TALLIES), key | {"first": advance.from_offset} | values)
         else:
             connection.execute(update(SHADOW_TALLIES).where(*mine).values(values))
-        rows = [shadow_alert_row(advance.shadow.shadow, alert) for alert in advance.shadow.alerts]
-        if rows:
-            connection.execute(insert(SHADOW_ALERTS), rows)
+        _write_shadow_alerts(connection, advance.shadow)
+
+
+def _write_shadow_alerts(connection: Connection, step: ShadowStep) -> None:
+    for alert in step.alerts:
+        row = shadow_alert_row(step.shadow, alert)
+        if alert.change is Change.RESOLVED:
+            key = {name: row[name] for name in ("shadow", "entity", "task", "kind", "started_at")}
+            ended = update(SHADOW_ALERTS).where(*matching(SHADOW_ALERTS, key))
+            connection.execute(ended.values(ended_at=alert.event_time))
+        else:
+            connection.execute(insert(SHADOW_ALERTS), row)
 
 
 def _tuples(sums: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:

@@ -27,6 +27,7 @@ from scorer.verdict import settled
 
 _PREFIX = "shadow."
 _WHICH = f"{_PREFIX}which"
+_EDGES = (Change.OPENED, Change.RESOLVED)
 _log = structlog.get_logger(__name__)
 
 
@@ -124,7 +125,7 @@ class Beside:
         mine = _picked(champion, np.flatnonzero(held[champion.batch.partition]))
         accepted = (challenger.status == Status.OK) & (mine.status == Status.OK)
         answers = self._questions.ask(mine, challenger, challenger.slot, accepted)
-        alerts = [each for each in self._pipeline.decide(challenger) if each.change is Change.OPENED]
+        alerts = [each for each in self._pipeline.decide(challenger) if each.change in _EDGES]
         for place, partition in enumerate(champion.batch.partitions):
             rows = accepted & ~challenger.silent & (challenger.batch.partition == place)
             if rows.any():

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import click
 
+from infra.commands.compare import compare
 from infra.commands.compress import compress
 from infra.commands.replay import replay
 from infra.commands.standing import promote, rollback
@@ -15,7 +16,7 @@ def models() -> None:
     """List model versions and how alike their tasks are; say which one serves; make one smaller, or anew."""
 
 
-for each in (compress, promote, replay, rollback):
+for each in (compare, compress, promote, replay, rollback):
     models.add_command(each)
 
 

@@ -13,7 +13,7 @@ from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from schemas.layout import Layout
 from schemas.shadow import Outcome, Settlement
-from schemas.tables import AlertEventRow
+from schemas.tables import AlertEventRow, AlertRow
 from schemas.versions import ModelEventRow, ShadowAlertRow, ShadowRow, ShadowTallyRow
 from scorer.ledger import SqlLedger
 from scorer.run import run
@@ -139,3 +139,18 @@ def test_a_restart_amid_a_shadow_loses_nothing_of_it(tmp_path):
     assert (calm["rows"], calm["next"]) == (disturbed["rows"], disturbed["next"])
     for name, sums in calm["sums"].items():
         np.testing.assert_allclose(disturbed["sums"][name], sums, rtol=1e-12)
+
+
+def test_what_a_challenger_would_raise_is_what_it_raises_where_it_serves(tmp_path):
+    layout, found = trying(10 * ROWS), []
+    for name, versions, table in (
+        ("beside", (plain(layout), sabotaged(layout)), ShadowAlertRow),
+        ("served", (sabotaged(layout),), AlertRow),
+    ):
+        (tmp_path / name).mkdir()
+        world = World(tmp_path / name, layout, *versions)
+        world.live(ward(2))
+        columns = ("entity", "task", "kind", "started_at", "ended_at")
+        found.append({tuple(row[column] for column in columns) for row in world.rows(table)})
+    assert len(found[0]) > 20
+    assert found[0] == found[1]

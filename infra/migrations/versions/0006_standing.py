@@ -84,7 +84,7 @@ def _alerts() -> None:
         sa.Column("kind", sa.String(63), nullable=False),
         sa.Column("severity", sa.String(16), nullable=False),
         sa.Column("started_at", _TIME, nullable=False),
-        sa.Column("event_time", _TIME, nullable=False),
+        sa.Column("ended_at", _TIME, nullable=True),
         sa.Column("topic", sa.String(249), nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
