@@ -161,3 +161,20 @@ def shadow_of(connection: Connection, row: Row[*tuple[Any, ...]] | None) -> Shad
     for each in connection.execute(select(SHADOW_TALLIES).where(SHADOW_TALLIES.c.shadow == row.id)):
         tally += Tally(each.rows, {name: tuple(sums) for name, sums in each.sums.items()})
     return Shadow(row.id, row.champion, row.challenger, Role(row.role), row.rows, tally)
+
+
+def lives(connection: Connection) -> dict[tuple[str, int], dict[str, object]]:
+    """(monitor, version) -> why it stands where it does, and how fresh it was when the first shard took it up."""
+    query = select(SWAPS.c.monitor, SWAPS.c.version, func.min(SWAPS.c.recorded_at).label("at"))
+    swapped = connection.execute(query.group_by(SWAPS.c.monitor, SWAPS.c.version))
+    taken_up: dict[tuple[str, int], datetime] = {(row.monitor, row.version): row.at for row in swapped}
+    found: dict[tuple[str, int], dict[str, object]] = {}
+    for event in connection.execute(select(_EVENTS).order_by(_EVENTS.c.id)):
+        key = event.monitor, event.version
+        life, first = found.setdefault(key, {}), taken_up.get(key)
+        life |= {"why": event.why, "who": event.who}
+        if first is not None and event.learned_until is not None:
+            life["staleness_seconds"] = (first - event.learned_until).total_seconds()
+        if first is not None and event.standing == Standing.SERVING and "taken_up_seconds" not in life:
+            life["taken_up_seconds"] = (first - event.recorded_at).total_seconds()
+    return found

@@ -1,7 +1,8 @@
 """Where versions stand: every change is a row, what served well can be gone back to, what nobody needs is deleted."""
 
+import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,18 @@ def test_a_command_refuses_a_version_nobody_knows(registry: SqlRegistry) -> None
     url = registry.engine.url.render_as_string()
     with pytest.raises(ModelError, match="version 7 of monitor health: unknown"):
         CliRunner().invoke(models, ["promote", "7", "--database", url], catch_exceptions=False)
+
+
+def test_the_list_says_why_a_version_stands_there_and_how_fresh_it_was(registry: SqlRegistry, engine: Engine) -> None:
+    registry.publish(b"one", None, {}, newest_ms=int(NOW.timestamp() * 1000) - 2500)
+    swap = PARTITION | {"offset": 0, "version": 1, "recorded_at": NOW + timedelta(seconds=0.5)}
+    with engine.begin() as connection:
+        connection.execute(insert(SwapRow), swap)
+    words = ["list", "--json", "--database", engine.url.render_as_string()]
+    (row,) = json.loads(CliRunner().invoke(models, words, catch_exceptions=False).stdout)
+    assert (row["why"], row["who"], row["staleness_seconds"], row["taken_up_seconds"]) == (
+        "published",
+        "trainer",
+        3,
+        0.5,
+    )
