@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, or_, select
 
-from infra.standing import MODELS, SHADOWS, shadow_of
+from infra.standings import MODELS, SHADOWS, shadow_of
 from schemas.alert import Change
 from schemas.errors import InputError
 from schemas.shadow import Shadow, Sums

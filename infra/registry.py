@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Engine, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from infra.durable import write_whole
-from infra.standing import MODELS as _MODELS
-from infra.standing import PINNED, Change, Standing, Standings, shadow_of
-from infra.standing import SHADOWS as _SHADOWS
+from infra.standings import MODELS as _MODELS
+from infra.standings import PINNED, Change, Standing, Standings, shadow_of
+from infra.standings import SHADOWS as _SHADOWS
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
 from schemas.protocols import ModelRecord
@@ -137,9 +137,17 @@ class SqlRegistry:
 
         Raises ModelError when there is none to go back to, or as `promote` does.
         """
-        if to is not None:
-            self.load(self.get(to))
-        return self.get(self._change(lambda standings: self._back(standings, to, Change(who, why))))
+        pinned = [record for record in self.versions() if record.status == Standing.PINNED]
+        record = self.get(to) if to is not None else next(iter(pinned), None)
+        if record is None:
+            raise ModelError(f"monitor {self.monitor}: no version is pinned; expected one that served before")
+        if record.status == Standing.SERVING:
+            others = ", ".join(f"v{each.version}" for each in pinned) or "another one"
+            raise ModelError(f"model version {to} of monitor {self.monitor}: serves already; expected {others}")
+        self.load(record)
+        change = Change(who, why)
+        self._change(lambda standings: standings.serve(record.version, change, former=Standing.ROLLED_BACK))
+        return self.get(record.version)
 
     def shadow(self) -> Shadow | None:
         """The shadow that runs, with what all partitions have added to it."""
@@ -183,17 +191,6 @@ class SqlRegistry:
         found = transact(self.engine, changed)
         self._prune()
         return found
-
-    def _back(self, standings: Standings, to: int | None, change: Change) -> int:
-        serving, pinned = standings.serving(), standings.pinned()
-        version = to if to is not None else next(iter(pinned), None)
-        if version is None:
-            raise ModelError(f"monitor {self.monitor}: no version is pinned; expected one that served before")
-        if version == serving:
-            others = ", ".join(f"v{each}" for each in pinned) or "another one"
-            raise ModelError(f"model version {version} of monitor {self.monitor}: serves already; expected {others}")
-        standings.serve(version, change, former=Standing.ROLLED_BACK)
-        return version
 
     def _prune(self) -> None:
         """Delete files of versions that nobody can need again. One being written has a number not yet known here."""

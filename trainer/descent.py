@@ -62,7 +62,7 @@ class Descent:
         self._shared = [weight for name, weight in network.named_parameters() if not name.startswith("private.")]
         self._guard = Guard(settings.refuse_above)
         self.optimiser = optimiser_of(network.parameters(), settings)
-        self.balance = Balance(layout)
+        self.balance = Balance(layout, network.forecast.weight_SHQD.device)
         self._contradiction = Contradiction(layout)
         self.weighting = TaskWeighting(layout.tasks, settings, seed, group)
 

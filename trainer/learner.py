@@ -6,7 +6,7 @@ W windows, K tasks, E packed entities.
 import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import ModelRecord, Registry
 from trainer.attachment import Attachment, TaskSharing, WayLosses
+from trainer.belief import believed
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
 from trainer.hindsight import Hindsight
@@ -55,6 +56,7 @@ class StepReport:
         gradient_norm: before clipping.
         refused: why the step was not taken; None = it was.
         ranges: offsets it came from, [first, next).
+        taught: label of this rank -> the probability that the network gave to what it says, before it learned from it.
     """
 
     step: int
@@ -65,6 +67,7 @@ class StepReport:
     gradient_norm: float
     refused: str | None
     ranges: Mapping[Partition, tuple[int, int]]
+    taught: Mapping[Label, float] = field(default_factory=dict)
 
 
 class Learner:
@@ -78,6 +81,7 @@ class Learner:
         seed: of the injected faults; the network's own is `model.seed`.
         registry: the serving version is where learning starts; none: a fresh network.
         labelled: will labels come? Rows are then remembered until they do.
+        hurried: will they be few? They are then taught though they fill no window, see `Hindsight`.
         group: the ranks; None: this is the only one.
     """
 
@@ -88,6 +92,7 @@ class Learner:
         registry: Registry,
         *,
         labelled: bool = False,
+        hurried: bool = False,
         group: ProcessGroup | None = None,
     ) -> None:
         self._layout, self._settings = layout, layout.monitor.training
@@ -109,7 +114,7 @@ class Learner:
         self._slots = Slots(window_template(layout) | _state_template(self._network))
         self._buffer = WindowBuffer(layout, self._slots)
         self._queue: deque[Window] = deque()
-        self._hindsight = Hindsight(layout, self._rng) if labelled else None
+        self._hindsight = Hindsight(layout, self._rng, hurried=hurried) if labelled else None
         self._recent: dict[str, float] = {}
         self.steps = 0
         self.events = 0
@@ -173,6 +178,12 @@ class Learner:
     def sharing(self) -> Mapping[str, TaskSharing]:
         """Task -> where it stands between what all share and its private path."""
         return self._attachment.standing(self._network.detached)
+
+    @property
+    def hindsight(self) -> Hindsight:
+        """The rows that labels may be about. Needs `labelled`."""
+        assert self._hindsight is not None
+        return self._hindsight
 
     @property
     def unmatched_labels(self) -> int:
@@ -254,7 +265,7 @@ class Learner:
             self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
             self._descent.load_state_dict(state["descent"])
             self._attachment.load_state_dict(state["attachment"])
-            self._challenger = state["challenger"]
+            self._challenger = state["challenger"] if self._settings.shadow_rows else 0
         if self._version == state["version"]:
             self._gate.load_state_dict(state["gate"])
         self._recent = dict(state["recent"])
@@ -428,7 +439,8 @@ class Learner:
             _log.warning("training step refused", reason=refused, step=self.steps)
             if lesson.ranges:
                 self._registry.quarantine(refused, lesson.ranges)
-        return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges)
+        told = believed(lesson, outputs, self._layout)
+        return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges, told)
 
     def _pooled(self, losses: Sequence[TaskLoss]) -> dict[str, float]:
         """Of the tasks that any rank could judge."""

@@ -7,16 +7,18 @@ import click
 
 from infra.commands.compare import compare
 from infra.commands.compress import compress
+from infra.commands.export import export
+from infra.commands.metrics import metrics
 from infra.commands.replay import replay
 from infra.commands.standing import promote, rollback
 
 
 @click.group()
 def models() -> None:
-    """List model versions and how alike their tasks are; say which one serves; make one smaller, or anew."""
+    """List model versions and how alike their tasks are; say which one serves; make one smaller, a program, or anew."""
 
 
-for each in (compare, compress, promote, replay, rollback):
+for each in (compare, compress, export, metrics, promote, replay, rollback):
     models.add_command(each)
 
 
@@ -61,7 +63,7 @@ def similarity(monitor: str | None, database: str | None, *, as_json: bool) -> N
 def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:
     from sqlalchemy import select
 
-    from infra.standing import lives
+    from infra.standings import lives
     from schemas.tables import ModelRow
     from scorer.alerts import reading
 

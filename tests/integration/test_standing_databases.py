@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from infra.database import connect, migrate
 from infra.registry import SqlRegistry
-from infra.standing import PINNED
+from infra.standings import PINNED
 from schemas.shadow import Outcome, Settlement
 
 pytestmark = pytest.mark.service

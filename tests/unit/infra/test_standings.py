@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert, select
 from infra.commands.models import models
 from infra.database import connect, migrate
 from infra.registry import SqlRegistry
-from infra.standing import PINNED
+from infra.standings import PINNED
 from schemas.errors import ModelError
 from schemas.tables import PartitionRow, SwapRow
 from schemas.versions import ModelEventRow
@@ -108,6 +108,24 @@ def test_a_file_that_a_restart_would_replay_with_stays(registry: SqlRegistry, en
     for number in range(PINNED + 4):
         registry.publish(bytes([number]), None, {})
     assert files(tmp_path)[:2] == ["v00002.safetensors", "v00004.safetensors"]
+
+
+def test_a_rollback_whose_weights_are_gone_changes_nothing(registry: SqlRegistry) -> None:
+    first = registry.publish(b"one", None, {})
+    registry.publish(b"two", 1, {})
+    Path(first.path).unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        registry.rollback(None, "ann", "bad")
+    assert standings(registry) == {2: "serving", 1: "pinned"}
+
+
+def test_a_version_that_is_tried_is_let_go_of_when_another_one_serves(engine: Engine, tmp_path: Path) -> None:
+    registry = SqlRegistry(engine, "health", tmp_path, lambda: NOW, shadow_rows=10)
+    registry.publish(b"one", None, {})
+    registry.promote(registry.publish(b"two", 1, {}).version, "ann", "sure")
+    registry.publish(b"three", 2, {})
+    registry.rollback(1, "ann", "bad")
+    assert (standings(registry), registry.shadow()) == ({3: "retired", 2: "rolled back", 1: "serving"}, None)
 
 
 def test_commands_promote_and_roll_back(registry: SqlRegistry) -> None:

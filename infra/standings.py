@@ -73,7 +73,7 @@ class Standings:
         self.move(version, Standing.SERVING, change)
         for old in self.pinned()[PINNED:]:
             self.move(old, Standing.RETIRED, Change(change.who, f"{PINNED} newer ones are pinned"))
-        self.close_shadow("overtaken", f"v{version} serves: {change.why}")
+        self._end_trials(f"v{version} serves: {change.why}")
 
     def move(self, version: int, to: Standing, change: Change) -> None:
         """Change one version's standing."""
@@ -89,10 +89,7 @@ class Standings:
 
     def open_shadow(self, champion: int, challenger: int, role: str, rows: int) -> None:
         """From now on the challenger is scored beside the champion. One shadow runs at a time."""
-        for before in self._of(Standing.CHALLENGER):
-            if before != challenger:
-                self.move(before, Standing.RETIRED, Change("registry", f"v{challenger} challenges instead"))
-        self.close_shadow("overtaken", f"v{challenger} is tried instead")
+        self._end_trials(f"v{challenger} is tried instead", spared=challenger)
         row = {"monitor": self.monitor, "champion": champion, "challenger": challenger, "role": role, "rows": rows}
         self.connection.execute(insert(SHADOWS), row | {"started_at": self.now})
 
@@ -130,6 +127,12 @@ class Standings:
         """The highest number given so far; 0: none."""
         query = select(func.coalesce(func.max(MODELS.c.version), 0)).where(MODELS.c.monitor == self.monitor)
         return int(self.connection.execute(query).scalar_one())
+
+    def _end_trials(self, why: str, spared: int | None = None) -> None:
+        for challenger in self._of(Standing.CHALLENGER):
+            if challenger != spared:
+                self.move(challenger, Standing.RETIRED, Change("registry", why))
+        self.close_shadow(Outcome.OVERTAKEN.value, why)
 
     def _of(self, standing: Standing) -> list[int]:
         query = select(MODELS.c.version).where(MODELS.c.monitor == self.monitor, MODELS.c.status == standing.value)
