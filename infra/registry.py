@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +12,10 @@ import structlog
 from sqlalchemy import Connection, Engine, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from infra.durable import write_whole
 from infra.standings import MODELS as _MODELS
 from infra.standings import PINNED, Change, Standing, Standings, shadow_of
 from infra.standings import SHADOWS as _SHADOWS
+from infra.weight_files import WeightFiles, read_weights
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
 from schemas.protocols import ModelRecord
@@ -25,7 +24,6 @@ from schemas.tables import QuarantineRow, TaskMetricRow
 from scorer.ledger import transact
 
 _LOG = structlog.get_logger(__name__)
-_FILE = re.compile(r"v(\d+)\.safetensors")
 _RIVALS = 20
 """How often a publisher tries the next number when another one was quicker."""
 Changed = TypeVar("Changed")
@@ -33,7 +31,7 @@ Changed = TypeVar("Changed")
 
 @dataclass(frozen=True, slots=True)
 class SqlRegistry:
-    """`schemas.protocols.Registry`: rows in SQL, weights in `<directory>/models/<monitor>/v<NNNNN>.safetensors`.
+    """`schemas.protocols.Registry`: rows in SQL, weights in files.
 
     Metrics that are not finite are left out: JSON has no word for them.
 
@@ -75,17 +73,7 @@ class SqlRegistry:
 
     def load(self, record: ModelRecord) -> bytes:
         """A version's weights. Raises ModelError when the file is missing or does not match its digest."""
-        try:
-            weights = Path(record.path).read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"model version {record.version}: {record.path} cannot be read: {error.strerror}"
-            ) from error
-        digest = hashlib.sha256(weights).hexdigest()
-        if digest != record.digest:
-            seen, expected = digest[:12], record.digest[:12]
-            raise ModelError(f"model version {record.version}: {record.path} has SHA-256 {seen}; expected {expected}")
-        return weights
+        return read_weights(record)
 
     def publish_first(self, weights: bytes) -> ModelRecord:
         """Store weights as version 1, unless there is one: whoever comes second gets what serves then.
@@ -112,7 +100,7 @@ class SqlRegistry:
         for _ in range(_RIVALS):
             try:
                 record = transact(
-                    self.engine, lambda connection, _: self._next(connection, weights, parent, metrics, newest_ms)
+                    self.engine, lambda connection, _: self._publish(connection, weights, parent, metrics, newest_ms)
                 )
             except LedgerError as error:
                 if not isinstance(error.__cause__, IntegrityError):
@@ -193,33 +181,20 @@ class SqlRegistry:
         return found
 
     def _prune(self) -> None:
-        """Delete files of versions that nobody can need again. One being written has a number not yet known here."""
-        folder = self.directory / "models" / self.monitor
-        files = folder.iterdir() if folder.is_dir() else ()
-        numbered = {int(found[1]): file for file in files if (found := _FILE.fullmatch(file.name))}
-        if len(numbered) <= PINNED:
+        """Delete the files that nobody can need again."""
+        files = self._files()
+        if len(files.numbers()) <= PINNED:
             return
         reader = self.engine.execution_options(reading=True)
 
-        def known(connection: Connection, _: int) -> tuple[set[int], int]:
+        def known(connection: Connection, _: int) -> tuple[int, set[int]]:
             standings = Standings(connection, self.monitor, self.clock())
-            return standings.kept(), standings.newest()
+            return standings.newest(), standings.kept()
 
-        kept, newest = transact(reader, known)
-        for version, file in numbered.items():
-            if version <= newest and version not in kept:
-                file.unlink(missing_ok=True)
+        files.prune(*transact(reader, known))
 
-    def _next(
-        self,
-        connection: Connection,
-        weights: bytes,
-        parent: int | None,
-        metrics: Mapping[str, float],
-        newest_ms: int,
-    ) -> ModelRecord:
-        newest = Standings(connection, self.monitor, self.clock()).newest()
-        return self._publish(connection, weights, parent, metrics, newest + 1, newest_ms)
+    def _files(self) -> WeightFiles:
+        return WeightFiles(self.directory, self.monitor)
 
     def _publish(
         self,
@@ -227,14 +202,13 @@ class SqlRegistry:
         weights: bytes,
         parent: int | None,
         metrics: Mapping[str, float],
-        version: int,
         newest_ms: int = 0,
+        version: int | None = None,
     ) -> ModelRecord:
         standings = Standings(connection, self.monitor, self.clock())
-        champion = standings.serving()
-        file = f"models/{self.monitor}/v{version:05d}.safetensors"
+        champion, version = standings.serving(), version or standings.newest() + 1
         row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.CHALLENGER.value}
-        row |= {"file": file, "digest": hashlib.sha256(weights).hexdigest()}
+        row |= {"file": self._files().name(version), "digest": hashlib.sha256(weights).hexdigest()}
         row |= {"metrics": _finite(metrics), "created_at": standings.now}
         connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
         change = Change("trainer", "published", datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
@@ -244,7 +218,7 @@ class SqlRegistry:
         else:
             standings.note(version, Standing.CHALLENGER, change)
             standings.open_shadow(champion, version, "trial", self.shadow_rows)
-        write_whole(self.directory / file, weights)
+        self._files().write(version, weights)
         return self._record(row)
 
     def _models(self) -> Select[*tuple[object, ...]]:

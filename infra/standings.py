@@ -1,7 +1,7 @@
 """Where a monitor's versions stand, every change a row; and which of their files may go."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
 
@@ -9,14 +9,16 @@ from sqlalchemy import Connection, Row, and_, func, insert, select, union, updat
 from sqlalchemy import Table as SqlTable
 
 from schemas.shadow import Outcome, Role, Settlement, Shadow, Tally
-from schemas.statements import KEY, PARTITIONS, SHADOW_TALLIES, SNAPSHOTS, SWAPS
+from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, SHADOW_TALLIES, SNAPSHOTS, SWAPS
 from schemas.tables import CheckpointRow, ModelRow
 from schemas.versions import ModelEventRow, ShadowRow
 
 PINNED = 8
 """Versions that served well, and whose files stay: one can go back to each."""
+EXPLAINED = timedelta(days=1)
+"""How long an alert can be explained by the version that raised it."""
 MODELS = cast("SqlTable", ModelRow.__table__)
-_EVENTS, SHADOWS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", ShadowRow.__table__)
+_MODEL_EVENTS, SHADOWS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", ShadowRow.__table__)
 _CHECKPOINTS = cast("SqlTable", CheckpointRow.__table__)
 
 
@@ -85,7 +87,7 @@ class Standings:
         """Write down what became of a version."""
         row = {"monitor": self.monitor, "version": version, "standing": standing, "recorded_at": self.now}
         row |= {"who": change.who[:128], "why": change.why[:1000], "learned_until": change.learned_until}
-        self.connection.execute(insert(_EVENTS), row)
+        self.connection.execute(insert(_MODEL_EVENTS), row)
 
     def open_shadow(self, champion: int, challenger: int, role: str, rows: int) -> None:
         """From now on the challenger is scored beside the champion. One shadow runs at a time."""
@@ -119,9 +121,9 @@ class Standings:
         return True
 
     def kept(self) -> set[int]:
-        """Versions whose files are needed: to serve, to go back to, to replay what is not in a snapshot, to learn."""
+        """Versions whose files are needed: to serve, to go back to, to explain, to replay from snapshots, to learn."""
         standing = (Standing.CHALLENGER, Standing.SERVING, Standing.PINNED)
-        return {version for each in standing for version in self._of(each)} | self._replayed()
+        return {version for each in standing for version in self._of(each)} | self._replayed() | self._explained()
 
     def newest(self) -> int:
         """The highest number given so far; 0: none."""
@@ -137,6 +139,11 @@ class Standings:
     def _of(self, standing: Standing) -> list[int]:
         query = select(MODELS.c.version).where(MODELS.c.monitor == self.monitor, MODELS.c.status == standing.value)
         return list(self.connection.execute(query.order_by(MODELS.c.version.desc())).scalars())
+
+    def _explained(self) -> set[int]:
+        lately = and_(ALERTS.c.monitor == self.monitor, ALERTS.c.known_at >= self.now - EXPLAINED)
+        query = select(EVENTS.c.model_version).join(ALERTS, ALERTS.c.id == EVENTS.c.alert_id).where(lately)
+        return set(self.connection.execute(query.distinct()).scalars())
 
     def _replayed(self) -> set[int]:
         """Of each partition what served since its oldest snapshot; of trainers what their checkpoints judged by."""
@@ -172,7 +179,7 @@ def lives(connection: Connection) -> dict[tuple[str, int], dict[str, object]]:
     swapped = connection.execute(query.group_by(SWAPS.c.monitor, SWAPS.c.version))
     taken_up: dict[tuple[str, int], datetime] = {(row.monitor, row.version): row.at for row in swapped}
     found: dict[tuple[str, int], dict[str, object]] = {}
-    for event in connection.execute(select(_EVENTS).order_by(_EVENTS.c.id)):
+    for event in connection.execute(select(_MODEL_EVENTS).order_by(_MODEL_EVENTS.c.id)):
         key = event.monitor, event.version
         life, first = found.setdefault(key, {}), taken_up.get(key)
         life |= {"why": event.why, "who": event.who}

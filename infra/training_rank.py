@@ -6,20 +6,20 @@ whoever goes on from there, in whatever number, skips no row and learns none twi
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import structlog
 import torch
 from sqlalchemy import Engine
 from torch import distributed
-from torch.distributed import ProcessGroup, ReduceOp, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import ProcessGroup, ReduceOp
 
 from infra.assembly import ledger_of, registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
 from infra.labels.feed import label_feed
+from infra.place import Place
 from ingest.kafka import KafkaSource
 from ingest.topics import partitions_of
 from schemas.layout import Layout
@@ -32,41 +32,12 @@ from trainer.learner import Learner, StepReport
 from trainer.weighting.ranks import gather_words, pool_sum
 
 BEGINNING = -2
-_PATIENCE = timedelta(seconds=30)
-"""How long a rank waits for the others in one step before it takes them for lost."""
 _IDLE_MS = 20
 """How long a rank waits for rows while others may have some."""
 _ALONE_MS = 100
 _LOOK_SECONDS = 0.5
 """How often the first rank looks which version serves."""
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Which rank one is.
-
-    Attributes:
-        formation: grows whenever the ranks are counted anew.
-        rank: from 0, who speaks for all.
-        ranks: how many there are.
-        address: host:port where they meet; the first one listens.
-    """
-
-    formation: int
-    rank: int
-    ranks: int
-    address: str
-
-
-def meet(place: Place) -> ProcessGroup | None:
-    """The ranks, once all are there; None: there is but one. Raises RuntimeError when they do not come."""
-    if place.ranks == 1:
-        return None
-    host, _, port = place.address.rpartition(":")
-    leads = place.rank == 0
-    store = TCPStore(host, int(port), place.ranks, leads, _PATIENCE, wait_for_workers=False)
-    return cast("ProcessGroup", distributed.ProcessGroupGloo(store, place.rank, place.ranks, _PATIENCE))
 
 
 class TrainingRank:

@@ -14,7 +14,7 @@ from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from infra.standings import PINNED
 from schemas.errors import ModelError
-from schemas.tables import PartitionRow, SwapRow
+from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SwapRow
 from schemas.versions import ModelEventRow
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -108,6 +108,24 @@ def test_a_file_that_a_restart_would_replay_with_stays(registry: SqlRegistry, en
     for number in range(PINNED + 4):
         registry.publish(bytes([number]), None, {})
     assert files(tmp_path)[:2] == ["v00002.safetensors", "v00004.safetensors"]
+
+
+@pytest.mark.parametrize(("age", "kept"), [(timedelta(hours=1), True), (timedelta(days=2), False)])
+def test_a_file_by_which_a_late_alert_can_be_explained_stays(
+    registry: SqlRegistry, engine: Engine, tmp_path: Path, age: timedelta, kept: bool
+) -> None:
+    alert = {"id": "a", "monitor": "health", "entity": "e", "task": "anomaly", "kind": "tail", "severity": "warning"}
+    alert |= {"phase": "open", "score": 3.0, "probability": 1.0, "summary": "", "reasons": [], "rung": "model"}
+    alert |= {"model_version": 1, "topic": "t", "partition": 0, "offset": 0}
+    alert |= dict.fromkeys(("started_at", "peak_at", "event_time", "known_at"), NOW - age)
+    event = {"id": "b", "alert_id": "a", "change": "escalated", "event_time": NOW - age, "recorded_at": NOW - age}
+    event |= {"severity": "warning", "score": 3.0, "model_version": 2, "partition": 0, "offset": 0}
+    with engine.begin() as connection:
+        connection.execute(insert(AlertRow), alert)
+        connection.execute(insert(AlertEventRow), event)
+    for number in range(PINNED + 4):
+        registry.publish(bytes([number]), None, {})
+    assert ("v00002.safetensors" in files(tmp_path)) == kept
 
 
 def test_a_rollback_whose_weights_are_gone_changes_nothing(registry: SqlRegistry) -> None:
