@@ -12,23 +12,19 @@ from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR, SQL
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from schemas.alert import Alert, Change
+from schemas.alert import Alert
 from schemas.errors import FencedError, LedgerError
 from schemas.observation import Partition
 from schemas.protocols import Advance, Position, Tally
-from schemas.shadow import ShadowStep
-from schemas.shadow import Tally as ShadowTally
 from schemas.statements import (
     ADVANCE,
     KEY,
     LOCK,
     PARTITIONS,
-    SHADOW_ALERTS,
-    SHADOW_TALLIES,
     SNAPSHOTS,
     TALLIES,
     Row,
@@ -36,14 +32,13 @@ from schemas.statements import (
     alert_row,
     event_row,
     join_alert,
-    matching,
     record_swap,
-    shadow_alert_row,
     snapshots_of,
     swaps_of,
     take_partition,
     tally_values,
 )
+from scorer.shadow_rows import write_shadows
 
 UNSET = -2
 """The offset of a partition nothing of which has been accounted for: read it from its beginning."""
@@ -155,7 +150,7 @@ class SqlLedger:
         _write_advances(connection, keys, step, self.lease)
         _write_swaps(connection, keys, step, standing)
         _write_alerts(connection, step)
-        _write_shadows(connection, keys, step)
+        write_shadows(connection, keys, step.advances)
         return _write_snapshots(connection, keys, step)
 
     def _lock(self, connection: Connection, partitions: Sequence[Partition]) -> dict[Partition, "_Standing"]:
@@ -294,36 +289,3 @@ def _write_alerts(connection: Connection, step: _Step) -> None:
     rows = [alert_row(name, alert, step.now) for name, alert in named]
     connection.execute(join_alert(connection.dialect.name), rows)
     connection.execute(add_event(connection.dialect.name), [event_row(*pair, step.now) for pair in named])
-
-
-def _write_shadows(connection: Connection, keys: Mapping[Partition, Row], step: _Step) -> None:
-    """Add to what was seen of a version that is tried: the partition's row is locked, nobody else adds to its sums."""
-    for advance in step.advances:
-        if advance.shadow is None:
-            continue
-        key = {"shadow": advance.shadow.shadow} | {n: v for n, v in keys[advance.partition].items() if n != "monitor"}
-        mine = matching(SHADOW_TALLIES, key)
-        before = connection.execute(select(SHADOW_TALLIES).where(*mine)).one_or_none()
-        stood = ShadowTally() if before is None else ShadowTally(before.rows, _tuples(before.sums))
-        tally = stood + advance.shadow.tally
-        values = {"next": advance.next_offset, "rows": tally.rows, "sums": {n: list(v) for n, v in tally.sums.items()}}
-        if before is None:
-            connection.execute(insert(SHADOW_TALLIES), key | {"first": advance.from_offset} | values)
-        else:
-            connection.execute(update(SHADOW_TALLIES).where(*mine).values(values))
-        _write_shadow_alerts(connection, advance.shadow)
-
-
-def _write_shadow_alerts(connection: Connection, step: ShadowStep) -> None:
-    for alert in step.alerts:
-        row = shadow_alert_row(step.shadow, alert)
-        if alert.change is Change.RESOLVED:
-            key = {name: row[name] for name in ("shadow", "entity", "task", "kind", "started_at")}
-            ended = update(SHADOW_ALERTS).where(*matching(SHADOW_ALERTS, key))
-            connection.execute(ended.values(ended_at=alert.event_time))
-        else:
-            connection.execute(insert(SHADOW_ALERTS), row)
-
-
-def _tuples(sums: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(found) for name, found in sums.items()}

@@ -86,9 +86,9 @@ def _taken_up(url: str, publishes: int, directory: Path) -> list[float]:
     return [seen[version] - begun for version, begun in passed.items()]
 
 
-def _events_per_second(size: int, *, shadow: bool) -> float:
+def _events_per_second(size: int, *, configured: bool, shadow: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        engine, layout = connect(f"sqlite:///{folder}/bellwether.db"), _layout(10 * _ROWS if shadow else 0)
+        engine, layout = connect(f"sqlite:///{folder}/bellwether.db"), _layout(10 * _ROWS if configured else 0)
         migrate(engine)
         registry = SqlRegistry(engine, "ward", Path(folder), utc_now, layout.monitor.training.shadow_rows)
         weights = save_weights(Network(layout))
@@ -116,10 +116,14 @@ def main() -> None:
     half, most, worst = np.percentile(waits, [50, 99, 100])
     print(f"gate passed to serving, {len(waits)} versions: p50 {half:.2f} s, p99 {most:.2f} s, worst {worst:.2f} s")
     for size in (64, 2000):
-        alone, beside = (
-            max(_events_per_second(size, shadow=shadow) for _ in range(_REPEATS)) for shadow in (False, True)
+        off, waiting, beside = (
+            max(_events_per_second(size, configured=configured, shadow=shadow) for _ in range(_REPEATS))
+            for configured, shadow in ((False, False), (True, False), (True, True))
         )
-        print(f"batches of {size}: {alone:,.0f} events/s alone, {beside:,.0f} with a shadow ({alone / beside:.2f}x)")
+        print(
+            f"batches of {size}: {off:,.0f} events/s without shadows, {waiting:,.0f} while none runs, "
+            f"{beside:,.0f} beside one ({off / beside:.2f}x)"
+        )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from infra.settings import load_monitor
 from schemas.tables import SwapRow
 from schemas.versions import ModelEventRow, ShadowRow
 from scorer.alerts import reading
+from tests.e2e.learned import checkpoints_of
 from tests.e2e.program import BELLWETHER, Program, wait_for
 from tests.e2e.stream import Record, Sending, tallies, wait_until_accounted
 from tests.e2e.test_trainer_group import message
@@ -85,12 +86,19 @@ def test_a_version_is_promoted_by_its_shadow_and_rolled_back_by_a_word_while_sco
     compared = json.loads(said("compare", "1", str(better), "--json", "--database", url))
     assert compared["tasks"]["next"]["difference"] < 0.0
     assert set(compared["alerts"]) == {"same", "added", "removed", "earlier", "later"}
+    assert said("replay", str(path), str(newest(path))).count("the same bit for bit") > 0
 
 
 def served(url: str) -> list[int]:
     """Versions that scored the first partition, one after the other."""
     swaps = [row for row in rows_of(url, SwapRow) if row["partition"] == 0]
     return [row["version"] for row in sorted(swaps, key=lambda row: row["offset"])]
+
+
+def newest(monitor: Path) -> int:
+    """The last version that can be made anew: the checkpoint before it is kept."""
+    kept = checkpoints_of(load_monitor(monitor)).all()
+    return max(version for each in kept if each.parent in {one.id for one in kept} for version in each.published)
 
 
 def promoted(url: str) -> list[dict]:
