@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from infra.database import connect, migrate
+from infra.prequential import Course, read_courses
 from infra.registry import SqlRegistry
 from infra.standings import PINNED
 from schemas.shadow import Outcome, Settlement
@@ -43,3 +44,11 @@ def test_files_that_nobody_needs_are_deleted(engine: Engine, tmp_path: Path) -> 
     for number in range(PINNED + 3):
         registry.publish(bytes([number]), None, {})
     assert len(list((tmp_path / "models" / "ward").iterdir())) == PINNED + 1
+
+
+def test_metrics_are_cut_into_equal_spans_of_steps(engine: Engine, tmp_path: Path) -> None:
+    registry = SqlRegistry(engine, "ward", tmp_path, lambda: NOW)
+    for step, error in ((1, 4.0), (2, 2.0), (4, 1.0)):
+        registry.record_metrics(1, step, 100 * step, {"next.mae": error})
+    with engine.connect() as connection:
+        assert read_courses(connection, "ward", 2) == [Course("next", "mae", (3.0, 1.0))]
