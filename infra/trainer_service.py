@@ -8,7 +8,8 @@ import structlog
 from torch.distributed import DistError
 
 from infra.database import connect
-from infra.training_rank import Place, TrainingRank, meet
+from infra.place import Place, meet
+from infra.training_rank import TrainingRank
 from schemas.errors import FencedError
 from schemas.monitor import Monitor
 from trainer.learner import StepReport

@@ -92,6 +92,11 @@ class TrainingSettings(Frozen):
     checkpoint_every: Duration = Field(
         default=timedelta(seconds=15), description="trainers write down where they stand; what came since is done anew"
     )
+    shadow_rows: int = Field(
+        default=0,
+        ge=0,
+        description="rows on which a version is scored beside the one that serves before it may; 0: it serves at once",
+    )
 
 
 class FittingSettings(Frozen):

@@ -29,7 +29,7 @@ from trainer.losses import TaskLoss
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
 from trainer.slots import Slots
-from trainer.weighting.ranks import gather_rows, pool_losses, pool_metrics, pool_sum
+from trainer.weighting.ranks import gather_rows, gather_words, pool_losses, pool_metrics, pool_sum
 from trainer.weights import load_weights, save_weights
 from trainer.windows import Window, WindowBuffer, window_template
 
@@ -102,6 +102,8 @@ class Learner:
         self._rng = np.random.default_rng([seed, self._rank])
         record = self._served()
         self._version = None if record is None else record.version
+        self._challenger = 0
+        self._newest_ms = 0
         self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
         if self._network.private is None and layout.monitor.model.private:
             _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
@@ -129,6 +131,7 @@ class Learner:
 
     def take(self, batch: Batch) -> None:
         """Take rows in without a step."""
+        self._newest_ms = max(self._newest_ms, int(batch.time_ms.max(initial=0)))
         if self._hindsight is not None:
             self._hindsight.remember(batch)
         for windows, changed_hands in self._buffer.add(batch):
@@ -190,21 +193,52 @@ class Learner:
     def publish_if_proved(self) -> int | None:
         """Publish the candidate if it proved itself since the last time; it is then what the next one must beat.
 
+        Where the registry first tries what is published, the next one waits until that is settled: see `follow`.
+
         Returns:
             Its version; None: it did not.
         """
-        if not self._gate.ready() or not self._gate.verdict().proved:
+        if self._challenger or not self._gate.ready() or not self._gate.verdict().proved:
             return None
-        version = 0
+        newest_ms, published = max(gather_words(self._newest_ms, self._group)), [0, 0]
         if self.leads:
             metrics = self._recent | self._detached()
-            version = self._registry.publish(save_weights(self._network), self._version, metrics).version
-        self._version = int(pool_sum(torch.tensor(version), self._group))
-        self._serving.load_state_dict(self._network.state_dict())
-        for part in _OWN:
-            self._slots.copy_field(f"candidate.{part}", f"serving.{part}")
+            record = self._registry.publish(save_weights(self._network), self._version, metrics, newest_ms)
+            published = [record.version, int(record.status == "challenger")]
+        version, tried = pool_sum(torch.tensor(published), self._group).tolist()
+        if tried:
+            self._challenger = version
+        else:
+            self._version = version
+            self._serving.load_state_dict(self._network.state_dict())
+            self._rebase("candidate", "serving")
         self._gate.clear()
-        return self._version
+        return int(version)
+
+    def follow(self, serving: int, challenger: int) -> bool:
+        """Take note of which versions serve, and are tried (0: none), the same on all ranks. Was it news?
+
+        When the own challenger came to serve, learning goes on and must beat it from now on. When any other version
+        did, people or a guard decided so, or history was fitted: the candidate goes on from that one's weights.
+
+        Raises ModelError when its weights cannot be had.
+        """
+        tried, self._challenger = self._challenger, self._challenger if challenger == self._challenger else 0
+        if serving in {0, self.version}:
+            return tried != self._challenger
+        found = load_weights(self._layout, self._registry.load(self._registry.get(serving))).state_dict()
+        self._serving.load_state_dict(found)
+        if serving != tried:
+            self._network.load_state_dict(found)
+            self._descent = Descent(self._network, self._layout, self._settings, self._seed, self._group)
+            self._attachment = Attachment(self._layout)
+            self._rebase("serving", "candidate")
+            self._challenger = 0
+            if self.leads:
+                self._registry.note(serving, "learned from", "trainer", f"v{self.version} serves no more")
+        self._version = serving
+        self._gate.clear()
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on and all ranks hold alike, but for the version that serves."""
@@ -215,6 +249,7 @@ class Learner:
             "gate": self._gate.state_dict(),
             "recent": dict(self._recent),
             "version": self._version,
+            "challenger": self._challenger,
             "steps": self.steps,
             "events": self.events,
         }
@@ -222,11 +257,15 @@ class Learner:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood; where another version serves since, the gate starts over.
 
+        Where that is an earlier one, the weights are its own: what was learned since was rolled back.
+
         Raises ModelError when the weights are of another architecture.
         """
-        self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
-        self._descent.load_state_dict(state["descent"])
-        self._attachment.load_state_dict(state["attachment"])
+        if not self._went_back(state["version"]):
+            self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
+            self._descent.load_state_dict(state["descent"])
+            self._attachment.load_state_dict(state["attachment"])
+            self._challenger = state["challenger"] if self._settings.shadow_rows else 0
         if self._version == state["version"]:
             self._gate.load_state_dict(state["gate"])
         self._recent = dict(state["recent"])
@@ -266,6 +305,18 @@ class Learner:
         found = self._registry.serving() if self.leads else None
         version = int(pool_sum(torch.tensor(found.version if found else 0), self._group))
         return self._registry.get(version) if version and found is None else found
+
+    def _went_back(self, version: int | None) -> bool:
+        """Does an earlier version serve than the one that was learned against, or was that one taken out of service?"""
+        if version is None or version == self._version:
+            return False
+        back = self.leads and (self.version < version or self._registry.get(version).status == "rolled back")
+        return bool(pool_sum(torch.tensor(int(back)), self._group))
+
+    def _rebase(self, source: str, target: str) -> None:
+        """One version's own part of the state becomes the other's."""
+        for part in _OWN:
+            self._slots.copy_field(f"{source}.{part}", f"{target}.{part}")
 
     def _steps(self) -> list[StepReport]:
         reports = []

@@ -5,19 +5,21 @@ from collections.abc import Mapping
 
 import click
 
+from infra.commands.compare import compare
 from infra.commands.compress import compress
 from infra.commands.export import export
+from infra.commands.metrics import metrics
 from infra.commands.replay import replay
+from infra.commands.standing import promote, rollback
 
 
 @click.group()
 def models() -> None:
-    """List model versions and how alike their tasks are; make one smaller, a program of it, or make it anew."""
+    """List model versions and how alike their tasks are; say which one serves; make one smaller, a program, or anew."""
 
 
-models.add_command(compress)
-models.add_command(export)
-models.add_command(replay)
+for each in (compare, compress, export, metrics, promote, replay, rollback):
+    models.add_command(each)
 
 
 @models.command("list")
@@ -25,7 +27,11 @@ models.add_command(replay)
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
-    """Every published version, newest first, with the metrics it was published on."""
+    """Every published version, newest first, where it stands and why, with the metrics it was published on.
+
+    `staleness_seconds` is how old the newest row that it had learned was, in event time, when the first shard scored
+    with it; `taken_up_seconds` how long that shard took to take it up once it was let serve.
+    """
     rows = _select(database, monitor)
     if as_json:
         click.echo(json.dumps(rows))
@@ -57,6 +63,7 @@ def similarity(monitor: str | None, database: str | None, *, as_json: bool) -> N
 def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:
     from sqlalchemy import select
 
+    from infra.standings import lives
     from schemas.tables import ModelRow
     from scorer.alerts import reading
 
@@ -66,8 +73,10 @@ def _select(database: str | None, monitor: str | None) -> list[dict[str, object]
         query = query.where(ModelRow.monitor == monitor)
     with reading(database) as connection:
         rows = connection.execute(query.order_by(ModelRow.monitor, ModelRow.version.desc())).mappings().all()
+        known = lives(connection)
     return [
         {**row, "private": _private(row["metrics"]), "created_at": row["created_at"].isoformat(timespec="milliseconds")}
+        | known.get((row["monitor"], row["version"]), {})
         for row in rows
     ]
 
@@ -83,10 +92,11 @@ def _print(rows: list[dict[str, object]]) -> None:
 
     from infra.terminal import console
 
-    table = Table(*rows[0], header_style="bold")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns, header_style="bold")
     for row in rows:
         table.add_row(
-            *(Text(_cell(value)) for value in row.values()), style=None if row["status"] != "serving" else "bold"
+            *(Text(_cell(row.get(name))) for name in columns), style=None if row["status"] != "serving" else "bold"
         )
     console().print(table)
 

@@ -37,11 +37,11 @@ def test_nothing_serves_before_the_first_version(registry: SqlRegistry) -> None:
     assert registry.serving() is None
 
 
-def test_a_published_version_serves_and_the_one_before_retires(registry: SqlRegistry) -> None:
+def test_a_published_version_serves_and_the_one_before_is_pinned(registry: SqlRegistry) -> None:
     registry.publish(b"one", None, {"forecast.mae": 0.5})
     second = registry.publish(b"two", 1, {})
     standing = [(record.version, record.parent, record.status) for record in registry.versions()]
-    assert (registry.serving(), standing) == (second, [(2, 1, "serving"), (1, None, "retired")])
+    assert (registry.serving(), standing) == (second, [(2, 1, "serving"), (1, None, "pinned")])
 
 
 def test_weights_come_back_as_published(registry: SqlRegistry, tmp_path: Path) -> None:
