@@ -37,6 +37,8 @@ class _Raised:
 def read_comparison(connection: Connection, monitor: str, first: int, second: int) -> Record:
     """What is known of two versions; `difference` is that of the second to the first, below 0 it is better.
 
+    Of several times that one was the other's shadow, the one that judged the most rows is told of.
+
     Raises InputError: one is unknown.
     """
     metrics = {version: _metrics(connection, monitor, version) for version in (first, second)}
@@ -44,9 +46,10 @@ def read_comparison(connection: Connection, monitor: str, first: int, second: in
         and_(SHADOWS.c.champion == first, SHADOWS.c.challenger == second),
         and_(SHADOWS.c.champion == second, SHADOWS.c.challenger == first),
     )
-    newest = select(SHADOWS).where(SHADOWS.c.monitor == monitor, pair).order_by(SHADOWS.c.id.desc()).limit(1)
-    row = connection.execute(newest).one_or_none()
-    shadow = shadow_of(connection, row)
+    shadows = select(SHADOWS).where(SHADOWS.c.monitor == monitor, pair).order_by(SHADOWS.c.id.desc())
+    tried = [(row, shadow_of(connection, row)) for row in connection.execute(shadows)]
+    # Either may have shadowed the other, more than once: a watch that the next trial ended has seen nothing.
+    row, shadow = max(tried, key=lambda each: each[1].tally.rows if each[1] else 0, default=(None, None))
     found: Record = {"monitor": monitor, "versions": [first, second], "metrics": metrics, "shadow": None}
     if shadow is None or row is None:
         return found

@@ -91,7 +91,7 @@ def test_a_version_is_promoted_by_its_shadow_and_rolled_back_by_a_word_while_sco
 
 def served(url: str) -> list[int]:
     """Versions that scored the first partition, one after the other."""
-    swaps = [row for row in rows_of(url, SwapRow) if row["partition"] == 0]
+    swaps = [row for row in rows_of(url, SwapRow) if (row["monitor"], row["partition"]) == ("ward", 0)]
     return [row["version"] for row in sorted(swaps, key=lambda row: row["offset"])]
 
 

@@ -96,6 +96,15 @@ def test_losses_differ_by_their_mean_with_bounds(url: str) -> None:
     assert task["bounds"] == pytest.approx([-0.1 - 0.00823, -0.1 + 0.00823], abs=1e-4)
 
 
+def test_a_watch_that_saw_nothing_yet_does_not_hide_the_trial(url: str) -> None:
+    watch = {"monitor": "ward", "champion": 2, "challenger": 1, "role": "watch", "rows": 1000, "started_at": NOON}
+    engine = connect(url)
+    with engine.begin() as connection:
+        connection.execute(insert(ShadowRow), watch)
+    engine.dispose()
+    assert asked(url, "1", "2")["shadow"]["role"] == "trial"
+
+
 def test_people_read_the_same(url: str) -> None:
     said = CliRunner().invoke(models, ["compare", "1", "2", "--database", url], catch_exceptions=False).output
     assert said.splitlines()[:3] == [
