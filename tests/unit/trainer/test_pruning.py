@@ -62,7 +62,7 @@ def chapters(ward: Layout):
     return [chapter_of(each, ward, rng) for each in (pieces[:4], pieces[4:])]
 
 
-def close(one, other) -> None:
+def assert_close(one, other) -> None:
     """The same, as far as sums in another order can be."""
     for name in one.keys() - NOT_OUTPUTS:
         np.testing.assert_allclose(one[name], other[name], rtol=1e-3, atol=1e-4, err_msg=name)
@@ -74,7 +74,7 @@ def test_the_order_of_units_changes_no_output_so_that_every_weight_of_a_unit_is_
     network = of_width(WIDE, **model)
     network.private.detach_tasks([detached] * 3)
     asked = stream(ROWS, ENTITIES, 0)
-    close(run(network, *asked)[0], run(cut(network, shuffled(network), WIDE), *asked)[0])
+    assert_close(run(network, *asked)[0], run(cut(network, shuffled(network), WIDE), *asked)[0])
 
 
 def test_the_order_of_units_changes_no_output_of_frames_and_embeddings():
@@ -84,7 +84,7 @@ def test_the_order_of_units_changes_no_output_of_frames_and_embeddings():
     vectors["sound"] = vectors["sound"].astype(np.float32)
     asked = np.arange(ROWS) % ENTITIES, rng.normal(size=(ROWS, len(network.layout.signals))), 9_000 * np.arange(ROWS)
     other = cut(network, shuffled(network), WIDE)
-    close(run(network, *asked, vectors=vectors)[0], run(other, *asked, vectors=vectors)[0])
+    assert_close(run(network, *asked, vectors=vectors)[0], run(other, *asked, vectors=vectors)[0])
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: next(iter(model.values())))
@@ -110,7 +110,7 @@ def test_entities_go_on_where_they_were_when_a_cut_network_takes_over(cell):
     moved["hidden"] = moved["hidden"][..., other.column_X]
     other.initial = lambda _: moved
     rest, _ = run(other, entity[30:], values[30:], time_ms[30:])
-    close({name: value[30:] for name, value in whole.items()}, rest)
+    assert_close({name: value[30:] for name, value in whole.items()}, rest)
 
 
 def test_in_a_wider_state_a_cut_network_says_the_same_and_leaves_the_columns_of_others_alone():
