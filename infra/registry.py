@@ -17,8 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from infra.durable import write_whole
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
-from schemas.protocols import ModelRecord
-from schemas.tables import ModelRow, QuarantineRow, TaskMetricRow
+from schemas.protocols import Action, ModelRecord
+from schemas.tables import LearningActionRow, ModelRow, QuarantineRow, TaskMetricRow
 from scorer.ledger import transact
 
 _LOG = structlog.get_logger(__name__)
@@ -124,6 +124,12 @@ class SqlRegistry:
         offsets = {str(partition): list(span) for partition, span in ranges.items()}
         row = {"monitor": self.monitor, "reason": reason[:200], "offsets": offsets, "recorded_at": self.clock()}
         transact(self.engine, lambda connection, _: connection.execute(insert(QuarantineRow), row))
+
+    def record_action(self, version: int, step: int, events: int, action: Action) -> None:
+        """Append what the learner did about drift or harm."""
+        row = {"monitor": self.monitor, "version": version, "step": step, "events": events}
+        row |= {"task": action.task, "kind": action.kind, "why": action.why[:200], "recorded_at": self.clock()}
+        transact(self.engine, lambda connection, _: connection.execute(insert(LearningActionRow), row))
 
     def _next(
         self, connection: Connection, weights: bytes, parent: int | None, metrics: Mapping[str, float]

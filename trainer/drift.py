@@ -142,4 +142,3 @@ DETECTORS: Mapping[str, Callable[[float], Detector]] = {
     "adwin": lambda threshold: Adwin(confidence=math.exp(-threshold)),
 }
 """`training.drift.detector` -> the detector of standardised values, the surer the higher its threshold."""
-

@@ -18,7 +18,8 @@ from torch.distributed import ProcessGroup
 from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Partition
-from schemas.protocols import ModelRecord, Registry
+from schemas.protocols import Action, ModelRecord, Registry
+from trainer.adaptation import RETRAIN, WENT_BACK, Adaptation
 from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
@@ -27,6 +28,7 @@ from trainer.lesson import Lesson, blank_lesson, hindsight_lesson, lesson_of
 from trainer.losses import TaskLoss
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
+from trainer.past import Past, start_of
 from trainer.slots import Slots
 from trainer.weighting.ranks import gather_rows, pool_losses, pool_metrics, pool_sum
 from trainer.weights import load_weights, save_weights
@@ -37,6 +39,8 @@ _LONGEST_PIECE = 4
 _OWN = ("hidden", "expected", "spread")
 """Parts of the state that depend on the weights: candidate and serving version each have theirs."""
 _VERSIONS = ("candidate", "serving")
+_NOBODY = -1
+"""Slot of windows that are kept for their own sake."""
 _RECENT = 0.1
 """Rate at which the metrics that a published version is recorded with forget."""
 _log = structlog.get_logger(__name__)
@@ -102,6 +106,7 @@ class Learner:
             _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
         self._serving = copy.deepcopy(self._network)
         self._descent = Descent(self._network, layout, self._settings, seed, group)
+        self._adaptation = Adaptation(self._network, self._serving, self._descent, layout, seed, group)
         self._attachment = Attachment(layout)
         self._gate = Gate(len(layout.tasks), self._settings.gate_windows)
         self._slots = Slots(window_template(layout) | _state_template(self._network))
@@ -153,7 +158,8 @@ class Learner:
         if pieces is not None:
             return self._step(hindsight_lesson(*pieces, self._layout))
         if len(self._queue) >= self._settings.windows_per_step:
-            return self._step(lesson_of(self._next(), self._layout, self._rng))
+            windows = self._adaptation.sift(self._next(), self._slots, self.steps)
+            return self._step(lesson_of(windows, self._layout, self._rng))
         return self._step(blank_lesson(self._layout))
 
     @property
@@ -180,9 +186,9 @@ class Learner:
         """Publish the candidate if it proved itself since the last time; it is then what the next one must beat.
 
         Returns:
-            Its version; None: it did not.
+            Its version; None: it did not, or it forgot what the canaries hold.
         """
-        if not self._gate.ready() or not self._gate.verdict().proved:
+        if not self._gate.ready() or not self._gate.verdict().proved or self._act(self._adaptation.harm()):
             return None
         version = 0
         if self.leads:
@@ -200,6 +206,7 @@ class Learner:
         return {
             "weights": save_weights(self._network),
             "descent": self._descent.state_dict(),
+            "adaptation": self._adaptation.state_dict(),
             "attachment": self._attachment.state_dict(),
             "gate": self._gate.state_dict(),
             "recent": dict(self._recent),
@@ -215,6 +222,7 @@ class Learner:
         """
         self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
         self._descent.load_state_dict(state["descent"])
+        self._adaptation.load_state_dict(state["adaptation"])
         self._attachment.load_state_dict(state["attachment"])
         if self._version == state["version"]:
             self._gate.load_state_dict(state["gate"])
@@ -227,7 +235,7 @@ class Learner:
         self._rng.bit_generator.state = np.random.default_rng([self._seed, self._rank, self.steps]).bit_generator.state
 
     def share_of(self, partition: Partition) -> dict[str, Any]:
-        """What is held of a partition's entities, and their windows that wait, with their places in the queue."""
+        """What is held of a partition's entities, their windows that wait, with their places in the queue, and old ones."""
         held = self._slots.of(partition)
         slots = np.array(list(held.values()), dtype=np.int64)
         place_of = {slot: place for place, slot in enumerate(held.values())}
@@ -237,6 +245,10 @@ class Learner:
             "entities": list(held),
             "fields": {name: torch.from_numpy(field) for name, field in fields.items()},
             "windows": [(place, place_of[window.slot], *_plain(window)) for place, window in waiting],
+            "kept": [
+                (canary, each.regime, torch.from_numpy(each.statistics_FS), *_plain(each.window))
+                for canary, each in self._adaptation.kept_of(partition)
+            ],
         }
 
     def add_shares(self, shares: Mapping[Partition, Mapping[str, Any]]) -> None:
@@ -248,6 +260,11 @@ class Learner:
             self._slots.scatter(slots, {name: field.numpy() for name, field in share["fields"].items()})
             for place, entity, *plain in share["windows"]:
                 waiting.append((place, _window(found[entity], partition, *plain)))
+            kept = (
+                (canary, Past(_window(_NOBODY, partition, *plain), statistics.numpy(), regime))
+                for canary, regime, statistics, *plain in share["kept"]
+            )
+            self._adaptation.keep(kept, self.steps)
         self._queue.extend(window for _, window in sorted(waiting, key=lambda each: each[0]))
 
     def _served(self) -> ModelRecord | None:
@@ -300,7 +317,22 @@ class Learner:
         report = self._report(lesson, outputs, slope, judged)
         if slope.refused is None:
             self._attach(losses, lesson)
+            self._act(self._adaptation.after(lesson, outputs, report.losses, self.steps))
         return report
+
+    def _act(self, actions: Sequence[Action]) -> bool:
+        """Write down what was done; where the candidate is another one now, it starts as such. Was anything done?"""
+        for action in actions:
+            _log.info("learning adapts", kind=action.kind, task=action.task, why=action.why, step=self.steps)
+            if self.leads:
+                self._registry.record_action(self._version or 0, self.steps, self.events, action)
+        kinds = {action.kind for action in actions}
+        if RETRAIN in kinds:
+            for part in _OWN:
+                self._slots.copy_field(f"serving.{part}", f"candidate.{part}")
+        if kinds & {RETRAIN, WENT_BACK}:
+            self._gate.clear()
+        return bool(actions)
 
     @torch.no_grad()
     def _judged(self, lesson: Lesson, outputs: Outputs, losses: WayLosses) -> WayLosses:

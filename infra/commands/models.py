@@ -1,4 +1,4 @@
-"""`bellwether models`: the versions of a monitor's network, and how alike its tasks are."""
+"""`bellwether models`: the versions of a monitor's network, how alike its tasks are, and what learning did on its way."""
 
 import json
 from collections.abc import Mapping
@@ -52,6 +52,35 @@ def similarity(monitor: str | None, database: str | None, *, as_json: bool) -> N
         print_similarity(found)
 
 
+@models.command()
+@click.option("--monitor", help="One monitor's only.")
+@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
+def actions(monitor: str | None, database: str | None, *, as_json: bool) -> None:
+    """What the learner did about drift and harm, newest first: alarms, and what followed them."""
+    rows = _actions(database, monitor)
+    if as_json:
+        click.echo(json.dumps(rows))
+    elif not rows:
+        click.echo("no actions: nothing drifted, or nothing was learned")
+    else:
+        _print(rows)
+
+
+def _actions(database: str | None, monitor: str | None) -> list[dict[str, object]]:
+    from sqlalchemy import select
+
+    from schemas.tables import LearningActionRow as Row
+    from scorer.alerts import reading
+
+    query = select(Row.monitor, Row.version, Row.step, Row.events, Row.task, Row.kind, Row.why, Row.recorded_at)
+    if monitor is not None:
+        query = query.where(Row.monitor == monitor)
+    with reading(database) as connection:
+        rows = connection.execute(query.order_by(Row.id.desc())).mappings().all()
+    return [{**row, "recorded_at": row["recorded_at"].isoformat(timespec="milliseconds")} for row in rows]
+
+
 def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:
     from sqlalchemy import select
 
@@ -84,7 +113,7 @@ def _print(rows: list[dict[str, object]]) -> None:
     table = Table(*rows[0], header_style="bold")
     for row in rows:
         table.add_row(
-            *(Text(_cell(value)) for value in row.values()), style=None if row["status"] != "serving" else "bold"
+            *(Text(_cell(value)) for value in row.values()), style="bold" if row.get("status") == "serving" else None
         )
     console().print(table)
 
