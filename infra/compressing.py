@@ -4,7 +4,7 @@ B rows of a step.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -17,18 +17,28 @@ from infra.fitting.read import layout_of, read_history
 from infra.weights import weights_of
 from schemas.errors import InputError
 from schemas.layout import Layout
+from trainer.chapter import Chapter, chapter_of
 from trainer.fit import Fit
-from trainer.history import Stream
+from trainer.history import Piece, Stream
 from trainer.network import Network
+from trainer.pruning import narrower
 from trainer.rows import pack
-from trainer.weights import load_weights, save_weights
+from trainer.weights import load_weights, save_weights, widths_below
 
 MOST = 0.005
 """Of a task's validation loss: what a step that makes it grow by more is refused for."""
 SIZES = (32, 512)
+_CHAPTERS = 8
+"""Steps' worth of rows that say which units matter."""
+_SHARES = (0.875, 0.75, 0.5, 0.25)
+"""Of the width, that are tried one after the other; each is what the narrower widths begin from."""
 _ROUNDS = 15
 _PASSES = 20
 """Steps of one network before it is the other's turn."""
+Change = Callable[[bytes], bytes]
+"""From a file to a smaller one."""
+Pieces = tuple[Sequence[Piece], Sequence[Piece]]
+"""Of history: those learned from, those judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +67,13 @@ class Size:
     Attributes:
         file_bytes: of its safetensors file.
         parameters: numbers that learning moves.
-        state_bytes: per entity.
+        state_bytes: per entity, part by part.
         events_per_second: by rows of a step, one thread.
     """
 
     file_bytes: int
     parameters: int
-    state_bytes: int
+    state_bytes: Mapping[str, int]
     events_per_second: Mapping[int, float]
 
 
@@ -89,6 +99,12 @@ class Compressed:
 def compress(options: FitOptions, model: str) -> Compressed:
     """Try each step on a version or file; the result is written to `options.output`.
 
+    What is learned from says which units matter, and tunes those that stay; what is kept aside judges.
+
+    Args:
+        options: what was asked for; `passes` are the epochs that tune a narrower network, 0: none.
+        model: a version or a file.
+
     Raises:
         ConfigError: the monitor is wrong.
         InputError: a file cannot be read, or holds nothing to judge by.
@@ -103,11 +119,16 @@ def compress(options: FitOptions, model: str) -> Compressed:
         raise InputError(f"got no entity to judge by among {history.rows} rows; expected more of them")
     fit = Fit(Network(layout), layout, judged, judged, options.seed)
     losses = fit.judge(load_weights(layout, content)).losses
-    steps, smaller = [], content
-    for name, change in _changes(layout, content):
-        candidate = change(smaller)
-        steps.append(_step(name, candidate, losses, fit.judge(load_weights(layout, candidate)).losses))
-        smaller = candidate if steps[-1].kept else smaller
+    steps: list[Step] = []
+    smaller = content
+    pieces = history.learned(layout), judged
+    for ladder in _ladders(layout, content, pieces, options.seed):
+        for name, change in ladder:
+            candidate = change(smaller)
+            steps.append(_step(name, candidate, losses, fit.judge(load_weights(layout, candidate)).losses))
+            if not steps[-1].kept:
+                break
+            smaller = candidate
     streams = [stream for stream, _ in history.kept]
     before, after = _sizes(layout, (content, smaller), streams)
     if options.output is not None:
@@ -121,12 +142,42 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _changes(layout: Layout, content: bytes) -> Iterator[tuple[str, Callable[[bytes], bytes]]]:
-    """Steps by name, the one that costs nothing first."""
+def _ladders(layout: Layout, content: bytes, pieces: Pieces, seed: int) -> Iterator[Iterable[tuple[str, Change]]]:
+    """Steps by name, those that cost nothing first; of each ladder the first that is refused is the last."""
     network = load_weights(layout, content)
     if network.private is not None and not any(network.detached):
-        yield "private paths left out", lambda smaller: save_weights(_shared(load_weights(layout, smaller)))
-    yield "matrices in int8", lambda smaller: save_weights(load_weights(layout, smaller), int8=True)
+        yield [("private paths left out", lambda smaller: save_weights(_shared(load_weights(layout, smaller))))]
+    yield [(f"units left out, width {width}", _cut(layout, pieces, seed, width)) for width in _widths(network)]
+    yield [("matrices in int8", lambda smaller: save_weights(load_weights(layout, smaller), int8=True))]
+
+
+def _widths(network: Network) -> list[int]:
+    """Those to try, widest first."""
+    model = network.layout.monitor.model
+    valid = widths_below(model)
+    asked = (next((width for width in valid if width <= share * model.width), None) for share in _SHARES)
+    return [width for width in dict.fromkeys(asked) if width is not None]
+
+
+def _cut(layout: Layout, pieces: Pieces, seed: int, width: int) -> Change:
+    """Leaves units out down to a width, and tunes what is left."""
+
+    def cut(content: bytes) -> bytes:
+        network = narrower(load_weights(layout, content), list(_chapters(pieces[0], layout, seed)), width)
+        fit = Fit(network, layout, *pieces, seed)
+        for _ in range(layout.monitor.fitting.epochs):
+            fit.epoch()
+        return save_weights(network)
+
+    return cut
+
+
+def _chapters(learned: Sequence[Piece], layout: Layout, seed: int) -> Iterator[Chapter]:
+    """Pieces drawn at random, as in steps of fitting."""
+    rng, size = np.random.default_rng(seed), layout.monitor.fitting.pieces_per_step
+    drawn = [learned[place] for place in rng.permutation(len(learned))[: _CHAPTERS * size].tolist()]
+    for first in range(0, len(drawn), size):
+        yield chapter_of(drawn[first : first + size], layout, rng)
 
 
 def _shared(network: Network) -> Network:
@@ -148,7 +199,7 @@ def _sizes(layout: Layout, contents: Sequence[bytes], streams: Sequence[Stream])
         Size(
             file_bytes=len(content),
             parameters=sum(weight.numel() for weight in network.parameters()),
-            state_bytes=sum(part.nbytes for part in network.initial(1).values()),
+            state_bytes={name: part.nbytes for name, part in network.initial(1).items()},
             events_per_second={size: speeds[size][place] for size in SIZES},
         )
         for place, (content, network) in enumerate(zip(contents, networks, strict=True))

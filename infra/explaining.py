@@ -15,7 +15,7 @@ from infra.assembly import registry_of, utc_now
 from infra.settings import load_monitor, shipped
 from ingest.files import FileSource
 from ingest.lookback import rows_before
-from schemas.alert import Change
+from schemas.alert import RAISED
 from schemas.errors import ConfigError, InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
@@ -88,7 +88,7 @@ def _monitor(name: str, config: str | None, database: str | None) -> Monitor:
 
 def _worst(record: Record, events: Sequence[Record]) -> Record:
     """The transition whose score and reasons the alert's row keeps: a later one may have been worse than the first."""
-    raised = [event for event in events if event["change"] != Change.RESOLVED]
+    raised = [event for event in events if event["change"] in RAISED]
     return max(raised, key=lambda event: event["score"], default=record)
 
 

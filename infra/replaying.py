@@ -15,6 +15,7 @@ from torch.distributed import HashStore, ProcessGroup  # type: ignore[attr-defin
 from infra.assembly import registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
 from infra.database import connect
+from infra.labels.store import SqlLabels
 from infra.registry import SqlRegistry
 from ingest.lookback import batches_between, globals_of
 from schemas.errors import InputError
@@ -61,7 +62,8 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     """Learn again what made a version, with as many ranks, from the same rows in the same steps.
 
     Raises:
-        InputError: it was made by no trainer whose checkpoint is kept, or its rows are no longer in the topic.
+        InputError: it was made by no trainer whose checkpoint is kept, or of labels too, or its rows are no longer in
+            the topic.
         ModelError: it is unknown, or a file is missing or torn.
         StackError: the database or the broker cannot be read.
     """
@@ -71,6 +73,9 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     registry.get(version)
     checkpoints = Checkpoints(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
     base, logs = _way(checkpoints.all(), version)
+    labels = SqlLabels(engine, monitor.monitor, lambda: ("", ""), utc_now).taught(base.step, logs[0][-1][0])
+    if labels:
+        raise InputError(f"model version {version}: got {labels} labels on the way to it; expected rows alone")
     found = _Made(registry, base.version, [entry[2] for entry in logs[0] if entry[2] is not None])
     ranks, store = len(logs), HashStore()
 

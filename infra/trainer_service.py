@@ -81,6 +81,7 @@ class TrainerService:
             "losses": dict(self._losses),
             "private": [name for name, at in learner.sharing.items() if at.path == "private"] if learner else [],
             "lag": rank.lag() if rank else 0,
+            "labels": rank.labels.counts() if rank and rank.labels else {},
             "rank": place.rank if place else None,
             "ranks": place.ranks if place else 0,
             "lost": self._lost,

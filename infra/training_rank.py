@@ -19,6 +19,7 @@ from torch.distributed import ProcessGroup, ReduceOp, TCPStore  # type: ignore[a
 
 from infra.assembly import ledger_of, registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
+from infra.labels.feed import label_feed
 from ingest.kafka import KafkaSource
 from ingest.topics import partitions_of
 from schemas.layout import Layout
@@ -89,7 +90,9 @@ class TrainingRank:
         self._monitor, self._place, self._group, self._on_step = monitor, place, group, on_step
         self._checkpoints = Checkpoints(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
         self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", f"{monitor.monitor}-trainer")
-        self.learner = Learner(layout, monitor.model.seed, registry, group=group)
+        labelled = monitor.topics.labels is not None
+        self.learner = Learner(layout, monitor.model.seed, registry, labelled=labelled, hurried=labelled, group=group)
+        self.labels = label_feed(layout, engine, self.learner)
         self._table = GlobalTable(layout)
         self._partitions = self._all_of_the_topic()
         self._mine = self._partitions[place.rank :: place.ranks]
@@ -99,6 +102,8 @@ class TrainingRank:
         self._taken: list[list[Any]] = []
         self._entries: list[list[Any]] = []
         self._restore()
+        if self.labels is not None:
+            self.labels.go_on(self.learner.steps, {each: self._offsets[each] for each in self._mine})
         self._source = self._reading(layout)
         self._batches: Iterator[Batch | None] = self._source.batches(self) if self._source else iter(())
         self._due = time.monotonic()
@@ -130,6 +135,8 @@ class TrainingRank:
         """Stop reading."""
         if self._source is not None:
             self._source.close()
+        if self.labels is not None:
+            self.labels.close()
 
     def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         """Go on where learning stood."""
@@ -188,9 +195,15 @@ class TrainingRank:
         batch = next(self._batches, None)
         if self._source is not None:
             self._table.add(self._source.globals())
-        if batch is None:
-            return
-        self.learner.take(replace(batch, values=self._table.join(batch.time_ms, batch.values)))
+        if batch is not None:
+            self._take_in(replace(batch, values=self._table.join(batch.time_ms, batch.values)))
+        if self.labels is not None:
+            self.learner.tell(self.labels.drain())
+
+    def _take_in(self, batch: Batch) -> None:
+        self.learner.take(batch)
+        if self.labels is not None:
+            self.labels.observe(batch)
         after = dict(zip(batch.partitions, batch.next_offsets, strict=True))
         self._taken.append([[each.number, self._offsets[each], after[each]] for each in after])
         self._offsets |= after
@@ -210,6 +223,8 @@ class TrainingRank:
         self._entries.append([report.step, self._taken, version])
         self._taken = []
         self._on_step(report)
+        if self.labels is not None:
+            self.labels.report([report])
 
     def _write_down(self) -> None:
         """All ranks write their files, then the first one records them: only then do they count."""

@@ -15,6 +15,7 @@ import numpy as np
 from ingest.clock import EARLIEST_MS, Clock, epoch_ms
 from ingest.frame_records import own_headers
 from ingest.judge import LONGEST_ENTITY, Judge, Verdict, dead_letter, units_key
+from ingest.membership import Membership
 from ingest.record import Record
 from schemas.layout import Layout, no_vectors
 from schemas.modality import Scope
@@ -57,6 +58,7 @@ class Decoder:
         self._parse, self._pick = _form(layout, [layout.names[c] for c in message])
         self._judge = Judge(layout, Scope.ENTITY, Scope.STATIC)
         self._sound_units = {_NO_UNITS}
+        self._membership = Membership(layout)
 
     def decode(self, records: Mapping[Partition, Sequence[Record]]) -> Batch:
         """Turn records, in order within each partition, into one batch.
@@ -73,6 +75,7 @@ class Decoder:
             verdict = self._judge.observation(arrived[row], latest_ms)
             self._admit(draft, row, verdict, arrived[row])
             letters += [dead_letter(partitions[index[row]], arrived[row], fault) for fault in verdict.faults]
+        self._membership.fill(draft.entity, draft.values)
         next_offsets = tuple(records[partition][-1].offset + 1 for partition in partitions)
         return _batch(draft, arrived, index, (partitions, next_offsets), letters)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ingest.events import Events
 from ingest.judge import LONGEST_ENTITY
+from ingest.membership import Membership
 from ingest.part import Wanted
 from ingest.wide import read_events
 from schemas.errors import InputError
@@ -59,6 +60,7 @@ class FileSource:
         self._values, self._faults = _checked(self.events, layout)
         entity = np.array([0 < len(name) <= LONGEST_ENTITY and "\x00" not in name for name in self.events.entity], bool)
         self._valid = self.events.timed & entity & ~np.isnan(self._values).all(axis=1)
+        Membership(layout).fill(self.events.entity, self._values)
         self._values[~self._valid] = np.nan
         self._entity_sound = entity
         self.order = self.events.order()

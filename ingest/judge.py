@@ -89,7 +89,7 @@ class Judge:
         document = fields_of(record, self.monitor.time) if framed else self.document(record)
         if isinstance(document, Fault):
             return refused(document)
-        entity = self._entity(document, record.key)
+        entity = self.entity(document, record.key)
         if isinstance(entity, Fault):
             return refused(entity)
         time_ms = self.time(document, self.monitor.time, latest_ms)
@@ -114,7 +114,8 @@ class Judge:
             return Fault(Reason.MALFORMED, f"expected a JSON object, got JSON of type {type(document).__name__}")
         return document
 
-    def _entity(self, document: Mapping[str, object], key: bytes | None) -> str | Fault:
+    def entity(self, document: Mapping[str, object], key: bytes | None) -> str | Fault:
+        """The entity a record is about, which its key must name too."""
         name = self.monitor.entity
         if (entity := document.get(name)) is None:
             return Fault(Reason.MISSING_ENTITY, f"expected field {name}, got none")
@@ -122,7 +123,7 @@ class Judge:
             return Fault(Reason.WRONG_ENTITY, f"expected {name} as a string, got {type(entity).__name__}")
         if not 0 < len(entity) <= LONGEST_ENTITY:
             return Fault(Reason.WRONG_ENTITY, f"expected {name} of 1 to {LONGEST_ENTITY} characters, got {len(entity)}")
-        if not _storable(entity):
+        if not storable(entity):
             return Fault(Reason.WRONG_ENTITY, f"expected {name} without NUL and lone surrogates")
         if key != entity.encode():
             return Fault(Reason.KEY_MISMATCH, f"expected {name} as the key, got {_describe(key)}")
@@ -213,7 +214,8 @@ class Judge:
         return column, float(value)
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
+    """Does every database take it? PostgreSQL stores no NUL, none a lone surrogate."""
     try:
         return b"\x00" not in text.encode()
     except UnicodeEncodeError:

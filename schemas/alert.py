@@ -23,6 +23,20 @@ class Change(StrEnum):
     UPDATED = "updated"
     ESCALATED = "escalated"
     RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
+    FALSE_ALARM = "false-alarm"
+
+
+RAISED = (Change.OPENED, Change.UPDATED, Change.ESCALATED)
+"""Steps at whose rows there was something to warn of; the others end or judge an alert."""
+
+
+class Judgement(StrEnum):
+    """What a person says of an alert: it was right, it was a false alarm, or nobody can tell."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNSURE = "unsure"
 
 
 @dataclass(frozen=True, slots=True)

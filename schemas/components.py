@@ -31,10 +31,14 @@ Tracker = Literal["tensorboard", "mlflow", "wandb"]
 """Where a fit can be followed, see infra/fitting/trackers."""
 
 
+WIDTH_STEP = 8
+"""Widths of the network are multiples of it."""
+
+
 class ModelSettings(Frozen):
     """The network's size and its replaceable parts."""
 
-    width: int = Field(default=32, ge=8, le=512, multiple_of=8, description="token width d")
+    width: int = Field(default=32, ge=WIDTH_STEP, le=512, multiple_of=WIDTH_STEP, description="token width d")
     heads: int = Field(default=2, ge=1, le=16, description="attention heads")
     cell: Literal["gru", "mingru", "ssm", "retention", "convolution", "transformer"] = "gru"
     sharing: Literal["hard", "hard-all", "cross-stitch", "mmoe", "ple", "adatt", "mtan", "twins"] = "hard"
@@ -131,6 +135,7 @@ class FittingSettings(Frozen):
     warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which it rises")
     weight_decay: float = Field(default=1e-2, ge=0)
     hide_signals: float = Field(default=0.0, ge=0, lt=1, description="share of a piece's signals left out, at random")
+    precision: Literal["float32", "bfloat16"] = Field(default="float32", description="of products, while it learns")
     trackers: tuple[Tracker, ...] = Field(default=(), description="where its curves go, beside the manifest")
 
 

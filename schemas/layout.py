@@ -12,7 +12,7 @@ from schemas.signal import Signal, Transform
 from schemas.task import Task, TaskKind
 
 NO_YES = ("no", "yes")
-"""Classes of an event task."""
+"""Classes of an event task, and of the anomaly task's labels."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,12 @@ class Layout:
     def choices(self) -> tuple[Task, ...]:
         """The tasks that are answered by a choice among classes: states first, then events."""
         return (*self.states, *self.events)
+
+    @cached_property
+    def labelled(self) -> dict[str, tuple[str, ...]]:
+        """Task -> its classes, of the tasks that labels teach: a state with a target is told by its rule what came."""
+        told = [task.name for task in (self.anomaly, *self.choices) if task.target is None]
+        return {name: self.classes.get(name, NO_YES) for name in told}
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:

@@ -19,6 +19,7 @@ from schemas.components import (
 from schemas.duration import Duration
 from schemas.frozen import Frozen
 from schemas.knowledge import Knowledge
+from schemas.label import FIELDS
 from schemas.modality import Modality, Scope
 from schemas.names import Identifier, Name, check_known, check_unique
 from schemas.rule import Rule
@@ -64,6 +65,7 @@ class Monitor(Frozen):
         self._check_tasks()
         self._check_rules()
         self._check_knowledge()
+        self._check_labels()
         return self
 
     def _check_modalities(self) -> None:
@@ -115,6 +117,11 @@ class Monitor(Frozen):
         static = [each for modality in self.modalities if modality.scope is Scope.STATIC for each in modality.signals]
         level = {signal.name: signal.range for signal in static if signal.transform is Transform.LEVEL}
         self.knowledge.check_relations(level)
+
+    def _check_labels(self) -> None:
+        for key, name in (("entity", self.entity), ("time", self.time)) if self.topics.labels else ():
+            if name in FIELDS:
+                raise ValueError(f"{key}: expected a name that is no field of a label, got {name!r}")
 
 
 def _names(key: str, listed: Sequence[Modality | Signal | Task | Rule]) -> list[tuple[str, str]]:

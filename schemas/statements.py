@@ -20,7 +20,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from schemas.alert import Alert, Change, Explanation, Phase, SignalReason
 from schemas.alerting import Severity
 from schemas.protocols import Tally
-from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table
+from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table, VerdictRow
 
 Row = dict[str, object]
 
@@ -29,7 +29,7 @@ def _table(model: type[Table]) -> SqlTable:
     return cast("SqlTable", model.__table__)
 
 
-ALERTS, EVENTS = _table(AlertRow), _table(AlertEventRow)
+ALERTS, EVENTS, VERDICTS = _table(AlertRow), _table(AlertEventRow), _table(VerdictRow)
 PARTITIONS, SNAPSHOTS, SWAPS = _table(PartitionRow), _table(SnapshotRow), _table(SwapRow)
 KEY = ("monitor", "cluster", "topic", "topic_id", "partition")
 """What names a partition's row."""
@@ -77,7 +77,7 @@ def swaps_of(key: Row) -> Select[*tuple[object, ...]]:
 @cache
 def take_partition(dialect: str) -> ReturningInsert[int, int]:
     """Insert the partition's row, or take it over with the next epoch; returns epoch and offset."""
-    statement = _insert(dialect, PARTITIONS)
+    statement = insert_into(dialect, PARTITIONS)
     taken = {name: statement.excluded[name] for name in ("owner", "lease_until", "updated_at")}
     return statement.on_conflict_do_update(
         index_elements=list(KEY), set_={"epoch": PARTITIONS.c.epoch + 1, **taken}
@@ -87,7 +87,7 @@ def take_partition(dialect: str) -> ReturningInsert[int, int]:
 @cache
 def record_swap(dialect: str) -> Insert:
     """Insert a model swap; a second one at the same offset replaces it, for the first served no record."""
-    statement = _insert(dialect, SWAPS)
+    statement = insert_into(dialect, SWAPS)
     replaced = {name: statement.excluded[name] for name in ("version", "recorded_at")}
     return statement.on_conflict_do_update(index_elements=[*KEY, "offset"], set_=replaced)
 
@@ -95,7 +95,7 @@ def record_swap(dialect: str) -> Insert:
 @cache
 def join_alert(dialect: str) -> Insert:
     """Insert an alert, or join a later transition into it."""
-    statement = _insert(dialect, ALERTS)
+    statement = insert_into(dialect, ALERTS)
     new, old = statement.excluded, ALERTS.c
     later, worse = new.event_time >= old.event_time, new.score > old.score
     taken = dict.fromkeys(("phase", "peak_at", "ended_at", "event_time"), later)
@@ -110,7 +110,7 @@ def join_alert(dialect: str) -> Insert:
 @cache
 def add_event(dialect: str) -> Insert:
     """Insert a transition unless it is there."""
-    return _insert(dialect, EVENTS).on_conflict_do_nothing(index_elements=["id"])
+    return insert_into(dialect, EVENTS).on_conflict_do_nothing(index_elements=["id"])
 
 
 def alert_row(name: str, alert: Alert, now: datetime) -> Row:
@@ -187,5 +187,6 @@ def _rank(column: ColumnElement[str]) -> ColumnElement[int]:
     return case({severity.value: severity.rank for severity in Severity}, value=column, else_=0)
 
 
-def _insert(dialect: str, table: SqlTable) -> sqlite.Insert | postgresql.Insert:
+def insert_into(dialect: str, table: SqlTable) -> sqlite.Insert | postgresql.Insert:
+    """An insert that may say what a conflict does."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Float, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -172,7 +172,54 @@ class VerdictRow(Table):
     alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"), index=True)
     verdict: Mapped[str] = mapped_column(String(32))
     author: Mapped[str] = mapped_column(String(128))
+    why: Mapped[str | None] = mapped_column(String(1000))
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LabelRow(Table):
+    """A label as it was received, and what became of it. Its origin names it: reading it again doubles nothing.
+
+    `step` is the one in which it was learned from; `belief` what the network gave it before.
+    """
+
+    __tablename__ = "labels"
+    __table_args__ = (
+        UniqueConstraint("monitor", "cluster", "topic", "topic_id", "partition", "offset", name="uq_labels_origin"),
+        Index("ix_labels_source", "monitor", "source"),
+        Index("ix_labels_status", "monitor", "status"),
+    )
+
+    id: Mapped[int] = mapped_column(Large, primary_key=True, autoincrement=True)
+    monitor: Mapped[str] = mapped_column(String(63))
+    cluster: Mapped[str] = mapped_column(String(63))
+    topic: Mapped[str] = mapped_column(String(249))
+    topic_id: Mapped[str] = mapped_column(String(63))
+    partition: Mapped[int] = mapped_column(Integer)
+    offset: Mapped[int] = mapped_column(BigInteger)
+    entity: Mapped[str] = mapped_column(String(512))
+    task: Mapped[str] = mapped_column(String(63))
+    value: Mapped[int] = mapped_column(Integer)
+    event_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    occurred_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revealed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    source: Mapped[str] = mapped_column(String(128))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    status: Mapped[str] = mapped_column(String(16))
+    step: Mapped[int | None] = mapped_column(BigInteger)
+    belief: Mapped[float | None] = mapped_column(Float)
+
+
+class LabelSourceRow(Table):
+    """Whether a source's labels are learned from, as it was last decided; a source without a row is included."""
+
+    __tablename__ = "label_sources"
+
+    monitor: Mapped[str] = mapped_column(String(63), primary_key=True)
+    source: Mapped[str] = mapped_column(String(128), primary_key=True)
+    excluded: Mapped[bool] = mapped_column(Boolean)
+    author: Mapped[str] = mapped_column(String(128))
+    why: Mapped[str | None] = mapped_column(String(1000))
+    decided_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class QuarantineRow(Table):

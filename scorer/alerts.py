@@ -26,7 +26,7 @@ from schemas.alerting import Severity
 from schemas.components import DatabaseSettings
 from schemas.database import masked, parse_url
 from schemas.errors import InputError, StackError
-from schemas.statements import ALERTS, EVENTS
+from schemas.statements import ALERTS, EVENTS, VERDICTS
 from schemas.tables import UtcDateTime
 
 if TYPE_CHECKING:
@@ -157,7 +157,14 @@ def read_alert(alert_id: str, url: str | None = None) -> Record:
 
 def read_events(alert_id: str, url: str | None = None) -> list[Record]:
     """`events` as records."""
-    query = select(EVENTS).where(EVENTS.c.alert_id == alert_id).order_by(EVENTS.c.event_time, EVENTS.c.offset)
+    order = EVENTS.c.event_time, EVENTS.c.offset, EVENTS.c.recorded_at
+    with reading(url) as connection:
+        return _records(connection, select(EVENTS).where(EVENTS.c.alert_id == alert_id).order_by(*order))
+
+
+def read_verdicts(alert_id: str, url: str | None = None) -> list[Record]:
+    """What people said of one alert, oldest first."""
+    query = select(VERDICTS).where(VERDICTS.c.alert_id == alert_id).order_by(VERDICTS.c.id)
     with reading(url) as connection:
         return _records(connection, query)
 
@@ -214,13 +221,18 @@ def _choice(name: str, value: str, choices: type[_Choice]) -> _Choice:
         raise InputError(f"{name}: got {value!r}; expected one of {', '.join(choices)}") from error
 
 
+def database_url(url: str | None) -> str:
+    """The database that is meant: as given, else the environment's, else the embedded one."""
+    return url or os.environ.get("DATABASE_URL") or DatabaseSettings().url
+
+
 @contextmanager
 def reading(url: str | None) -> Iterator[Connection]:
     """A connection for reading: unlike `infra.database.connect` it makes no database where there is none.
 
     Raises StackError when there is no database, or it cannot be read.
     """
-    chosen = url or os.environ.get("DATABASE_URL") or DatabaseSettings().url
+    chosen = database_url(url)
     parsed = parse_url(chosen)
     require_file(parsed)
     engine = create_engine(parsed, hide_parameters=True)

@@ -24,12 +24,13 @@ class Balance:
 
     Args:
         layout: the tasks and their classes.
+        device: where classes are counted and losses weighed.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, device: torch.device | None = None) -> None:
         tasks = [*layout.states, *layout.events]
         self._places = {task.name: place for place, task in enumerate(tasks) if task.criterion.balanced}
-        self._frequency_C = {name: _even(len(layout.classes[name])) for name in self._places}
+        self._frequency_C = {name: _even(len(layout.classes[name])).to(device) for name in self._places}
         self._steps = dict.fromkeys(self._places, 1)
 
     def count(self, classes: Sequence[Tensor], group: ProcessGroup | None = None) -> None:

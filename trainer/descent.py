@@ -64,7 +64,7 @@ class Descent:
         self.guard = Guard(settings)
         self.optimiser = optimiser_of(network.parameters(), settings)
         self._adapters: Adapters | None = None
-        self.balance = Balance(layout)
+        self.balance = Balance(layout, network.forecast.weight_SHQD.device)
         self._contradiction = Contradiction(layout)
         self.weighting = TaskWeighting(layout.tasks, settings, seed, group)
 

@@ -86,7 +86,7 @@ class Encoder(nn.Module):
         x_MND, skip_MND = projected_MN2D.chunk(2, -1)
         x_MND = functional.gelu(x_MND)
         keep_MNC = torch.exp(-functional.softplus(self.decay_M1C) * (pause_MN * present_MN)[..., None])
-        state_MELC = hidden_EMX.transpose(0, 1).to(x_MND.dtype).unflatten(-1, (self.cell.slots, self.cell.channels))
+        state_MELC = hidden_EMX.transpose(0, 1).to(keep_MNC.dtype).unflatten(-1, (self.cell.slots, self.cell.channels))
         drive = self.cell.drive(x_MND, keep_MNC, (1.0 - present_MN)[..., None])
         state_MNLC = self._states(rows.waves, state_MELC, drive)
         token_MND = self.norm(self.cell.read(x_MND, state_MNLC) + skip_MND + self.modality_M1D)

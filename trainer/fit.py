@@ -21,8 +21,9 @@ from trainer.history import Piece, Stream
 from trainer.losses import Targets, TaskLoss, task_losses
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
+from trainer.precision import PRECISIONS
 from trainer.rows import to_model
-from trainer.weighting.ranks import pool_mean, pool_metrics, pool_sum
+from trainer.weighting.ranks import gather_rows, pool_mean, pool_metrics, pool_most, pool_sum
 
 _LEAST_RATE = 0.01
 """Of the highest learning rate, at the end."""
@@ -116,6 +117,7 @@ class Fit:
         self._layout, self._settings = layout, layout.monitor.fitting
         self._pieces, self._validation = pieces, validation
         self._seed, self._group = seed, group
+        self._precision = PRECISIONS[self._settings.precision]
         rates = {"learning_rate": self._settings.learning_rate, "weight_decay": self._settings.weight_decay}
         self.descent = Descent(network, layout, layout.monitor.training.model_copy(update=rates), seed, group)
         self._steps_per_epoch = _steps(len(pieces), self._settings.pieces_per_step, group)
@@ -171,7 +173,9 @@ class Fit:
         validation, private = self.judge(self.network), self.network.private
         if private is None:
             return validation, {}
-        shared_WK, private_WK = (_gathered(each, self._group) for each in validation.ways or ())
+        shared_WK, private_WK = (
+            gather_rows(torch.from_numpy(each), self._group).numpy() for each in validation.ways or ()
+        )
         attachment = Attachment(self._layout, len(shared_WK))
         attachment.add(shared_WK, private_WK)
         risen = self.epochs > self._settings.warm_up * self._settings.epochs
@@ -206,7 +210,7 @@ class Fit:
     def _step(self, chapter: Chapter) -> tuple[Slope, Outputs, WayLosses]:
         self.network.train()
         state = self._start(chapter)
-        outputs, _ = self.network(chapter.rows, state, both_ways=True)
+        outputs, _ = self.network(chapter.rows, state, both_ways=True, precision=self._precision)
         losses = self._losses(outputs, chapter.targets)
         slope = self.descent.look(losses, outputs.shared)
         if slope.refused is None:
@@ -223,7 +227,7 @@ class Fit:
 
     @torch.no_grad()
     def _again(self, chapter: Chapter, state: State, outputs: Outputs) -> list[TaskLoss]:
-        now, _ = self.network(chapter.rows, state, observed=outputs.observed, both_ways=True)
+        now, _ = self.network(chapter.rows, state, observed=outputs.observed, both_ways=True, precision=self._precision)
         return self._losses(now, chapter.targets).pulling
 
     def _losses(self, outputs: Outputs, targets: Targets) -> WayLosses:
@@ -279,10 +283,7 @@ def _carried(value_NS: Float64) -> Float64:
 def _steps(pieces: int, per_step: int, group: ProcessGroup | None) -> int:
     """Of an epoch, the same on all ranks: as many as the one with most pieces needs."""
     each = max(per_step // (1 if group is None else group.size()), 1)
-    most = torch.tensor([max(-(-pieces // each), min(pieces, _LEAST_STEPS))])
-    if group is not None:
-        distributed.all_reduce(most, distributed.ReduceOp.MAX, group)
-    return int(most)
+    return int(pool_most(torch.tensor([max(-(-pieces // each), min(pieces, _LEAST_STEPS))]), group))
 
 
 def _means(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -298,12 +299,3 @@ def _attention(outputs: Outputs, layout: Layout) -> dict[str, float]:
         for k, task in enumerate(layout.tasks)
         for m, modality in enumerate(layout.monitor.modalities)
     }
-
-
-def _gathered(loss_WK: Float64, group: ProcessGroup | None) -> Float64:
-    """Of all ranks' pieces, so that all ranks decide alike."""
-    if group is None:
-        return loss_WK
-    gathered: list[Float64] = [loss_WK] * distributed.get_world_size(group)
-    distributed.all_gather_object(gathered, loss_WK, group)
-    return np.concatenate(gathered)

@@ -86,7 +86,7 @@ class TaskAttention(nn.Module):
         query, key, value_DKN = projected_XKN.split([self._half, self._half, d])
         product_XL = (query[:, None] * key[:, :, None]).view(self._half, -1)
         logit_L = torch.mv(product_XL.t(), product_XL.new_full((self._half,), self._half**-0.5))
-        logit_KKN = logit_L.view(k, k, n)
+        logit_KKN = logit_L.view(k, k, n).to(task_KND.dtype)
         if self._bias:
             logit_KKN = logit_KKN + self._bias * self.cosine_KK[..., None]
         weight_KKN = logit_KKN.softmax(0)

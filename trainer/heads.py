@@ -42,7 +42,7 @@ class ForecastHead(nn.Module):
 
     def forward(self, hidden_ND: Tensor, features_GNS: Tensor, observed: Observed) -> Tensor:
         """Quantiles, [N, S, H, Q] float64 model scale; NaN for a signal never seen."""
-        n, (s, h, q) = len(hidden_ND), self.bias_SHQ.shape
+        n, (s, h, q) = hidden_ND.shape[0], self.bias_SHQ.shape  # not len: in a program n stays open
         skip_SGO = functional.pad(self.skip_SGHQ.flatten(2), (0, max(_LEAST_COLUMNS - h * q, 0)))
         skip_SNO = torch.bmm(features_GNS[:, :, :s].permute(2, 1, 0), skip_SGO)
         skip_NSHQ = skip_SNO[..., : h * q].transpose(0, 1).reshape(n, s, h, q)

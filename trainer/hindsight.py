@@ -3,12 +3,14 @@
 A label that is about one row (the anomaly task, a state) waits until a window's worth of them is known; one about the
 entity as a whole (an event task) is told of all its rows, or of those whose horizon it settles. Each becomes a piece.
 A step takes a few fresh pieces and three times as many from a reservoir of older ones (Vitter, 1985, algorithm R):
-labels are too few to be used once.
+labels are too few to be used once. What is replayed makes each source's part of the step as large as the root of what
+it told: a source that floods the others a hundredfold counts tenfold.
 
 R rows of a piece, S signals, K state and event tasks.
 """
 
-from collections import OrderedDict, deque
+import math
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,9 +30,13 @@ _CONTEXT = 48
 """Rows before the first labelled one, from which the network finds its bearings."""
 _NEVER_MS = np.iinfo(np.int64).min
 _FRESH, _REPLAYED = 8, 24
+_BUSY = 4
+"""So many times longer labels wait to fill a piece while others are learned from."""
 _RESERVOIR = 1024
 _Row = tuple[int, int, NDArray[np.float32], Mapping[str, Field]]
 """Event time, offset, values in raw units, frames and vectors."""
+_Told = tuple[Label, Int64]
+"""A label and the rows of a piece that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,9 @@ class Piece:
         partition: where the rows came from.
         offsets: first offset and the one after the last.
         vectors: modality -> frames or embeddings, [R, ...].
+        labels: what was told, each with the rows that it teaches.
+        source: who told all of it.
+        weight: how many rows it teaches.
     """
 
     values: Float64
@@ -54,6 +63,9 @@ class Piece:
     partition: Partition
     offsets: tuple[int, int]
     vectors: Mapping[str, Field] = field(default_factory=dict)
+    labels: tuple[_Told, ...] = ()
+    source: str = ""
+    weight: int = 0
 
 
 @dataclass(slots=True)
@@ -63,13 +75,13 @@ class _Account:
     Attributes:
         partition: where its rows come from.
         rows: the newest.
-        untaught: event time -> task -> label, of rows that are in no piece yet.
+        untaught: source -> event time -> task -> label, of rows that are in no piece yet.
         settled: event task with a horizon -> event time up to which its rows were taught.
     """
 
     partition: Partition
     rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    untaught: dict[int, dict[str, int]] = field(default_factory=dict)
+    untaught: dict[str, dict[int, dict[str, Label]]] = field(default_factory=dict)
     settled: dict[str, int] = field(default_factory=dict)
 
 
@@ -79,17 +91,22 @@ class Hindsight:
     Args:
         layout: order of signals and tasks.
         rng: draws what is replayed.
+        hurried: labels of rows make a shorter piece where a window of rows of every entity has come and no step was
+            taken meanwhile, or four were: a person's few verdicts on an entity never fill a window.
     """
 
-    def __init__(self, layout: Layout, rng: np.random.Generator) -> None:
-        self._layout, self._rng = layout, rng
+    def __init__(self, layout: Layout, rng: np.random.Generator, *, hurried: bool = False) -> None:
+        self._layout, self._rng, self._hurried = layout, rng, hurried
         self._place = {task.name: place for place, task in enumerate(layout.choices)}
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._fresh: deque[Piece] = deque()
         self._reservoir: list[Piece] = []
-        self._taught = self._rows = 0
+        self._waiting: dict[tuple[str, str], int] = {}
+        self._taught = self._rows = self._seen = self._stepped = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
+        self.useless: deque[Label] = deque(maxlen=_RESERVOIR)
+        """The last labels that will teach nothing: those, and what an earlier one had settled."""
 
     def remember(self, batch: Batch) -> None:
         """Take valid rows in. A row not newer than the entity's newest is skipped, as in learning."""
@@ -98,29 +115,39 @@ class Hindsight:
             account = self._account(batch.entity[row], batch.partitions[int(batch.partition[row])])
             time_ms = int(batch.time_ms[row])
             if not account.rows or time_ms > account.rows[-1][0]:
+                self._seen += 1
                 self._rows += len(account.rows) < _REMEMBERED
                 vectors = {name: vector[row] for name, vector in batch.vectors.items()}
                 account.rows.append((time_ms, int(batch.offset[row]), values[row], vectors))
         while self._rows > _REMEMBERED_IN_ALL:
-            self._rows -= len(self._accounts.popitem(last=False)[1].rows)
+            forgotten = self._accounts.popitem(last=False)[1]
+            self._rows -= len(forgotten.rows)
+            for rows in forgotten.untaught.values():
+                self.useless.extend(label for told in rows.values() for label in told.values())
 
     def tell(self, labels: Sequence[Label]) -> None:
         """Take labels in that were revealed since the last call."""
-        told: dict[str, tuple[list[_Row], Int64]] = {}
+        told: dict[tuple[str, str], tuple[list[_Row], Int64, list[_Told]]] = {}
         for label in labels:
             account = self._accounts.get(label.entity)
             if account is None or not account.rows or (label.time_ms or account.rows[0][0]) < account.rows[0][0]:
                 self.unmatched += 1
+                self.useless.append(label)
             elif label.time_ms is None:
-                rows, classes = told.setdefault(label.entity, self._whole(account))
-                self._settle(account, label, _times(rows), classes[:, self._place[label.task]])
+                rows, classes, teaching = told.setdefault((label.entity, label.source), (*self._whole(account), []))
+                settled_R = self._settle(account, label, _times(rows), classes[:, self._place[label.task]])
+                if len(settled_R):
+                    teaching.append((label, settled_R))
+                else:
+                    self.useless.append(label)
             else:
-                account.untaught.setdefault(label.time_ms, {})[label.task] = label.value
-                if len(account.untaught) >= self._layout.monitor.training.window:
-                    self._fresh.append(self._labelled(account))
-        for entity, (rows, classes) in told.items():
-            if (classes >= 0).any():
-                self._fresh.append(_piece(self._accounts[entity], rows, np.full(len(rows), np.nan), classes))
+                self._put(account, label, label.time_ms)
+        for (entity, source), (rows, classes, teaching) in told.items():
+            if teaching:
+                unknown = np.full(len(rows), np.nan)
+                self._fresh.append(_piece(self._accounts[entity], rows, unknown, classes, teaching, source))
+        if self._hurried:
+            self._hurry()
 
     @property
     def ready(self) -> bool:
@@ -131,12 +158,30 @@ class Hindsight:
         """Fresh pieces and replayed ones for a step; None until enough fresh ones wait."""
         if len(self._fresh) < _FRESH:
             return None
+        self._stepped = self._seen
         fresh = [self._fresh.popleft() for _ in range(_FRESH)]
-        drawn = self._rng.permutation(len(self._reservoir))[:_REPLAYED]
-        replayed = [self._reservoir[place] for place in drawn.tolist()]
+        drawn = [self._reservoir[place] for place in self._rng.permutation(len(self._reservoir)).tolist()]
+        replayed = _apportioned(drawn, fresh)
         for piece in fresh:
             self._store(piece)
         return fresh, replayed
+
+    def newest(self, entity: str) -> tuple[Partition, int] | None:
+        """Where an entity's rows come from, and the event time of the newest; None of an entity without any."""
+        account = self._accounts.get(entity)
+        return (account.partition, account.rows[-1][0]) if account is not None and account.rows else None
+
+    def holds(self, entity: str, time_ms: int) -> bool:
+        """Is that row remembered?"""
+        account = self._accounts.get(entity)
+        return account is not None and any(row[0] == time_ms for row in reversed(account.rows))
+
+    def forget(self, source: str) -> None:
+        """Nothing that a source told is taught or replayed any more."""
+        self._fresh = deque(piece for piece in self._fresh if piece.source != source)
+        self._reservoir = [piece for piece in self._reservoir if piece.source != source]
+        for account in self._accounts.values():
+            account.untaught.pop(source, None)
 
     def _account(self, entity: str, partition: Partition) -> _Account:
         account = self._accounts.get(entity)
@@ -153,31 +198,64 @@ class Hindsight:
     def _untold(self, rows: list[_Row]) -> Int64:
         return np.full((len(rows), len(self._place)), -1, dtype=np.int64)
 
-    def _settle(self, account: _Account, label: Label, time_ms_R: Int64, class_R: Int64) -> None:
-        """Write what an outcome says of the rows that no outcome before it settled."""
+    def _settle(self, account: _Account, label: Label, time_ms_R: Int64, class_R: Int64) -> Int64:
+        """Write what an outcome says of the rows that no outcome before it settled; which rows those are."""
         within = self._layout.choices[self._place[label.task]].within
         if within is None:
             class_R[:] = label.value
-            return
+            return np.arange(len(class_R))
         assert label.until_ms is not None
         came_R = came_within(time_ms_R, within, label.until_ms, happened=label.value > 0)
         new_R = (came_R >= 0) & (time_ms_R > account.settled.get(label.task, _NEVER_MS))
         class_R[new_R] = came_R[new_R]
         if new_R.any():
             account.settled[label.task] = int(time_ms_R[new_R][-1])
+        return np.flatnonzero(new_R)
 
-    def _labelled(self, account: _Account) -> Piece:
-        untaught, account.untaught = account.untaught, {}
+    def _put(self, account: _Account, label: Label, time_ms: int) -> None:
+        """Keep a label of a row until its source's fill a window. Nobody else's word about the same stands beside."""
+        for rows in account.untaught.values():
+            rows.get(time_ms, {}).pop(label.task, None)
+        mine = account.untaught.setdefault(label.source, {})
+        mine.setdefault(time_ms, {})[label.task] = label
+        self._waiting.setdefault((label.entity, label.source), self._seen)
+        if len(mine) >= self._layout.monitor.training.window:
+            self._fresh.append(self._labelled(label.entity, label.source))
+
+    def _hurry(self) -> None:
+        """Make pieces of what has waited long enough, the longest first."""
+        patience = self._layout.monitor.training.window * len(self._accounts)
+        if self._seen - self._stepped < patience:
+            patience *= _BUSY
+        while self._waiting:
+            (entity, source), since = next(iter(self._waiting.items()))
+            if self._seen - since < patience:
+                return
+            if entity in self._accounts and source in self._accounts[entity].untaught:
+                self._fresh.append(self._labelled(entity, source))
+            else:
+                del self._waiting[entity, source]
+
+    def _labelled(self, entity: str, source: str) -> Piece:
+        account = self._accounts[entity]
+        self._waiting.pop((entity, source), None)
+        untaught = account.untaught.pop(source)
         rows = list(account.rows)
         times = [row[0] for row in rows]
         first = next((place for place, time_ms in enumerate(times) if time_ms in untaught), len(rows) - 1)
         last = max((place for place, time_ms in enumerate(times) if time_ms in untaught), default=first)
         rows = rows[max(0, first - _CONTEXT) : last + 1]
-        labels, classes = [untaught.get(row[0], {}) for row in rows], self._untold(rows)
-        for task, place in self._place.items():
-            classes[:, place] = [each.get(task, -1) for each in labels]
-        faulty = np.array([float(each.get(self._layout.anomaly.name, np.nan)) for each in labels])
-        return _piece(account, rows, faulty, classes)
+        classes, faulty = self._untold(rows), np.full(len(rows), np.nan)
+        labels: list[_Told] = []
+        for place, row in enumerate(rows):
+            for task, label in untaught.pop(row[0], {}).items():
+                labels.append((label, np.array([place])))
+                if task == self._layout.anomaly.name:
+                    faulty[place] = label.value
+                else:
+                    classes[place, self._place[task]] = label.value
+        self.useless.extend(label for told in untaught.values() for label in told.values())
+        return _piece(account, rows, faulty, classes, labels, source)
 
     def _store(self, piece: Piece) -> None:
         self._taught += 1
@@ -191,7 +269,44 @@ def _times(rows: list[_Row]) -> Int64:
     return np.array([row[0] for row in rows], dtype=np.int64)
 
 
-def _piece(account: _Account, rows: list[_Row], faulty: Float64, classes: Int64) -> Piece:
+def _apportioned(drawn: Sequence[Piece], fresh: Sequence[Piece]) -> list[Piece]:
+    """What is to be replayed beside fresh pieces, in the order drawn but for whose turn it is.
+
+    Turns by Webster's method (Sainte-Lague): next comes the source whose part of the step, in rows that are taught, is
+    shortest of its claim.
+    """
+    told = _weights([*drawn, *fresh])
+    taken = _weights(fresh)
+    queues: dict[str, deque[Piece]] = {}
+    for piece in drawn:
+        queues.setdefault(piece.source, deque()).append(piece)
+    found: list[Piece] = []
+    while queues and len(found) < _REPLAYED:
+        source = min(queues, key=lambda each: (taken[each] + queues[each][0].weight / 2) / math.sqrt(told[each] or 1))
+        piece = queues[source].popleft()
+        found.append(piece)
+        taken[source] += piece.weight
+        if not queues[source]:
+            del queues[source]
+    return found
+
+
+def _weights(pieces: Sequence[Piece]) -> Counter[str]:
+    """Source -> rows that its pieces teach."""
+    weights: Counter[str] = Counter()
+    for piece in pieces:
+        weights[piece.source] += piece.weight
+    return weights
+
+
+def _piece(
+    account: _Account,
+    rows: list[_Row],
+    faulty: Float64,
+    classes: Int64,
+    labels: Sequence[_Told],
+    source: str,
+) -> Piece:
     return Piece(
         values=np.stack([row[2] for row in rows]).astype(np.float64),
         time_ms=_times(rows),
@@ -200,4 +315,7 @@ def _piece(account: _Account, rows: list[_Row], faulty: Float64, classes: Int64)
         vectors={name: np.stack([row[3][name] for row in rows]) for name in rows[0][3]},
         partition=account.partition,
         offsets=(rows[0][1], rows[-1][1] + 1),
+        labels=tuple(labels),
+        source=source,
+        weight=sum(len(rows_P) for _, rows_P in labels),
     )

@@ -6,7 +6,7 @@ W windows, K tasks, E packed entities.
 import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from schemas.observation import Batch, Field, Float64, Partition
 from schemas.protocols import Action, ModelRecord, Registry
 from trainer.adaptation import RETRAIN, WENT_BACK, Adaptation
 from trainer.attachment import Attachment, TaskSharing, WayLosses
+from trainer.belief import believed
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
 from trainer.hindsight import Hindsight
@@ -59,6 +60,7 @@ class StepReport:
         gradient_norm: before clipping.
         refused: why the step was not taken; None = it was.
         ranges: offsets it came from, [first, next).
+        taught: label of this rank -> the probability that the network gave to what it says, before it learned from it.
     """
 
     step: int
@@ -69,6 +71,7 @@ class StepReport:
     gradient_norm: float
     refused: str | None
     ranges: Mapping[Partition, tuple[int, int]]
+    taught: Mapping[Label, float] = field(default_factory=dict)
 
 
 class Learner:
@@ -82,6 +85,7 @@ class Learner:
         seed: of the injected faults; the network's own is `model.seed`.
         registry: the serving version is where learning starts; none: a fresh network.
         labelled: will labels come? Rows are then remembered until they do.
+        hurried: will they be few? They are then taught though they fill no window, see `Hindsight`.
         group: the ranks; None: this is the only one.
     """
 
@@ -92,6 +96,7 @@ class Learner:
         registry: Registry,
         *,
         labelled: bool = False,
+        hurried: bool = False,
         group: ProcessGroup | None = None,
     ) -> None:
         self._layout, self._settings = layout, layout.monitor.training
@@ -112,7 +117,7 @@ class Learner:
         self._slots = Slots(window_template(layout) | _state_template(self._network))
         self._buffer = WindowBuffer(layout, self._slots)
         self._queue: deque[Window] = deque()
-        self._hindsight = Hindsight(layout, self._rng) if labelled else None
+        self._hindsight = Hindsight(layout, self._rng, hurried=hurried) if labelled else None
         self._recent: dict[str, float] = {}
         self.steps = 0
         self.events = 0
@@ -176,6 +181,12 @@ class Learner:
     def sharing(self) -> Mapping[str, TaskSharing]:
         """Task -> where it stands between what all share and its private path."""
         return self._attachment.standing(self._network.detached)
+
+    @property
+    def hindsight(self) -> Hindsight:
+        """The rows that labels may be about. Needs `labelled`."""
+        assert self._hindsight is not None
+        return self._hindsight
 
     @property
     def unmatched_labels(self) -> int:
@@ -409,7 +420,8 @@ class Learner:
             _log.warning("training step refused", reason=refused, step=self.steps)
             if lesson.ranges:
                 self._registry.quarantine(refused, lesson.ranges)
-        return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges)
+        told = believed(lesson, outputs, self._layout)
+        return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges, told)
 
     def _pooled(self, losses: Sequence[TaskLoss]) -> dict[str, float]:
         """Of the tasks that any rank could judge."""

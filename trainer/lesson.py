@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from schemas.label import Label
 from schemas.layout import Layout, no_vectors
 from schemas.observation import Bool, Field, Float64, Int64, Partition
 from trainer.ahead import came_at, classes_ahead
@@ -40,6 +41,7 @@ class Lesson:
         events: rows that were observed (copies not counted).
         values: of those rows, raw units, [events, S].
         ranges: offsets the lesson came from, [first, next).
+        told: each label that is taught for the first time, and the packed rows that it is about.
     """
 
     rows: Rows
@@ -52,6 +54,7 @@ class Lesson:
     events: int
     values: Float64
     ranges: Mapping[Partition, tuple[int, int]]
+    told: Sequence[tuple[Label, Tensor]] = ()
 
     @property
     def judged(self) -> Targets:
@@ -109,6 +112,7 @@ def hindsight_lesson(fresh: Sequence[Piece], replayed: Sequence[Piece], layout: 
         events=0,
         values=np.empty((0, len(layout.signals))),
         ranges=_ranges(fresh),
+        told=_labels(fresh, order),
     )
 
 
@@ -134,6 +138,15 @@ def blank_lesson(layout: Layout) -> Lesson:
         values=np.empty((0, s)),
         ranges={},
     )
+
+
+def _labels(pieces: Sequence[Piece], order: Int64) -> list[tuple[Label, Tensor]]:
+    first = np.cumsum([0, *(len(piece.time_ms) for piece in pieces)])
+    return [
+        (label, torch.from_numpy(order[start + rows]))
+        for start, piece in zip(first, pieces, strict=False)
+        for label, rows in piece.labels
+    ]
 
 
 def _told(pieces: Sequence[Piece], order: Int64, n: int, layout: Layout) -> Targets:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
+from trainer.precision import products_in
 from trainer.private import Private
 from trainer.relations import Relations
 from trainer.rows import Rows
@@ -25,6 +26,8 @@ from trainer.statistics import Observed, Statistics
 from trainer.trunk import Trunk
 
 State = dict[str, Tensor]
+COLUMNS = "column_X"
+"""The buffer by which a network that was cut out of a wider one knows its own in a state of that one's width."""
 Said = tuple[Tensor, ...]
 """What a task's heads said: of the way that serves it, and where both were asked, of the shared and the private."""
 
@@ -96,9 +99,16 @@ class Outputs:
 
 
 class Network(nn.Module):
-    """Trunk and heads of one monitor. Weights follow from `model.seed` alone."""
+    """Trunk and heads of one monitor. Weights follow from `model.seed` alone.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: order of signals and tasks; its `model` says the sizes.
+        cut_from: the width of the network that this one was cut out of; None: of none.
+    """
+
+    column_X: Tensor
+
+    def __init__(self, layout: Layout, cut_from: int | None = None) -> None:
         super().__init__()
         model, tasks = layout.monitor.model, len(layout.tasks)
         self.layout, self._n_targets = layout, layout.n_targets
@@ -114,6 +124,9 @@ class Network(nn.Module):
             self.anomaly = AnomalyHead(layout.n_targets, model.width)
             self.states = class_heads(layout)
             self.private = Private(layout) if model.private else None
+        self.cut_from = cut_from
+        if cut_from is not None:
+            self.register_buffer(COLUMNS, torch.arange(self.trunk.state_shape[-1]))
 
     @property
     def detached(self) -> tuple[bool, ...]:
@@ -144,8 +157,10 @@ class Network(nn.Module):
         rows: Rows,
         state: Mapping[str, Tensor],
         observed: Observed | None = None,
+        score_NR: Tensor | None = None,
         *,
         both_ways: bool = False,
+        precision: torch.dtype = torch.float32,
     ) -> tuple[Outputs, State]:
         """Judge rows, given what came before them.
 
@@ -153,17 +168,22 @@ class Network(nn.Module):
             rows: packed rows.
             state: as `initial` makes it, E = rows.waves[0] entities in packed order.
             observed: the statistics of these rows where they are known already.
+            score_NR: what the rules say of them where that is known already.
             both_ways: ask the shared and the private heads of every task, not only those that serve it. Then no
                 gradient of a detached task reaches what is shared: its shared head alone goes on learning to read it.
+            precision: of products in trunk and private paths; all that is returned has the same types in any.
 
         Returns:
             Outputs per row, and the state after each entity's last real row (unchanged for padding entities).
-            `hidden` comes back in the dtype it was given: in evaluation with `half_state` its values fit float16.
+            `hidden` comes back in the dtype it was given: in evaluation with `half_state` its values fit float16. It
+            comes back as wide as it was given, too: of a state as wide as that of the network that this one was cut
+            out of, the columns of the units that are left move.
         """
         observed = observed or self.statistics.observe(state["statistics"], rows)
         features_GNS = self.read(observed)
-        seen = self.trunk(features_GNS, observed, rows, state["hidden"])
-        ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
+        with products_in(precision, rows.value_NS.device):
+            seen = self.trunk(features_GNS, observed, rows, self._narrowed(state["hidden"]))
+            ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
         forecast = ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed))
         scale_NS = observed.scale_NS[:, : self._n_targets]
         next_NS = forecast[0][:, :, 0, self.forecast.median].detach()
@@ -171,7 +191,7 @@ class Network(nn.Module):
         spread_NS = rows.before(scale_NS, state["spread"])
         residual_NS = (rows.value_NS[:, : self._n_targets] - expected_NS) / spread_NS
         anomaly = ask(1, lambda heads, task_ND: heads.anomaly(task_ND, residual_NS))
-        standing, priors = self.before_heads(rows, observed)
+        standing, priors = self.before_heads(rows, observed, score_NR)
         states = [ask(2 + place, partial(odds, place, prior_NC)) for place, prior_NC in enumerate(priors)]
         served, *ways = (
             Answers(forecast[way], anomaly[way], tuple(each[way] for each in states)) for way in range(len(forecast))
@@ -192,7 +212,7 @@ class Network(nn.Module):
             ways=(ways[0], ways[1]) if ways else None,
         )
         return outputs, {
-            "hidden": seen.hidden_EMX.to(state["hidden"].dtype),
+            "hidden": self._widened(seen.hidden_EMX.to(state["hidden"].dtype), state["hidden"]),
             "statistics": observed.statistics_EFS,
             "expected": rows.final(next_NS, state["expected"]),
             "spread": rows.final(scale_NS, state["spread"]),
@@ -202,9 +222,11 @@ class Network(nn.Module):
         """What is read of each signal at each row, [G, N, S]; all 0 for a signal never seen."""
         return torch.cat([observed.features_GNS, self.population(observed), *self.relations(observed)])
 
-    def before_heads(self, rows: Rows, observed: Observed) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def before_heads(
+        self, rows: Rows, observed: Observed, score_NR: Tensor | None = None
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Per state and event task where each row stands, [N], and the log odds that its head adds to, [N, C]."""
-        score_NR = self.standing.scores(rows, observed)
+        score_NR = self.standing.scores(rows, observed) if score_NR is None else score_NR
         standing = self.standing.of(rows, score_NR)
         return standing, self.rule_odds(self.standing(standing), score_NR)
 
@@ -223,6 +245,18 @@ class Network(nn.Module):
             return (ways[detached[task]], *ways)
 
         return ask
+
+    def _narrowed(self, hidden_EMX: Tensor) -> Tensor:
+        """Of a wider state the columns of this network's units."""
+        if hidden_EMX.shape[-1] == self.trunk.state_shape[-1]:
+            return hidden_EMX
+        return hidden_EMX.index_select(-1, self.column_X)
+
+    def _widened(self, hidden_EMX: Tensor, before_EMX: Tensor) -> Tensor:
+        """The same in a state as wide as the one before, whose other columns stay."""
+        if hidden_EMX.shape == before_EMX.shape:
+            return hidden_EMX
+        return before_EMX.index_copy(-1, self.column_X, hidden_EMX)
 
 
 def odds(place: int, prior_NC: Tensor, heads: Heads, task_ND: Tensor) -> Tensor:

@@ -48,8 +48,9 @@ class Private(nn.Module):
         """What the private heads read, [K, N, D]."""
         feature_NI = features_GNS.permute(1, 2, 0).flatten(1)
         inner_NI = functional.gelu(functional.linear(feature_NI, self.first_KPI.flatten(0, 1), self.first_KP.flatten()))
-        inner_KNP = inner_NI.view(len(feature_NI), *self.first_KP.shape).permute(1, 0, 2)
-        return functional.gelu(torch.baddbmm(self.second_K1D, inner_KNP, self.second_KPD))
+        inner_KNP = inner_NI.view(feature_NI.shape[0], *self.first_KP.shape).permute(1, 0, 2)
+        outer_KND = torch.baddbmm(self.second_K1D, inner_KNP, self.second_KPD)
+        return functional.gelu(outer_KND.to(features_GNS.dtype))
 
     def detach_tasks(self, detached: Sequence[bool]) -> None:
         """From now on these tasks are served by their private paths."""

@@ -83,6 +83,7 @@ class _Groups(nn.Module):
 
     @torch.no_grad()
     def learn(self, value_NS: Tensor, last_NS: Tensor) -> None:
+        value_NS, last_NS = value_NS.to(self.mean_TS.device), last_NS.to(self.mean_TS.device)
         group_N = self._of(last_NS)
         for group in group_N[group_N >= 0].unique().tolist():
             move(self.count_TS[group], self.mean_TS[group], self.variance_TS[group], value_NS[group_N == group])

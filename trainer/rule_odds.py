@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from schemas.layout import Layout
-from schemas.observation import Float64
 
 
 class RuleOdds(nn.Module):
@@ -28,11 +27,10 @@ class RuleOdds(nn.Module):
         places = [rule.name for rule in rules]
         self._own = [places.index(task.target.rule) for task in layout.states if task.target and rules]
 
-    def forward(self, odds: tuple[Tensor, ...], scores: Float64 | None) -> tuple[Tensor, ...]:
-        """Log odds, per task [N, C], with what the scores add, [N, R]; NaN = the row says nothing of the rule."""
-        if not self.slopes or scores is None:
+    def forward(self, odds: tuple[Tensor, ...], score_NR: Tensor | None) -> tuple[Tensor, ...]:
+        """Log odds, per task [N, C], with what the scores add, [N, R] float64; NaN = nothing is said of the rule."""
+        if not self.slopes or score_NR is None:
             return odds
-        score_NR = torch.from_numpy(scores).to(self.per_unit_R.device)
         unknown_NR = score_NR.isnan()
         squashed_NR = torch.where(unknown_NR, 0.0, score_NR * self.per_unit_R).asinh()
         inputs_NF = torch.cat([squashed_NR, unknown_NR.to(squashed_NR.dtype)], -1).float()

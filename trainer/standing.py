@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
 from schemas.layout import NO_YES, Layout
-from schemas.observation import Float64
 from schemas.task import Target
 from trainer.rows import Rows
 from trainer.rules import Rules, known_of
@@ -46,29 +45,35 @@ class Standing(nn.Module):
         self._rules = Rules(layout)
         places = {rule.name: place for place, rule in enumerate(layout.monitor.rules)}
         targets = [task.target for task in layout.states]
-        self._read = [
-            (task, places[target.counted_by.rule], np.array(target.counted_by.cuts))
-            for task, target in enumerate(targets)
-            if target
-        ]
+        self._read = [(task, places[target.counted_by.rule]) for task, target in enumerate(targets) if target]
+        for task, target in enumerate(targets):
+            if target:
+                cut_C = torch.tensor(target.counted_by.cuts, dtype=torch.float64)
+                self.register_buffer(f"cut_C_of_{task}", cut_C, persistent=False)
         states = [_Counts(task.target, len(task.classes)) for task in layout.states]
         self.counts = nn.ModuleList([*states, *(_Counts(None, len(NO_YES)) for _ in layout.events)])
 
-    def scores(self, rows: Rows, observed: Observed) -> Float64 | None:
-        """What the rules say as of each row, [N, R]; None where nobody reads it."""
-        if not self._read and not self._layout.monitor.knowledge.features:
-            return None
-        return self._rules.standing(known_of(rows, observed, self._layout))
+    @property
+    def reads_scores(self) -> bool:
+        """Does anybody read what the rules say?"""
+        return bool(self._read) or self._layout.monitor.knowledge.features
 
-    def of(self, rows: Rows, score_NR: Float64 | None) -> tuple[Tensor, ...]:
+    def scores(self, rows: Rows, observed: Observed) -> Tensor | None:
+        """What the rules say as of each row, [N, R] float64, NaN nothing; None where nobody reads it."""
+        if not self.reads_scores:
+            return None
+        score_NR = self._rules.standing(known_of(rows, observed, self._layout))
+        return torch.from_numpy(score_NR).to(rows.time_N.device)
+
+    def of(self, rows: Rows, score_NR: Tensor | None) -> tuple[Tensor, ...]:
         """Per task the standing of each row, [N]: its rule's class or band now; W - 1 where it says nothing."""
-        n = len(rows.time_N)
+        n = rows.time_N.shape[0]
         standing = [torch.zeros(n, dtype=torch.int64, device=rows.time_N.device) for _ in self.counts]
-        for task, rule, cuts in self._read:
+        for task, rule in self._read:
             assert score_NR is not None
-            reached_N = np.searchsorted(cuts, score_NR[:, rule], side="right")
-            class_N = np.where(np.isnan(score_NR[:, rule]), len(cuts) + 1, reached_N)
-            standing[task] = torch.from_numpy(class_N).to(rows.time_N.device)
+            cut_C, score_N = self.get_buffer(f"cut_C_of_{task}"), score_NR[:, rule].contiguous()
+            reached_N = torch.bucketize(score_N, cut_C, right=True)
+            standing[task] = torch.where(score_N.isnan(), len(cut_C) + 1, reached_N)
         return tuple(standing)
 
     def forward(self, standing: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

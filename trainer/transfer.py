@@ -13,10 +13,9 @@ import numpy as np
 from torch import Tensor
 from torch.nn import Parameter
 
-from schemas.errors import ModelError
 from schemas.layout import Layout
 from trainer.network import Network
-from trainer.weights import Architecture, differences, fitting, read_weights
+from trainer.weights import CUT, Architecture, fitting, fresh_for, read_weights
 
 _TASKS = ("horizons", "quantiles", "classes")
 _DOMAIN = ("modalities", "signals", "targets", "vectors", "rules", "relations")
@@ -69,13 +68,11 @@ def transfer(layout: Layout, content: bytes) -> Transfer:
         ModelError: the content is torn, not finite, of another format or of other model settings (the first is named).
     """
     seen, weights = read_weights(content)
-    expected = fitting(layout, seen)
-    for difference in differences(_without(_TASKS + _DOMAIN, seen), _without(_TASKS + _DOMAIN, expected)):
-        raise ModelError(f"weights: {difference}")
+    network = fresh_for(layout, seen, _TASKS + _DOMAIN)
+    expected = fitting(network.layout, seen)
     here, there = _labels(expected), _labels(seen)
-    same_domain = _without(_TASKS, seen) == _without(_TASKS, expected)
+    same_domain = _without((CUT, *_TASKS), seen) == _without(_TASKS, expected)
     found = {_by_task(name, there): weight for name, weight in weights.items() if same_domain or _of_no_signal(name)}
-    network = Network(layout)
     names: dict[str, list[str]] = {"taken": [], "partly": [], "fresh": []}
     for name, weight in network.state_dict().items():
         other = found.get(_by_task(name, here))

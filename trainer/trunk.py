@@ -62,7 +62,7 @@ class Trunk(nn.Module):
         fused_KND, attention_NKM = self.fusion(encoded)
         task_KND, affinity_NKK = self.attention(fused_KND[: self._tasks])
         return Representation(
-            task_KND=self.sharing(task_KND, fused_KND[self._tasks :]),
+            task_KND=self.sharing(task_KND, fused_KND[self._tasks :]).to(encoded.token_MND.dtype),
             token_MND=encoded.token_MND,
             hidden_EMX=encoded.hidden_EMD,
             attention_NKM=attention_NKM[:, : self._tasks],

@@ -1,7 +1,7 @@
 """Weights as bytes: safetensors whose metadata say in words what they are for, so that others are never misread."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from safetensors import SafetensorError
@@ -9,12 +9,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from schemas.components import WIDTH_STEP, ModelSettings
 from schemas.errors import ModelError
 from schemas.horizon import name_of
 from schemas.layout import Layout
 from schemas.task import Share
 from trainer.int8 import narrowed, widened
-from trainer.network import Network
+from trainer.network import COLUMNS, Network
 
 FORMAT = "4"
 """Changes whenever the same names and sizes come to mean something else."""
@@ -22,6 +23,8 @@ _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""
 _LONGEST = 60
 _PRIVATE = "private."
+CUT = "cut_from"
+"""Beside `width` in what a file says: the width of the network that it was cut out of."""
 Architecture = dict[str, Any]
 """What weights were made for, as JSON has it."""
 
@@ -34,30 +37,64 @@ def save_weights(network: Network, *, int8: bool = False) -> bytes:
     found = narrowed(network) if int8 else network.state_dict()
     weights = {name: weight.detach().contiguous() for name, weight in found.items()}
     _check_finite(weights)
-    without = {"private": 0} if network.private is None else {}
-    described = json.dumps(architecture(network.layout) | without, sort_keys=True)
-    return bytes(save_tensors(weights, metadata={"architecture": described}))
+    described = architecture(network.layout)
+    if network.private is None:
+        described["private"] = 0
+    if network.cut_from is not None:
+        described[CUT] = network.cut_from
+    return bytes(save_tensors(weights, metadata={"architecture": json.dumps(described, sort_keys=True)}))
 
 
 def load_weights(layout: Layout, content: bytes) -> Network:
     """A network from `save_weights`; where the content says that it has no private paths, neither has the network.
 
+    One that was cut out of a wider network fits where either's width is configured, and keeps its own; where that is
+    configured, it is a network of that width as any other.
+
     Raises:
         ModelError: the content is torn, of another architecture (the first difference is named), or not finite.
     """
     seen, weights = read_weights(content)
-    for difference in differences(seen, fitting(layout, seen)):
-        raise ModelError(f"weights: {difference}")
-    network = Network(layout)
+    network = fresh_for(layout, seen)
     if not seen.get("private"):
         network.private = None
     elif not any(name.startswith(_PRIVATE) for name in weights):
         raise ModelError(f"weights: got no private paths; expected them, as private is {seen['private']}")
+    if network.cut_from is None:
+        weights.pop(COLUMNS, None)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError("weights: got other names or shapes than this architecture has") from error
     return network
+
+
+def fresh_for(layout: Layout, seen: Architecture, free: Collection[str] = ()) -> Network:
+    """A network as wide as the one that the weights were saved of.
+
+    Args:
+        layout: the monitor.
+        seen: what the weights were made for.
+        free: parts of that which may differ.
+
+    Raises:
+        ModelError: another part differs; the first one is named.
+    """
+    model, cut_from = layout.monitor.model, seen.get(CUT)
+    is_cut = cut_from == model.width and seen.get("width") in widths_below(model)
+    layout = at_width(layout, seen["width"]) if is_cut else layout
+    fixed, expected = (
+        {name: part for name, part in each.items() if name not in {CUT, *free}}
+        for each in (seen, fitting(layout, seen))
+    )
+    for difference in differences(fixed, expected):
+        raise ModelError(f"weights: {difference}")
+    return Network(layout, model.width if is_cut else None)
+
+
+def widths_below(model: ModelSettings) -> list[int]:
+    """Every smaller width that could be configured, widest first."""
+    return [width for width in range(model.width - WIDTH_STEP, 0, -WIDTH_STEP) if width % model.heads == 0]
 
 
 def read_weights(content: bytes) -> tuple[Architecture, dict[str, Tensor]]:
@@ -80,6 +117,12 @@ def fitting(layout: Layout, seen: Architecture) -> Architecture:
     if not seen.get("private") and all(task.share is not Share.NEVER for task in layout.tasks):
         expected["private"] = seen.get("private")
     return expected
+
+
+def at_width(layout: Layout, width: int) -> Layout:
+    """The same monitor with a network of another width."""
+    monitor = layout.monitor
+    return Layout(monitor.model_copy(update={"model": monitor.model.model_copy(update={"width": width})}))
 
 
 def architecture(layout: Layout) -> Architecture:
@@ -114,7 +157,11 @@ def _rules(layout: Layout) -> list[Any]:
 
 def _relations(layout: Layout) -> list[Any]:
     """What the groups' moments are about."""
-    return [relation.model_dump(mode="json") for relation in layout.monitor.knowledge.relations]
+    return [
+        relation.model_dump(mode="json", exclude={"entities"})
+        | ({"named": list(relation.entities)} if relation.entities else {})  # names of groups: entities are people
+        for relation in layout.monitor.knowledge.relations
+    ]
 
 
 def differences(seen: object, expected: object, name: str = "") -> Iterator[str]:

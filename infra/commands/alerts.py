@@ -1,4 +1,4 @@
-"""`bellwether alerts`: list, show, explain or watch what was raised."""
+"""`bellwether alerts`: list, show, explain, judge or watch what was raised."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from schemas.alert import Judgement
 from schemas.alerting import Severity
 
 Command = Callable[..., None]
@@ -36,7 +37,7 @@ def _filters(command: Command) -> Command:
 
 @click.group()
 def alerts() -> None:
-    """List, show, explain or watch alerts."""
+    """List, show, explain, judge or watch alerts."""
 
 
 @alerts.command("list")
@@ -74,14 +75,15 @@ def list_(
 @_database
 @_json
 def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
-    """One alert: what was expected, what came, and every step of its life."""
-    from scorer.alerts import read_alert, read_events
+    """One alert: what was expected, what came, every step of its life, and what people said of it."""
+    from scorer.alerts import read_alert, read_events, read_verdicts
 
     (record,), steps = _shown([read_alert(alert_id, database)]), _shown(read_events(alert_id, database))
+    verdicts = _shown(read_verdicts(alert_id, database))
     if as_json:
-        click.echo(json.dumps(record | {"events": steps}))
+        click.echo(json.dumps(record | {"events": steps, "verdicts": verdicts}))
     else:
-        _print_alert(record, steps)
+        _print_alert(record, {"reasons": record["reasons"], "events": steps, "verdicts": verdicts})
 
 
 @alerts.command()
@@ -107,6 +109,45 @@ def explain(
         click.echo(json.dumps(told, allow_nan=False))
     else:
         print_explanation(told)
+
+
+@alerts.command()
+@click.argument("alert_id", metavar="ID")
+@click.argument("verdict", type=click.Choice([judgement.value for judgement in Judgement]))
+@click.option("--by", "author", required=True, help="Who says so.")
+@click.option("--why", help="In words, for people.")
+@click.option(
+    "--config",
+    "--monitor",
+    "config",
+    help="The monitor's file. Default: the alert's monitor as shipped.",
+    metavar="FILE",
+)
+@_database
+@_json
+def feedback(
+    alert_id: str,
+    verdict: str,
+    author: str,
+    why: str | None,
+    config: str | None,
+    database: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Say whether an alert was right. Where its monitor has a labels topic, the network learns from it."""
+    from infra.labels.verdict import give_verdict
+
+    given = give_verdict(alert_id, Judgement(verdict), author, why, database, config)
+    if as_json:
+        said = {"alert_id": alert_id, "verdict": verdict, "author": author}
+        click.echo(json.dumps(said | {"topic": given.topic, "labels": given.labels, "not_sent": given.not_sent}))
+        return
+    click.echo(f"recorded: {verdict}, by {author}")
+    if given.not_sent is None:
+        click.echo(f"sent to {given.topic}: {given.labels} labels")
+    else:
+        click.echo(f"the verdict stands in the database; no label was sent: {given.not_sent}", err=True)
 
 
 @alerts.command()
@@ -171,7 +212,7 @@ def _print_table(records: list[Record]) -> None:
     console().print(table)
 
 
-def _print_alert(record: Record, steps: list[Record]) -> None:
+def _print_alert(record: Record, tables: dict[str, list[Record]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -180,7 +221,9 @@ def _print_alert(record: Record, steps: list[Record]) -> None:
     for name, value in record.items():
         if name not in {"reasons", "explanation"}:
             click.echo(f"{name.replace('_', ' '):>14}  {'-' if value is None else value}")
-    for title, rows in (("reasons", record["reasons"]), ("events", steps)):
+    for title, rows in tables.items():
+        if title == "verdicts" and not rows:
+            continue
         names = [name for name in (rows[0] if rows else ()) if _says_something(name, rows)]
         headings = [_HEADINGS.get(name, name.replace("_", " ")) for name in names]
         table = Table(*headings, title=title, title_justify="left")

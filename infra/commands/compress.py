@@ -23,15 +23,30 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws what is judged: as train."
 )
+@click.option(
+    "--tune-epochs",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Epochs on FILES after units were left out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def compress(
-    monitor: str, model: str, files: tuple[Path, ...], outcomes: Path | None, output: Path, seed: int, *, as_json: bool
+    monitor: str,
+    model: str,
+    files: tuple[Path, ...],
+    outcomes: Path | None,
+    output: Path,
+    seed: int,
+    tune_epochs: int,
+    *,
+    as_json: bool,
 ) -> None:
     """Make MONITOR's weights smaller; what costs a task over 0.5 % of its validation loss on FILES is refused."""
     from infra.compressing import compress as run_compress
     from infra.fitting.options import FitOptions
 
-    done = run_compress(FitOptions(monitor, files, outcomes, seed=seed, output=output), model)
+    done = run_compress(FitOptions(monitor, files, outcomes, passes=tune_epochs, seed=seed, output=output), model)
     if as_json:
         click.echo(json.dumps(_plain(done)))
         return
@@ -65,10 +80,16 @@ def _rows(done: "Compressed") -> list[tuple[str, str, str]]:
     return [
         ("file, bytes", f"{one.file_bytes:,}", f"{other.file_bytes:,}"),
         ("parameters", f"{one.parameters:,}", f"{other.parameters:,}"),
-        ("state, bytes an entity", f"{one.state_bytes:,}", f"{other.state_bytes:,}"),
+        *(
+            (f"state, bytes an entity: {part}", f"{size:,}", f"{other.state_bytes[part]:,}")
+            for part, size in one.state_bytes.items()
+        ),
         *(
             (f"events/s, steps of {size} rows", f"{speed:,.0f}", f"{other.events_per_second[size]:,.0f}")
             for size, speed in one.events_per_second.items()
         ),
-        *((f"loss of {task}", f"{loss:.4f}", f"{after[task]:.4f}") for task, loss in done.losses.items()),
+        *(
+            (f"loss of {task}", f"{loss:.4f}", f"{after[task]:.4f} ({after[task] / loss - 1.0:+.2%})")
+            for task, loss in done.losses.items()
+        ),
     ]

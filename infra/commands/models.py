@@ -6,15 +6,17 @@ from collections.abc import Mapping
 import click
 
 from infra.commands.compress import compress
+from infra.commands.export import export
 from infra.commands.replay import replay
 
 
 @click.group()
 def models() -> None:
-    """List model versions and how alike their tasks are; make one smaller, or anew."""
+    """List model versions and how alike their tasks are; make one smaller, a program of it, or make it anew."""
 
 
 models.add_command(compress)
+models.add_command(export)
 models.add_command(replay)
 
 

@@ -1,4 +1,4 @@
-"""`bellwether produce`: send wide CSV or Parquet files to a topic, one JSON message a row, or recorded frames."""
+"""`bellwether produce`: send files to a topic: wide tables, one JSON message a row, labels, or recorded frames."""
 
 import json
 from collections.abc import Iterable
@@ -34,23 +34,26 @@ def produce(
 ) -> None:
     """Send FILES (or folders of them) to a topic in event-time order; the key is the entity.
 
-    Of FOLDER/<camera>/<time>.png (or .jpg) each picture becomes one record, as it is.
+    Of FOLDER/<camera>/<time>.png (or .jpg) each picture becomes one record, as it is. A file with columns entity, task
+    and label holds labels, for a monitor's labels topic: its rows go in their order.
     """
     from itertools import chain, islice
 
     from infra.interrupt import interruptible
     from ingest.events import to_messages
+    from ingest.label_files import is_labels, label_messages
     from ingest.producer import Message, create_topics, publish
     from ingest.recording import frame_messages, is_recording
     from ingest.wide import read_events
 
     _check_topic(topic)
     folders = [path for path in files if is_recording(path)]
-    tables = [path for path in files if path not in folders]
+    labels = [path for path in files if is_labels(path)]
+    tables = [path for path in files if path not in folders and path not in labels]
     events = read_events(tables) if tables else None
     made = create_topics(bootstrap, {topic: partitions})
     rows: Iterable[Message] = to_messages(events, list(events.columns)) if events else ()
-    records = islice(chain(rows, *map(frame_messages, folders)), limit)
+    records = islice(chain(rows, *map(frame_messages, folders), *map(label_messages, labels)), limit)
     with interruptible() as stopping:
         sent = publish(records, bootstrap, topic, rate=rate, stopping=stopping)
     if as_json:

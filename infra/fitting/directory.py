@@ -80,7 +80,7 @@ class Directory:
         """Put a fit where the run stopped.
 
         Raises:
-            ModelError: there is no run, or it is another one: the first difference is named.
+            ModelError: there is no run, or it is another one: the first difference is named; or it is of another width.
         """
         try:
             manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
@@ -96,7 +96,7 @@ class Directory:
         try:
             _restore(fit, state, len(self._epochs))
         except (RuntimeError, ValueError) as error:
-            expected = "those of the start: private paths, too, or none"
+            expected = "the weights that the run began from (--model): as wide, with private paths or without"
             raise ModelError(f"{self.path / manifest['last']}: got other weights; expected {expected}") from error
 
     def add(self, epoch: Epoch, fit: Fit, best: Best, improved: list[str]) -> None:

@@ -37,6 +37,7 @@ from tests.bench.stream import START_MS, STEP_MS, records, walks
 from tests.bench.systems import MONITOR
 from trainer.losses import Targets, task_losses
 from trainer.network import Network
+from trainer.precision import PRECISIONS
 from trainer.rows import Rows, pack, windows
 
 _SIZES = (1, 32, 512)
@@ -51,31 +52,39 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.step", description=__doc__)
     parser.add_argument("--device", default="cpu", help="of the network step and the training step: cpu, cuda, ...")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="of products in the training step; serving's is fixed",
+    )
     parser.add_argument("--seconds", type=float, default=1.0, help="length of each measurement")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
     configure(verbose=False)
     torch.set_num_threads(1)
     torch.set_default_device(arguments.device)
-    figures = dict(_measure(torch.device(arguments.device), arguments.seconds))
-    table = Table(title=f"single steps, network on {arguments.device}, one thread")
+    figures = dict(_measure(torch.device(arguments.device), arguments.precision, arguments.seconds))
+    where = f"network on {arguments.device}, training in {arguments.precision}"
+    table = Table(title=f"single steps, {where}, one thread")
     table.add_column("step")
     table.add_column("a second", justify="right")
     for name, value in figures.items():
         table.add_row(name, f"{value:,.0f}")
     Console(stderr=arguments.json).print(table)
     if arguments.json:
-        print(json.dumps({"device": arguments.device, **{name: round(value, 1) for name, value in figures.items()}}))
+        rounded = {name: round(value, 1) for name, value in figures.items()}
+        print(json.dumps({"device": arguments.device, "precision": arguments.precision, **rounded}))
 
 
-def _measure(device: torch.device, seconds: float) -> Iterator[tuple[str, float]]:
+def _measure(device: torch.device, precision: str, seconds: float) -> Iterator[tuple[str, float]]:
     layouts = {"six_signals": Layout(load_monitor(MONITOR, {})), "health": Layout(load_monitor("health", {}))}
     for name, layout in layouts.items():
         for size in _SIZES:
             yield f"{name}_network_events_B{size}", size * _rate(_network(layout, size, size, device), seconds, device)
         poll = _network(layout, _POLL_ROWS, _POLL_ENTITIES, device)
         yield f"{name}_network_events_poll", _POLL_ROWS * _rate(poll, seconds, device)
-        trained = _WINDOWS * _WINDOW_ROWS * _rate(_training(layout, device), seconds, device)
+        trained = _WINDOWS * _WINDOW_ROWS * _rate(_training(layout, device, precision), seconds, device)
         yield f"{name}_training_rows", trained
     if device.type != "cpu":
         return
@@ -118,17 +127,8 @@ def _on(rows: Rows, device: torch.device) -> Rows:
     return Rows(**{name: value.to(device) if isinstance(value, Tensor) else value for name, value in fields.items()})
 
 
-def _network_on(layout: Layout, device: torch.device) -> Network:
-    """The network, and its statistics' constants, which are no parameters."""
-    network = Network(layout).to(device)
-    for name, value in vars(network.statistics).items():
-        if isinstance(value, Tensor):
-            setattr(network.statistics, name, value.to(device))
-    return network
-
-
 def _network(layout: Layout, rows: int, entities: int, device: torch.device) -> Callable[[], object]:
-    network = _network_on(layout, device).eval()
+    network = Network(layout).to(device).eval()
     packed = _on(_rows(layout, rows, entities), device)
     state = network.initial(packed.waves[0])
 
@@ -140,9 +140,9 @@ def _network(layout: Layout, rows: int, entities: int, device: torch.device) -> 
     return step
 
 
-def _training(layout: Layout, device: torch.device) -> Callable[[], object]:
+def _training(layout: Layout, device: torch.device, precision: str = "float32") -> Callable[[], object]:
     """One step of AdamW on `_WINDOWS` windows of `_WINDOW_ROWS` rows: forward, all losses, backward, clip, update."""
-    network = _network_on(layout, device).train()
+    network = Network(layout).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
     flat = _rows(layout, _WINDOWS * _WINDOW_ROWS, _WINDOWS).value_NS.numpy()
     value_BTS = flat.reshape(_WINDOW_ROWS, _WINDOWS, -1).swapaxes(0, 1)
@@ -153,7 +153,7 @@ def _training(layout: Layout, device: torch.device) -> Callable[[], object]:
 
     def step() -> None:
         optimiser.zero_grad()
-        outputs, _ = network(rows, state)
+        outputs, _ = network(rows, state, precision=PRECISIONS[precision])
         losses = [task.mean() for task in task_losses(outputs, targets, layout)]
         torch.stack(losses).sum().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

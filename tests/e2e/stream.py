@@ -61,7 +61,7 @@ class Sending:
         published = publish(
             _each(records), bootstrap, topic, rate=rate, stopping=self.stopping, max_record_bytes=8_000_000
         )
-        self.sent = published.sent
+        self.sent = published.records
 
 
 def _each(records: list[Record]) -> Iterator[Record]:

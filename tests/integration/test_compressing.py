@@ -10,7 +10,9 @@ from click.testing import CliRunner
 from infra import compressing
 from infra.commands.backtest import backtest
 from infra.commands.models import models
+from infra.commands.train import train
 from infra.settings import load_monitor
+from schemas.errors import ModelError
 from schemas.layout import Layout
 from tests.wide import wide
 from trainer.network import Network
@@ -42,9 +44,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def compressed(folder: Path):
+def compressed(folder: Path, *more: str):
     """What the command says, as JSON."""
-    files = ["--input", str(folder / "history.csv"), "--output", str(folder / "small.safetensors"), "--json"]
+    files = [*more, "--input", str(folder / "history.csv"), "--output", str(folder / "small.safetensors"), "--json"]
     arguments = ["compress", str(folder / "pumps.yaml"), str(folder / "pumps.safetensors"), *files]
     return json.loads(CliRunner().invoke(models, arguments, catch_exceptions=False).stdout.splitlines()[-1])
 
@@ -53,28 +55,63 @@ def test_a_file_becomes_smaller_and_every_task_and_size_is_told(folder: Path) ->
     found = compressed(folder)
     assert [(step["name"], step["kept"]) for step in found["steps"]] == [
         ("private paths left out", True),
+        ("units left out, width 24", True),  # a fresh network forecasts persistence, whatever its width
+        ("units left out, width 16", True),
+        ("units left out, width 8", True),
         ("matrices in int8", True),
     ]
     assert (folder / "small.safetensors").stat().st_size == found["after"]["file_bytes"]
     assert found["after"]["file_bytes"] < 0.5 * found["before"]["file_bytes"]
     assert found["after"]["parameters"] < found["before"]["parameters"]
-    assert found["after"]["state_bytes"] == found["before"]["state_bytes"]
+    before, after = (found[when]["state_bytes"] for when in ("before", "after"))
+    assert after == before | {"hidden": before["hidden"] // 4}
     assert set(found["steps"][-1]["losses"]) == {"forecast", "anomaly"}
 
 
-def test_a_compressed_file_serves_a_backtest(folder: Path) -> None:
+@pytest.mark.parametrize("width", [32, 8], ids=["as-it-was", "as-narrow"])
+@pytest.mark.parametrize("learning", ["--learn", "--no-learn"])
+def test_a_compressed_file_serves_and_learns_in_a_backtest_whichever_width_is_configured(folder, width, learning):
     compressed(folder)
-    arguments = [str(folder / "pumps.yaml"), "--input", str(folder / "history.csv"), "--no-learn", "--json"]
+    described = yaml.safe_load((folder / "pumps.yaml").read_text())
+    (folder / "pumps.yaml").write_text(yaml.safe_dump(described | {"model": {"width": width}}))
+    arguments = [str(folder / "pumps.yaml"), "--input", str(folder / "history.csv"), learning, "--json"]
     model = ["--model", str(folder / "small.safetensors"), "--scores", str(folder / "scores.parquet")]
     done = CliRunner().invoke(backtest, [*arguments, *model], catch_exceptions=False)
     assert done.exit_code == 0
     assert (folder / "scores.parquet").exists()
 
 
+def test_fitting_goes_on_from_a_compressed_file_at_its_width(folder: Path) -> None:
+    compressed(folder)
+    files = ["--input", str(folder / "history.csv"), "--output", str(folder / "fitted.safetensors"), "--passes", "1"]
+    arguments = [str(folder / "pumps.yaml"), "--model", str(folder / "small.safetensors"), *files]
+    assert CliRunner().invoke(train, arguments, catch_exceptions=False).exit_code == 0
+    layout = Layout(load_monitor(str(folder / "pumps.yaml")))
+    fitted = load_weights(layout, (folder / "fitted.safetensors").read_bytes())
+    assert (fitted.layout.monitor.model.width, fitted.cut_from) == (8, 32)
+
+
+def test_such_a_fit_is_resumed_from_the_same_file_and_from_no_other(folder: Path) -> None:
+    compressed(folder)
+    files = ["--input", str(folder / "history.csv"), "--output", str(folder / "fitted.safetensors"), "--passes", "1"]
+    small, fresh = (
+        [str(folder / "pumps.yaml"), "--model", model, *files] for model in (str(folder / "small.safetensors"), "fresh")
+    )
+    assert CliRunner().invoke(train, small, catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(train, [*small, "--resume"], catch_exceptions=False).exit_code == 0
+    with pytest.raises(ModelError, match="got other weights; expected the weights that the run began from"):
+        CliRunner().invoke(train, [*fresh, "--resume"], catch_exceptions=False)
+
+
+def test_what_is_left_is_tuned_where_epochs_are_asked_for(folder: Path) -> None:
+    plain, tuned = (compressed(folder, "--tune-epochs", epochs)["steps"][1] for epochs in ("0", "1"))
+    assert plain["losses"] != tuned["losses"]
+
+
 def test_what_makes_a_task_worse_is_refused_with_its_figures_and_the_file_stays_as_it_was(folder, monkeypatch) -> None:
     monkeypatch.setattr(compressing, "MOST", -0.5)  # no step can win half of a loss
     found = compressed(folder)
-    assert [step["kept"] for step in found["steps"]] == [False, False]
+    assert [step["kept"] for step in found["steps"]] == [False, False, False]
     assert all("anomaly" in step["why"] and "->" in step["why"] for step in found["steps"])
     assert (folder / "small.safetensors").read_bytes() == (folder / "pumps.safetensors").read_bytes()
 
@@ -84,4 +121,4 @@ def test_private_paths_that_serve_a_task_are_never_left_out(folder: Path) -> Non
     network = load_weights(layout, (folder / "pumps.safetensors").read_bytes())
     network.private.detach_tasks([True, False])
     (folder / "pumps.safetensors").write_bytes(save_weights(network))
-    assert [step["name"] for step in compressed(folder)["steps"]] == ["matrices in int8"]
+    assert "private paths left out" not in [step["name"] for step in compressed(folder)["steps"]]

@@ -7,7 +7,9 @@ import torch
 from tests.laws.ward import awake, different, layout, run, stream
 from trainer.cells import CELLS
 from trainer.network import Network, state_bytes
+from trainer.pruning import cut
 from trainer.rows import pack, windows
+from trainer.units import axes_of, spaces_of
 
 ROWS, ENTITIES = 200, 23
 
@@ -65,6 +67,20 @@ def test_training_windows_agree_with_the_stream_they_were_cut_from(exact):
     streaming, _ = run(exact, entity, values, time_ms, range(1, 24))
     first_of_each_wave = window.forecast_NSHQ[:: rows.waves[0]].numpy()
     np.testing.assert_allclose(first_of_each_wave, streaming["forecast_NSHQ"], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cut_network_keeps_the_laws_in_the_state_of_the_wider_one(cell):
+    wide = awake(Network(layout(width=32, cell=cell, half_state=False)))
+    kept = {name: torch.arange(space.units) for name, space in spaces_of(layout(width=24), axes_of(wide)).items()}
+    small = cut(wide, kept, 24)
+    small.initial = wide.initial
+    entity, values, time_ms = stream(ROWS, ENTITIES, 9)
+    whole, parts = (run(small, entity, values, time_ms, each) for each in ([], [17, 50, 51, 150]))
+    assert different(whole[0], parts[0]) + different(whole[1], parts[1]) == []
+    streaming, _ = run(small, entity[:60], values[:60], time_ms[:60], range(1, 60))
+    for name in whole[0]:
+        np.testing.assert_allclose(whole[0][name][:60], streaming[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_replacing_the_future_changes_nothing_before_it(network):

@@ -3,6 +3,8 @@
 The state of a modality is a matrix of L slots and C channels, and time fades each channel. What can be computed for
 all rows at once is (`drive`, `read`); only `step` runs wave by wave. Linear cells can do without waves (`linear.py`).
 
+What moves a state, and the state, are in the precision that `keep` comes in, whatever products are taken in.
+
 Every cell keeps the laws of `tests/laws`: a row without the modality leaves the state exactly as it was, the state
 does not grow, and what comes out does not depend on how rows were grouped into batches.
 

@@ -21,13 +21,14 @@ class GruCell(nn.Module):
 
     def drive(self, x_MND: Tensor, keep_MND: Tensor, absent_MN1: Tensor) -> Sequence[Tensor]:
         """Input part of reset, update and candidate, [M, N, 3 D]; what time leaves; absence."""
-        return torch.baddbmm(self.input_bias_M1P, x_MND, self.input_MDP), keep_MND, absent_MN1
+        input_MNP = torch.baddbmm(self.input_bias_M1P, x_MND, self.input_MDP).to(keep_MND.dtype)
+        return input_MNP, keep_MND, absent_MN1
 
     def step(self, state_ME1D: Tensor, drive: Sequence[Tensor]) -> Tensor:
         """The next state; an update gate of 1 returns the old one exactly."""
         input_MEP, keep_MED, absent_ME1 = drive
         hidden_MED, width = state_ME1D.squeeze(2) * keep_MED, self.channels
-        recurrent_MEP = torch.baddbmm(self.state_bias_M1P, hidden_MED, self.state_MDP)
+        recurrent_MEP = torch.baddbmm(self.state_bias_M1P, hidden_MED, self.state_MDP).to(hidden_MED.dtype)
         gates = (input_MEP[..., : 2 * width] + recurrent_MEP[..., : 2 * width]).sigmoid()
         reset, update = gates[..., :width], torch.maximum(gates[..., width:], absent_ME1)
         candidate = torch.addcmul(input_MEP[..., 2 * width :], reset, recurrent_MEP[..., 2 * width :]).tanh()

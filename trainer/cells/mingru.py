@@ -23,7 +23,8 @@ class MinGruCell(LinearCell):
 
     def drive(self, x_MND: Tensor, keep_MND: Tensor, absent_MN1: Tensor) -> Sequence[Tensor]:
         """Share of the state that is kept and what is added, [M, N, 1, D] each."""
-        gate_MND, candidate_MND = torch.baddbmm(self.bias_M1P, x_MND, self.input_MDP).chunk(2, -1)
+        input_MNP = torch.baddbmm(self.bias_M1P, x_MND, self.input_MDP).to(keep_MND.dtype)
+        gate_MND, candidate_MND = input_MNP.chunk(2, -1)
         old_MND = torch.maximum(gate_MND.sigmoid(), absent_MN1)
         return (old_MND * keep_MND).unsqueeze(2), ((1.0 - old_MND) * candidate_MND).unsqueeze(2)
 

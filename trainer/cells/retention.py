@@ -12,7 +12,7 @@ from torch.nn import functional
 from trainer.cells.linear import LinearCell
 from trainer.cells.parameters import uniform, zeros
 
-_HEADS = 2
+HEADS = 2
 _SLOWEST = 4.0
 """Logit of what the slowest key keeps of a row: 0.98; the fastest starts at a half."""
 
@@ -26,8 +26,8 @@ class RetentionCell(LinearCell):
 
     def __init__(self, modalities: int, width: int) -> None:
         super().__init__()
-        self.slots, self.channels = width // (2 * _HEADS), width
-        keys = _HEADS * self.slots
+        self.slots, self.channels = width // (2 * HEADS), width
+        keys = HEADS * self.slots
         self.input_MDP = uniform(modalities, width, keys + width)
         self.forget_bias_M1K = nn.Parameter(torch.linspace(0.0, _SLOWEST, keys).repeat(modalities, 1, 1))
         self.query_gate_MDP = uniform(modalities, width, keys + width)
@@ -36,18 +36,19 @@ class RetentionCell(LinearCell):
 
     def drive(self, x_MND: Tensor, keep_MND: Tensor, absent_MN1: Tensor) -> Sequence[Tensor]:
         """What each key keeps of its values, faded, and the values filed anew, [M, N, L, D] each."""
-        keys = _HEADS * self.slots
-        forget_MNK, value_MND = torch.bmm(x_MND, self.input_MDP).split([keys, self.channels], -1)
+        keys = HEADS * self.slots
+        input_MNP = torch.bmm(x_MND, self.input_MDP).to(keep_MND.dtype)
+        forget_MNK, value_MND = input_MNP.split([keys, self.channels], -1)
         old_MNK = torch.maximum((forget_MNK + self.forget_bias_M1K).sigmoid(), absent_MN1)
-        keep, value = (each.unflatten(-1, (1, _HEADS, -1)) for each in (keep_MND, value_MND))
+        keep, value = (each.unflatten(-1, (1, HEADS, -1)) for each in (keep_MND, value_MND))
         old = self._by_key(old_MNK)
         return (old * keep).flatten(-2), ((1.0 - old) * value).flatten(-2)
 
     def read(self, x_MND: Tensor, state_MNLD: Tensor) -> Tensor:
         """What the row's query finds, gated, from all heads."""
-        keys = _HEADS * self.slots
+        keys = HEADS * self.slots
         query_MNK, gate_MND = torch.bmm(x_MND, self.query_gate_MDP).split([keys, self.channels], -1)
-        query, state = self._by_key(query_MNK).unbind(2), state_MNLD.unflatten(-1, (_HEADS, -1)).unbind(2)
+        query, state = self._by_key(query_MNK).unbind(2), state_MNLD.unflatten(-1, (HEADS, -1)).unbind(2)
         found = query[0] * state[0]
         for each_query, each_state in zip(query[1:], state[1:], strict=True):
             found = torch.addcmul(found, each_query, each_state)
@@ -56,5 +57,5 @@ class RetentionCell(LinearCell):
 
     def _by_key(self, each_MNK: Tensor) -> Tensor:
         """[M, N, L, H, 1] of [M, N, L * H]."""
-        keyed: Tensor = each_MNK.unflatten(-1, (self.slots, _HEADS, 1))
+        keyed: Tensor = each_MNK.unflatten(-1, (self.slots, HEADS, 1))
         return keyed

@@ -37,7 +37,7 @@ class Twins(nn.Module):
 
     def forward(self, features_GNS: Tensor, observed: Observed, rows: Rows, hidden_EYX: Tensor) -> Representation:
         """As `Trunk.forward`, with the states [E, Y, X] and tokens [Y, N, D] of all twins."""
-        k, n = len(self.encoders), len(rows.time_N)
+        k, n = len(self.encoders), rows.time_N.shape[0]
         states = zip(self.encoders, hidden_EYX.chunk(k, 1), strict=True)
         encoded = [encoder(features_GNS, observed, rows, state) for encoder, state in states]
         token_YND = torch.cat([each.token_MND for each in encoded])
@@ -45,7 +45,7 @@ class Twins(nn.Module):
         fused = [fusion(replace(each, token_MND=token_MND)) for fusion, each, token_MND in tokens]
         task_KND = torch.cat([task_1ND for task_1ND, _ in fused])
         return Representation(
-            task_KND=self.sharing(task_KND, task_KND[:0]),
+            task_KND=self.sharing(task_KND, task_KND[:0]).to(token_YND.dtype),
             token_MND=token_YND,
             hidden_EMX=torch.cat([each.hidden_EMD for each in encoded], 1),
             attention_NKM=torch.cat([attention_N1M for _, attention_N1M in fused], 1),

@@ -1,5 +1,7 @@
 """What several ranks saw of one step, pooled, so that all of them weigh tasks alike. Every rank of a group calls.
 
+Tensors may stand on any device: what is pooled is brought to where the group can add up, and the result back.
+
 K tasks, R ranks.
 """
 
@@ -21,9 +23,7 @@ def pool_losses(loss_K: Tensor, judged_K: Tensor, group: ProcessGroup | None) ->
     """
     if group is None:
         return loss_K, judged_K
-    packed_2K = torch.stack([loss_K.where(judged_K, 0.0), judged_K.to(loss_K)])
-    distributed.all_reduce(packed_2K, group=group)
-    sum_K, count_K = packed_2K
+    sum_K, count_K = pool_sum(torch.stack([loss_K.where(judged_K, 0.0), judged_K.to(loss_K)]), group)
     return sum_K / count_K.clamp(min=1.0), count_K > 0.0
 
 
@@ -41,8 +41,7 @@ def pool_gramian(gramian_KK: Tensor, group: ProcessGroup | None) -> Tensor:
     """
     if group is None:
         return gramian_KK
-    sum_KK = gramian_KK.double()
-    distributed.all_reduce(sum_KK, group=group)
+    sum_KK = pool_sum(gramian_KK.double(), group)
     return (sum_KK / distributed.get_world_size(group) ** 2).to(gramian_KK)
 
 
@@ -65,14 +64,15 @@ def gather_rows(rows: Tensor, group: ProcessGroup | None) -> Tensor:
     """
     if group is None:
         return rows
-    counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(group.size())]
-    distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device), group=group)
+    there = _there(rows, group)
+    counts = [torch.zeros(1, dtype=torch.int64, device=there.device) for _ in range(group.size())]
+    distributed.all_gather(counts, torch.tensor([len(rows)], device=there.device), group=group)
     most = max(int(count) for count in counts)
-    padded = rows.new_zeros((most, *rows.shape[1:]))
-    padded[: len(rows)] = rows
+    padded = there.new_zeros((most, *rows.shape[1:]))
+    padded[: len(rows)] = there
     found = [torch.empty_like(padded) for _ in counts]
     distributed.all_gather(found, padded, group=group)
-    return torch.cat([each[: int(count)] for each, count in zip(found, counts, strict=True)])
+    return torch.cat([each[: int(count)] for each, count in zip(found, counts, strict=True)]).to(rows.device)
 
 
 def gather_words(words: Words, group: ProcessGroup | None) -> list[Words]:
@@ -85,10 +85,13 @@ def gather_words(words: Words, group: ProcessGroup | None) -> list[Words]:
 
 
 def pool_sum(values: Tensor, group: ProcessGroup | None) -> Tensor:
-    """The sum over the ranks, in place; without a group what was given."""
-    if group is not None:
-        distributed.all_reduce(values, group=group)
-    return values
+    """The sum over the ranks, maybe in place; without a group what was given."""
+    return values if group is None else _reduced(values, group, distributed.ReduceOp.SUM)
+
+
+def pool_most(values: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The largest over the ranks, maybe in place; without a group what was given."""
+    return values if group is None else _reduced(values, group, distributed.ReduceOp.MAX)
 
 
 def pool_mean(values: Tensor, group: ProcessGroup | None) -> Tensor:
@@ -114,3 +117,14 @@ def pool_metrics(found: list[tuple[int, dict[str, float]]], group: ProcessGroup 
         name: sum(value * count for value, count in each) / sum(count for _, count in each)
         for name, each in shares.items()
     }
+
+
+def _reduced(values: Tensor, group: ProcessGroup, operation: distributed.ReduceOp.RedOpType) -> Tensor:
+    there = _there(values, group)
+    distributed.all_reduce(there, operation, group)
+    return there.to(values.device)
+
+
+def _there(values: Tensor, group: ProcessGroup) -> Tensor:
+    """NCCL refuses what is not on a GPU."""
+    return values.cuda() if group.name() == "nccl" else values

@@ -137,3 +137,12 @@ def test_a_topic_that_no_broker_takes_is_refused_before_one_is_asked(monitor: st
 def test_dead_letters_of_a_reason_that_does_not_exist_are_refused_with_those_that_do(monitor: str) -> None:
     said = CliRunner().invoke(deadletters, ["replay", monitor, "--reason", "absurd"])
     assert (said.exit_code, "'implausible'" in said.output) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["replay"]])
+def test_dead_letters_of_labels_need_a_monitor_that_reads_them(monitor: str, arguments: list[str]) -> None:
+    none = CliRunner().invoke(deadletters, [*arguments, monitor, "--labels"]).exception
+    Path(monitor).write_text(MONITOR.replace("pumps.raw}", "pumps.raw, labels: told}"))
+    some = CliRunner().invoke(deadletters, [*arguments, monitor, "--labels"]).exception
+    assert str(none) == "command line: --labels: got None; expected a monitor that has topics.labels"
+    assert str(some).startswith(f"kafka at {NOBODY}: dead-letter topic told.dlq: got KafkaTimeoutError")

@@ -147,3 +147,20 @@ def test_a_wrong_override_names_the_variable(file: Path) -> None:
 def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="did you mean 'health'"):
         load_monitor("helth", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            SMALL.replace("pumps}", "pumps, labels: pumps.dlq}"),
+            "topics.labels: got 'pumps.dlq' twice; expected a topic of their own",
+        ),
+        (
+            SMALL.replace("pumps}", "pumps, labels: told}") + "entity: source\n",
+            "entity: got 'source'; expected a name that is no field of a label",
+        ),
+    ],
+)
+def test_a_labels_topic_must_fit_the_rest(file: Path, text: str, said: str) -> None:
+    assert said in refusal(file, text)

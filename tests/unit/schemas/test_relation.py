@@ -12,6 +12,22 @@ REFUSED = {
     "too many": ({"by": "age"}, r"relations\.0: expected at most 16 groups, got 126"),
     "empty": ({"by": "ward", "groups": {"a": []}}, r"relations\.0\.groups\.a: expected at least one value of ward"),
     "in two": ({"by": "ward", "groups": {"a": [1, 2], "b": [2]}}, r"expected each value of ward once, got 2 2 times"),
+    "nobody": (
+        {"by": "age", "entities": {"a": []}},
+        r"relations\.0\.entities\.a: expected at least one entity",
+    ),
+    "at home twice": (
+        {"by": "age", "entities": {"a": ["p1"], "b": ["p2", "p1"]}},
+        r"relations\.0\.entities\.b\.1: expected each entity once, got one that stands in a already",
+    ),
+    "said and named": (
+        {"by": "age", "groups": {"a": [1]}, "entities": {"b": ["p1"]}},
+        r"relations\.0: expected either groups or entities, got both",
+    ),
+    "no room": (
+        {"by": "ward", "entities": {"a": ["p1"], "b": ["p2"]}},
+        r"relations\.0\.entities: expected ward with a range from 0 to 1 or more, got \[1, 4\]",
+    ),
     "out of range": ({"by": "ward", "groups": {"a": [5]}}, r"expected values of ward in \[1\.0, 4\.0\], got 5"),
 }
 

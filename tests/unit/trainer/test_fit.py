@@ -8,7 +8,7 @@ from trainer.best import ALL, Best
 from trainer.fit import Fit, Judgement, meet, share_of_rate
 from trainer.history import pieces_of, streams_of
 from trainer.network import Network
-from trainer.weights import save_weights
+from trainer.weights import load_weights, save_weights
 
 
 def fit_of(kept=4, private=8, **fitting):
@@ -58,6 +58,15 @@ def test_a_task_whose_trunk_misleads_it_is_served_by_its_private_path_once_the_r
 
 def test_without_private_paths_nothing_is_said_of_sharing():
     assert fit_of(private=0).epoch().sharing == {}
+
+
+def test_a_fit_in_bfloat16_takes_every_step_and_is_judged_as_it_will_serve():
+    fit = fit_of(learning_rate=1e-2, precision="bfloat16")
+    epochs = [fit.epoch() for _ in range(3)]
+    assert epochs[-1].validation.metrics["forecast.mase_h1"] < 0.97
+    assert [epoch.refused for epoch in epochs] == [0, 0, 0]
+    served = fit_of().judge(load_weights(fit.network.layout, save_weights(fit.network)))
+    assert served.losses == epochs[-1].validation.losses
 
 
 def test_hidden_signals_leave_everything_finite():

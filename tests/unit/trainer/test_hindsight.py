@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -157,3 +159,47 @@ def test_an_outcome_that_settles_no_row_teaches_nothing():
     hindsight = remembered(SOON)
     hindsight.tell([Label("0", "arrest", None, 0, 1000)])
     assert not hindsight._fresh
+
+
+def by(source: str, entities: range) -> list[Label]:
+    return [replace(outcome(entity), source=source) for entity in entities]
+
+
+def test_a_source_that_floods_the_others_fills_no_more_of_a_step_than_the_root_of_what_it_told():
+    hindsight = Hindsight(layout(), np.random.default_rng(0))
+    hindsight.remember(stays(100, 6))
+    for source, entities in (("anna", range(16)), ("mallory", range(16, 80))):
+        hindsight.tell(by(source, entities))
+        while hindsight.next() is not None:
+            pass
+    hindsight.tell(by("mallory", range(80, 88)))
+    fresh, replayed = hindsight.next()
+    parts = [[piece.source for piece in part].count("mallory") for part in (fresh, replayed)]
+    assert (parts, len(replayed)) == ([8, 14], 24)
+
+
+def test_the_pieces_of_a_single_source_are_replayed_as_they_were_drawn():
+    hindsight = Hindsight(layout(), np.random.default_rng(0))
+    hindsight.remember(stays(48, 6))
+    hindsight.tell(by("anna", range(40)))
+    for _ in range(5):
+        hindsight.next()
+    hindsight.tell(by("anna", range(40, 48)))
+    expected = np.random.default_rng(0)
+    for taught in range(0, 48, 8):
+        order = expected.permutation(taught)
+    kept = list(hindsight._reservoir)
+    assert [id(piece) for piece in hindsight.next()[1]] == [id(kept[place]) for place in order[:24]]
+
+
+def test_what_a_forgotten_source_told_is_neither_taught_nor_replayed():
+    hindsight = Hindsight(layout(), np.random.default_rng(0))
+    hindsight.remember(stays(40, 6))
+    hindsight.tell(by("mallory", range(8)))
+    hindsight.next()
+    hindsight.tell([*by("mallory", range(8, 12)), replace(row_label(20, 1, True), source="mallory")])
+    hindsight.forget("mallory")
+    hindsight.tell([*by("anna", range(12, 20)), *(row_label(20, second, False) for second in (2, 3, 4, 5))])
+    fresh, replayed = hindsight.next()
+    told = [label.source for piece in (*fresh, *hindsight._fresh) for label, _ in piece.labels]
+    assert (replayed, "mallory" in told) == ([], False)

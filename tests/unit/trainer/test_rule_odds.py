@@ -25,7 +25,7 @@ def test_a_rule_and_its_absence_move_the_odds_by_their_slopes():
     with torch.no_grad():
         network.rule_odds.slopes[0].slope_FC.copy_(torch.tensor([[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]]))
     before = (torch.zeros(2, 3),)
-    (odds_NC,) = network.rule_odds(before, np.array([[3.0 * np.sinh(1.0)], [np.nan]]))
+    (odds_NC,) = network.rule_odds(before, torch.tensor([[3.0 * np.sinh(1.0)], [np.nan]], dtype=torch.float64))
     torch.testing.assert_close(odds_NC, torch.tensor([[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]]))
 
 

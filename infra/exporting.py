@@ -1,0 +1,27 @@
+"""`models export`: a version as a program, in a file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from infra.compressing import write
+from infra.fitting.options import FitOptions
+from infra.fitting.read import layout_of
+from infra.weights import weights_of
+from trainer.export import exported, manifest
+from trainer.weights import load_weights
+
+
+def export(options: FitOptions, model: str) -> tuple[Mapping[str, Any], int]:
+    """Write `options.output`; return its manifest and its bytes.
+
+    Raises:
+        ConfigError: the monitor is wrong.
+        InputError: the outcomes cannot be read.
+        ModelError: the weights are of another kind, or the network reads frames or vectors.
+    """
+    layout, _ = layout_of(options)
+    network = load_weights(layout, weights_of(layout, model))
+    content = exported(network)
+    if options.output is not None:
+        write(options.output, content)
+    return manifest(network), len(content)

@@ -1,0 +1,191 @@
+"""Labels in SQL: every one received, once, what became of it, and whose are not learned from."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from sqlalchemy import Connection, Engine, bindparam, case, func, or_, select, update
+from sqlalchemy import Table as SqlTable
+
+from schemas.label import Annotation, Fate, LabelStatus
+from schemas.observation import Partition
+from schemas.statements import Row, insert_into, matching
+from schemas.tables import LabelRow, LabelSourceRow
+from scorer.ledger import transact
+
+LABELS, SOURCES = (cast("SqlTable", model.__table__) for model in (LabelRow, LabelSourceRow))
+_ORIGIN = ("monitor", "cluster", "topic", "topic_id", "partition", "offset")
+_WAITING, _TAUGHT = LabelStatus.WAITING.value, LabelStatus.TAUGHT.value
+_RECENT = 5_000
+"""Labels that a source's reliability is read from again: ten times what it remembers of one."""
+
+Believed = tuple[str, str, int, float]
+"""Source, task, value, and the probability that the network gave to that before it learned it."""
+
+_END = (
+    update(LABELS)
+    .where(*(LABELS.c[name] == bindparam(f"b_{name}") for name in _ORIGIN))
+    .where(or_(LABELS.c.status == _WAITING, bindparam("b_status") == _TAUGHT))
+    .values({name: bindparam(f"b_{name}") for name in ("status", "step", "belief")})
+)
+"""A rank that gave a label up must not deny that another one has taught it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlLabels:
+    """One monitor's labels.
+
+    Args:
+        engine: of the database.
+        monitor: whose labels.
+        origin: id of the cluster and of the topic, so that a topic made anew starts afresh; asked once it stands.
+        clock: the time now.
+    """
+
+    engine: Engine
+    monitor: str
+    origin: Callable[[], tuple[str, str]]
+    clock: Callable[[], datetime]
+
+    def receive(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """Write labels down, unless they are; those that nothing has become of yet are returned."""
+        now = self.clock()
+        rows = [self._key(each) | _said(each, now) for each in annotations]
+
+        def write(connection: Connection, _: int) -> set[tuple[int, int]]:
+            dialect = connection.dialect.name
+            connection.execute(insert_into(dialect, LABELS).on_conflict_do_nothing(index_elements=list(_ORIGIN)), rows)
+            return {open_ for partition in _by_partition(annotations) for open_ in self._open(connection, *partition)}
+
+        waiting = transact(self.engine, write)
+        return [each for each in annotations if (each.partition.number, each.offset) in waiting]
+
+    def end(self, fates: Sequence[Fate]) -> None:
+        """Write down what became of labels."""
+        rows = [
+            self._key(fate.annotation) | {"status": fate.status.value, "step": fate.step, "belief": fate.belief}
+            for fate in fates
+        ]
+        bound = [{f"b_{name}": value for name, value in row.items()} for row in rows]
+        transact(self.engine, lambda connection, _: connection.execute(_END, bound))
+
+    def position(self, topic: str) -> dict[Partition, int]:
+        """Of each partition the first offset whose label waits, else the one after the last that was received."""
+        cluster, topic_id = self.origin()
+        key: Row = {"monitor": self.monitor, "cluster": cluster, "topic": topic, "topic_id": topic_id}
+        first_open = func.min(case((LABELS.c.status == _WAITING, LABELS.c.offset)))
+        query = (
+            select(LABELS.c.partition, func.coalesce(first_open, func.max(LABELS.c.offset) + 1))
+            .where(*matching(LABELS, key))
+            .group_by(LABELS.c.partition)
+        )
+        rows = transact(self._reader, lambda connection, _: connection.execute(query).all())
+        return {Partition(topic, number): offset for number, offset in rows}
+
+    def unlearn(self, after_step: int) -> None:
+        """The steps after that one are lost: what they taught waits again."""
+        mine = LABELS.c.monitor == self.monitor, LABELS.c.step > after_step
+        undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None)
+        transact(self.engine, lambda connection, _: connection.execute(undone))
+
+    def taught(self, after_step: int, last_step: int) -> int:
+        """How many labels steps after the one, and until the other, taught."""
+        mine = LABELS.c.monitor == self.monitor, LABELS.c.step > after_step, LABELS.c.step <= last_step
+        query = select(func.count()).select_from(LABELS).where(*mine)
+        return transact(self._reader, lambda connection, _: int(connection.execute(query).scalar_one()))
+
+    def beliefs(self) -> list[Believed]:
+        """As `read_beliefs`."""
+        return transact(self._reader, lambda connection, _: read_beliefs(connection, self.monitor))
+
+    def excluded(self) -> frozenset[str]:
+        """Sources whose labels are not learned from."""
+        decisions = transact(self._reader, lambda connection, _: read_decisions(connection, self.monitor))
+        return frozenset(source for source, decision in decisions.items() if decision["excluded"])
+
+    def decide(self, source: str, *, excluded: bool, author: str, why: str | None) -> None:
+        """From now on a source's labels are learned from, or not."""
+        row: Row = {"monitor": self.monitor, "source": source, "excluded": excluded, "author": author[:128]}
+        row |= {"why": None if why is None else why[:1000], "decided_at": self.clock()}
+
+        def write(connection: Connection, _: int) -> None:
+            statement = insert_into(connection.dialect.name, SOURCES)
+            changed = {name: statement.excluded[name] for name in ("excluded", "author", "why", "decided_at")}
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["monitor", "source"], set_=changed), [row]
+            )
+
+        transact(self.engine, write)
+
+    @property
+    def _reader(self) -> Engine:
+        return self.engine.execution_options(reading=True)
+
+    def _key(self, annotation: Annotation) -> Row:
+        cluster, topic_id = self.origin()
+        topic, number = annotation.partition
+        return dict(zip(_ORIGIN, (self.monitor, cluster, topic, topic_id, number, annotation.offset), strict=True))
+
+    def _open(self, connection: Connection, first: Annotation, last_offset: int) -> Iterable[tuple[int, int]]:
+        key = self._key(first)
+        lowest = key.pop("offset")
+        query = select(LABELS.c.partition, LABELS.c.offset).where(
+            *matching(LABELS, key), LABELS.c.offset.between(lowest, last_offset), LABELS.c.status == _WAITING
+        )
+        return [(row.partition, row.offset) for row in connection.execute(query)]
+
+
+def read_tallies(connection: Connection) -> dict[tuple[str, str], dict[str, int]]:
+    """(monitor, source) -> what became of its labels -> how many."""
+    columns = LABELS.c.monitor, LABELS.c.source
+    query = select(*columns, LABELS.c.status, func.count()).group_by(*columns, LABELS.c.status).order_by(*columns)
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for monitor, source, status, count in connection.execute(query):
+        found.setdefault((monitor, source), {})[status] = count
+    return found
+
+
+def read_decisions(connection: Connection, monitor: str) -> dict[str, Row]:
+    """Source -> what was last decided of it, by column."""
+    rows = connection.execute(select(SOURCES).where(SOURCES.c.monitor == monitor)).mappings()
+    return {row["source"]: dict(row) for row in rows}
+
+
+def read_beliefs(connection: Connection, monitor: str) -> list[Believed]:
+    """Of the last labels that were taught, oldest first; of a source that was included again what it told since."""
+    columns = LABELS.c.source, LABELS.c.task, LABELS.c.value, LABELS.c.belief, LABELS.c.received_at
+    mine = LABELS.c.monitor == monitor, LABELS.c.belief.is_not(None)
+    rows = connection.execute(select(*columns).where(*mine).order_by(LABELS.c.id.desc()).limit(_RECENT)).all()
+    decisions = read_decisions(connection, monitor).items()
+    since = {source: cast("datetime", each["decided_at"]) for source, each in decisions if not each["excluded"]}
+    return [tuple(row[:4]) for row in reversed(rows) if row.source not in since or row[4] >= since[row.source]]
+
+
+def _by_partition(annotations: Sequence[Annotation]) -> Iterable[tuple[Annotation, int]]:
+    """Of each partition its first annotation and its last offset."""
+    first: dict[Partition, Annotation] = {}
+    last: dict[Partition, int] = {}
+    for each in annotations:
+        first.setdefault(each.partition, each)
+        last[each.partition] = each.offset
+    return [(annotation, last[partition]) for partition, annotation in first.items()]
+
+
+def _said(annotation: Annotation, now: datetime) -> Row:
+    label = annotation.label
+    return {
+        "entity": label.entity,
+        "task": label.task,
+        "value": label.value,
+        "event_time": _moment(label.time_ms),
+        "occurred_at": _moment(label.until_ms),
+        "revealed_at": _moment(annotation.revealed_ms),
+        "source": label.source,
+        "received_at": now,
+        "status": _WAITING,
+    }
+
+
+def _moment(time_ms: int | None) -> datetime | None:
+    return None if time_ms is None else datetime.fromtimestamp(time_ms / 1_000, tz=UTC)
