@@ -46,7 +46,7 @@ class Adapters:
         self._optimiser.step()
         self._optimiser.zero_grad()
         for matrix, was, (up, down) in zip(self._matrices, before, self._pairs, strict=True):
-            matrix += up @ down - was
+            matrix.add_(up @ down - was)
 
     def state_dict(self) -> dict[str, Any]:
         """What the next steps depend on."""

@@ -40,7 +40,7 @@ class PageHinkley:
 
     def __init__(self, slack: float, threshold: float, least: int = 30) -> None:
         self._slack, self._threshold, self._least = slack, threshold, least
-        self._start()
+        self._count, self._mean, self._sum, self._lowest = 0, 0.0, 0.0, math.inf
 
     def update(self, value: float) -> bool:
         """Take the next value in: has the mean risen?"""
@@ -79,7 +79,8 @@ class Adwin:
 
     def __init__(self, confidence: float, clock: int = 1, least: int = 10) -> None:
         self._confidence, self._clock, self._least = confidence, clock, least
-        self._start()
+        self._ticks, self._width, self._total, self._deviation = 0, 0, 0.0, 0.0
+        self._rows: list[list[float]] = [[]]
 
     def update(self, value: float) -> bool:
         """Take the next value in: has the mean changed?"""
@@ -103,7 +104,7 @@ class Adwin:
 
     def _start(self) -> None:
         self._ticks, self._width, self._total, self._deviation = 0, 0, 0.0, 0.0
-        self._rows: list[list[float]] = [[]]
+        self._rows = [[]]
 
     def _insert(self, value: float) -> None:
         if self._width:

@@ -29,7 +29,7 @@ from trainer.lesson import Lesson, blank_lesson, hindsight_lesson, lesson_of
 from trainer.losses import TaskLoss
 from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
-from trainer.past import Past, start_of
+from trainer.past import Past
 from trainer.slots import Slots
 from trainer.weighting.ranks import gather_rows, pool_losses, pool_metrics, pool_sum
 from trainer.weights import load_weights, save_weights

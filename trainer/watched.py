@@ -17,6 +17,10 @@ _MEMORY = 64.0
 """Steps that a mean and a spread remember."""
 _FARTHEST = 4.0
 """Deviations that one step counts as at most: one wild step is no drift."""
+_MOVES = 2.0
+"""Deviations by which one step moves mean and spread at most, or they would run after the drift that they shall show."""
+_LEAST = 20
+"""Steps before those are known."""
 
 
 class Level:
@@ -28,7 +32,7 @@ class Level:
 
     def __init__(self, settings: DriftSettings) -> None:
         self._detector = DETECTORS[settings.detector](settings.threshold)
-        self._start()
+        self._count, self.mean, self._variance = 0, 0.0, 0.0
 
     def update(self, value: float) -> float | None:
         """Take the next one in. Returns the mean that it left, once it is sure that it did; else None."""
@@ -41,6 +45,8 @@ class Level:
             return before
         self._count += 1
         rate = max(1.0 / self._count, 1.0 / _MEMORY)
+        if self._count > _LEAST:
+            deviation = max(-_MOVES * spread, min(_MOVES * spread, deviation))
         self.mean += rate * deviation
         self._variance = (1.0 - rate) * (self._variance + rate * deviation * deviation)
         return None
