@@ -80,7 +80,7 @@ class TrainerActor(_Shell):
 
     def join(self, place: dict[str, Any]) -> None:
         """From now on be this rank."""
-        from infra.training_rank import Place
+        from infra.place import Place
 
         self._trainer.join(Place(**place))
 

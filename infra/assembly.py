@@ -16,10 +16,12 @@ from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Field
 from schemas.protocols import Ledger, ModelRecord, Registry
+from scorer.globals import GlobalTable
 from scorer.ledger import SqlLedger
 from scorer.reorder import Reorder
 from scorer.scorer import Scorer, state_template
 from scorer.serving import ServingModels
+from scorer.shadow import Beside
 from scorer.shard import Shard, SnapshotPolicy
 from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
@@ -48,9 +50,13 @@ def shard_parts(
     template: dict[str, Field] = state_template(layout)
     store = Store(template)
     serving = ServingModels(layout, registry, time.monotonic, look_seconds)
-    scorer = Scorer(layout, store, serving.network_of)
+    table = GlobalTable(layout)
+    scorer = Scorer(layout, store, serving.network_of, table)
     reorder = Reorder(layout.monitor.lateness, layout)
-    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic)
+    beside = None
+    if layout.monitor.training.shadow_rows and isinstance(registry, SqlRegistry):  # a backtest's versions serve at once
+        beside = Beside(layout, store, table, serving.network_of, registry, time.monotonic, look_seconds)
+    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside)
     return ShardParts(shard, AlertPipeline(layout, store), store)
 
 
@@ -63,7 +69,8 @@ def snapshot_policy(monitor: Monitor) -> SnapshotPolicy:
 def registry_of(monitor: Monitor, engine: Engine | None = None) -> SqlRegistry:
     """The monitor's registry in its database, which must exist where no engine is given."""
     engine = engine or connect(monitor.database.url, must_exist=True)
-    return SqlRegistry(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
+    directory = Path(monitor.database.directory).resolve()
+    return SqlRegistry(engine, monitor.monitor, directory, utc_now, monitor.training.shadow_rows)
 
 
 def first_version(layout: Layout, registry: Registry) -> ModelRecord:

@@ -42,8 +42,9 @@ class Checkpoint:
         folder: of the files, under the monitor's directory.
         files: name -> SHA-256.
         offsets: partition -> first offset not taken in.
-        log: for each rank a list of [step, batches taken in before it, version published by it or null]; a batch is a
-            list of [partition, first offset, next one]. An entry may repeat the last step's number: no step followed.
+        log: for each rank a list of [step, batches taken in before it, version published by it or null, versions that
+            served and were tried where that was news before it, or null]; a batch is a list of [partition, first
+            offset, next one]. An entry may repeat the last step's number: no step followed.
     """
 
     id: int

@@ -41,9 +41,11 @@ class MemoryRegistry:
     def __init__(self) -> None:
         self._records: list[ModelRecord] = []
         self._weights: dict[int, bytes] = {}
+        self._serving = 0
         self.metrics: list[tuple[int, int, int, Mapping[str, float]]] = []
         self.quarantined: list[tuple[str, Mapping[Partition, tuple[int, int]]]] = []
         self.actions: list[tuple[int, int, int, Action]] = []
+        self.notes: list[tuple[int, str, str, str]] = []
 
     @property
     def newest(self) -> int:
@@ -51,8 +53,8 @@ class MemoryRegistry:
         return len(self._records)
 
     def serving(self) -> ModelRecord | None:
-        """The newest version."""
-        return self._records[-1] if self._records else None
+        """The version that serves: the newest one, unless another was promoted since."""
+        return self._records[self._serving - 1] if self._serving else None
 
     def get(self, version: int) -> ModelRecord:
         """One version."""
@@ -68,13 +70,31 @@ class MemoryRegistry:
         """The first version, unless there is one."""
         return self.serving() or self.publish(weights, None, {})
 
-    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
-        """The next version."""
-        version = len(self._records) + 1
+    def publish(
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+    ) -> ModelRecord:
+        """The next version, which serves at once."""
+        del newest_ms
+        version = self._serving = len(self._records) + 1
         record = ModelRecord(version, "", hashlib.sha256(weights).hexdigest(), parent, dict(metrics), "serving")
         self._records.append(record)
         self._weights[version] = weights
         return record
+
+    def promote(self, version: int, who: str, why: str) -> ModelRecord:
+        """It serves from now on."""
+        self._serving = self.get(version).version
+        self.note(version, "serving", who, why)
+        return self.get(version)
+
+    def rollback(self, to: int | None, who: str, why: str) -> ModelRecord:
+        """That version, or the one before, serves again."""
+        self.note(self._serving, "rolled back", who, why)
+        return self.promote(self._serving - 1 if to is None else to, who, why)
+
+    def note(self, version: int, standing: str, who: str, why: str) -> None:
+        """Keep it."""
+        self.notes.append((version, standing, who, why))
 
     def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
         """Keep prequential metrics for the report."""

@@ -4,52 +4,61 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import structlog
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
-from sqlalchemy import Table as SqlTable
+from sqlalchemy import Connection, Engine, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from infra.durable import write_whole
+from infra.standings import MODELS as _MODELS
+from infra.standings import PINNED, Change, Standing, Standings, shadow_of
+from infra.standings import SHADOWS as _SHADOWS
+from infra.weight_files import WeightFiles, read_weights
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
 from schemas.protocols import Action, ModelRecord
-from schemas.tables import LearningActionRow, ModelRow, QuarantineRow, TaskMetricRow
+from schemas.shadow import Settlement, Shadow
+from schemas.tables import LearningActionRow, QuarantineRow, TaskMetricRow
 from scorer.ledger import transact
 
 _LOG = structlog.get_logger(__name__)
-_MODELS = cast("SqlTable", ModelRow.__table__)
 _RIVALS = 20
 """How often a publisher tries the next number when another one was quicker."""
-
-
-class Standing(StrEnum):
-    """Where a version stands."""
-
-    SERVING = "serving"
-    RETIRED = "retired"
+Changed = TypeVar("Changed")
 
 
 @dataclass(frozen=True, slots=True)
 class SqlRegistry:
-    """`schemas.protocols.Registry`: rows in SQL, weights in `<directory>/models/<monitor>/v<NNNNN>.safetensors`.
+    """`schemas.protocols.Registry`: rows in SQL, weights in files.
 
     Metrics that are not finite are left out: JSON has no word for them.
+
+    Attributes:
+        engine: of the monitor's database.
+        monitor: whose versions.
+        directory: of the files.
+        clock: the time now, timezone-aware.
+        shadow_rows: how many rows a version that is published must first be scored on in the shadow; 0: none.
     """
 
     engine: Engine
     monitor: str
     directory: Path
     clock: Callable[[], datetime]
+    shadow_rows: int = 0
 
     def serving(self) -> ModelRecord | None:
         """The version that should serve now; None before the first was published."""
         records = self._select(self._models().where(_MODELS.c.status == Standing.SERVING).limit(1))
         return records[0] if records else None
+
+    def standing(self) -> tuple[int, int]:
+        """Versions that serve and are tried in the shadow now; 0: none."""
+        query = self._models().where(_MODELS.c.status.in_([Standing.SERVING.value, Standing.CHALLENGER.value]))
+        found = {record.status: record.version for record in self._select(query)}
+        return found.get(Standing.SERVING, 0), found.get(Standing.CHALLENGER, 0)
 
     def get(self, version: int) -> ModelRecord:
         """One version. Raises ModelError when it is unknown."""
@@ -64,17 +73,7 @@ class SqlRegistry:
 
     def load(self, record: ModelRecord) -> bytes:
         """A version's weights. Raises ModelError when the file is missing or does not match its digest."""
-        try:
-            weights = Path(record.path).read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"model version {record.version}: {record.path} cannot be read: {error.strerror}"
-            ) from error
-        digest = hashlib.sha256(weights).hexdigest()
-        if digest != record.digest:
-            seen, expected = digest[:12], record.digest[:12]
-            raise ModelError(f"model version {record.version}: {record.path} has SHA-256 {seen}; expected {expected}")
-        return weights
+        return read_weights(record)
 
     def publish_first(self, weights: bytes) -> ModelRecord:
         """Store weights as version 1, unless there is one: whoever comes second gets what serves then.
@@ -89,8 +88,10 @@ class SqlRegistry:
                 raise
             return serving
 
-    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
-        """Store weights as the next version, durably, and let it serve; the version before retires.
+    def publish(
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+    ) -> ModelRecord:
+        """Store weights as the next version, durably, and let it serve, or challenge what serves: see its status.
 
         Raises:
             ModelError: the file cannot be written.
@@ -98,14 +99,60 @@ class SqlRegistry:
         """
         for _ in range(_RIVALS):
             try:
-                record = transact(self.engine, lambda connection, _: self._next(connection, weights, parent, metrics))
+                record = transact(
+                    self.engine, lambda connection, _: self._publish(connection, weights, parent, metrics, newest_ms)
+                )
             except LedgerError as error:
                 if not isinstance(error.__cause__, IntegrityError):
                     raise
             else:
-                _LOG.info("model published", monitor=self.monitor, version=record.version, digest=record.digest[:12])
+                _LOG.info("model published", monitor=self.monitor, version=record.version, standing=record.status)
+                self._prune()
                 return record
         raise LedgerError(f"monitor {self.monitor}: {_RIVALS} publishers were quicker; expected one at a time")
+
+    def promote(self, version: int, who: str, why: str) -> ModelRecord:
+        """Let a version serve. Raises ModelError when it is unknown, serves already, or its weights are not kept."""
+        record = self.get(version)
+        if record.status == Standing.SERVING:
+            raise ModelError(f"model version {version} of monitor {self.monitor}: serves already; expected another one")
+        self.load(record)
+        self._change(lambda standings: standings.serve(version, Change(who, why)))
+        return self.get(version)
+
+    def rollback(self, to: int | None, who: str, why: str) -> ModelRecord:
+        """Go back to a version, or to the newest pinned one; what served stands as rolled back.
+
+        Raises ModelError when there is none to go back to, or as `promote` does.
+        """
+        pinned = [record for record in self.versions() if record.status == Standing.PINNED]
+        record = self.get(to) if to is not None else next(iter(pinned), None)
+        if record is None:
+            raise ModelError(f"monitor {self.monitor}: no version is pinned; expected one that served before")
+        if record.status == Standing.SERVING:
+            others = ", ".join(f"v{each.version}" for each in pinned) or "another one"
+            raise ModelError(f"model version {to} of monitor {self.monitor}: serves already; expected {others}")
+        self.load(record)
+        change = Change(who, why)
+        self._change(lambda standings: standings.serve(record.version, change, former=Standing.ROLLED_BACK))
+        return self.get(record.version)
+
+    def shadow(self) -> Shadow | None:
+        """The shadow that runs, with what all partitions have added to it."""
+        query = select(_SHADOWS).where(_SHADOWS.c.monitor == self.monitor, _SHADOWS.c.settled_at.is_(None))
+        reader = self.engine.execution_options(reading=True)
+        return transact(reader, lambda connection, _: shadow_of(connection, connection.execute(query).one_or_none()))
+
+    def settle(self, shadow: Shadow, settlement: Settlement) -> bool:
+        """End a shadow, and let serve what it says; False: somebody else was quicker."""
+        ended = self._change(lambda standings: standings.settle(shadow, settlement))
+        if ended:
+            _LOG.info("shadow settled", monitor=self.monitor, version=shadow.challenger, outcome=settlement.outcome)
+        return ended
+
+    def note(self, version: int, standing: str, who: str, why: str) -> None:
+        """Write down what became of a version."""
+        self._change(lambda standings: standings.note(version, standing, Change(who, why)))
 
     def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
         """Append prequential metrics, named ``<task>.<metric>`` (``<metric>`` alone: of the whole network)."""
@@ -131,24 +178,53 @@ class SqlRegistry:
         row |= {"task": action.task, "kind": action.kind, "why": action.why[:200], "recorded_at": self.clock()}
         transact(self.engine, lambda connection, _: connection.execute(insert(LearningActionRow), row))
 
-    def _next(
-        self, connection: Connection, weights: bytes, parent: int | None, metrics: Mapping[str, float]
-    ) -> ModelRecord:
-        newest = select(func.coalesce(func.max(_MODELS.c.version), 0)).where(_MODELS.c.monitor == self.monitor)
-        return self._publish(connection, weights, parent, metrics, connection.execute(newest).scalar_one() + 1)
+    def _change(self, work: Callable[[Standings], Changed]) -> Changed:
+        def changed(connection: Connection, _: int) -> Changed:
+            return work(Standings(connection, self.monitor, self.clock()))
+
+        found = transact(self.engine, changed)
+        self._prune()
+        return found
+
+    def _prune(self) -> None:
+        """Delete the files that nobody can need again."""
+        files = self._files()
+        if len(files.numbers()) <= PINNED:
+            return
+        reader = self.engine.execution_options(reading=True)
+
+        def known(connection: Connection, _: int) -> tuple[int, set[int]]:
+            standings = Standings(connection, self.monitor, self.clock())
+            return standings.newest(), standings.kept()
+
+        files.prune(*transact(reader, known))
+
+    def _files(self) -> WeightFiles:
+        return WeightFiles(self.directory, self.monitor)
 
     def _publish(
-        self, connection: Connection, weights: bytes, parent: int | None, metrics: Mapping[str, float], version: int
+        self,
+        connection: Connection,
+        weights: bytes,
+        parent: int | None,
+        metrics: Mapping[str, float],
+        newest_ms: int = 0,
+        version: int | None = None,
     ) -> ModelRecord:
-        mine = _MODELS.c.monitor == self.monitor
-        file = f"models/{self.monitor}/v{version:05d}.safetensors"
-        row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.SERVING.value}
-        row |= {"file": file, "digest": hashlib.sha256(weights).hexdigest()}
-        row |= {"metrics": _finite(metrics), "created_at": self.clock()}
+        standings = Standings(connection, self.monitor, self.clock())
+        champion, version = standings.serving(), version or standings.newest() + 1
+        row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.CHALLENGER.value}
+        row |= {"file": self._files().name(version), "digest": hashlib.sha256(weights).hexdigest()}
+        row |= {"metrics": _finite(metrics), "created_at": standings.now}
         connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
-        retire = update(_MODELS).where(mine, _MODELS.c.version != version, _MODELS.c.status == Standing.SERVING)
-        connection.execute(retire.values(status=Standing.RETIRED.value))
-        write_whole(self.directory / file, weights)
+        change = Change("trainer", "published", datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
+        if champion is None or not self.shadow_rows:
+            standings.serve(version, change)
+            row["status"] = Standing.SERVING.value
+        else:
+            standings.note(version, Standing.CHALLENGER, change)
+            standings.open_shadow(champion, version, "trial", self.shadow_rows)
+        self._files().write(version, weights)
         return self._record(row)
 
     def _models(self) -> Select[*tuple[object, ...]]:

@@ -110,13 +110,16 @@ def _way(kept: Sequence[Checkpoint], version: int) -> tuple[Checkpoint, list[lis
 def _learn(learner: Learner, layout: Layout, log: Sequence[Entry]) -> None:
     topic, table = layout.monitor.topics.observations, GlobalTable(layout)
     table.add(globals_of(layout, utc_now))
-    taken = [batch for _, batches, _ in log for batch in batches]
+    taken = [batch for entry in log for batch in entry[1]]
     spans = [{Partition(topic, number): (first, after) for number, first, after in batch} for batch in taken]
     batches = batches_between(layout, utc_now, spans)
-    for _, before, _ in log:
+    for _, before, _, *followed in log:
         for _ in before:
             batch = next(batches)
             learner.take(replace(batch, values=table.join(batch.time_ms, batch.values)))
+        for standing in followed:
+            if standing is not None:
+                learner.follow(*standing)
         learner.step()
         learner.publish_if_proved()
 
@@ -142,12 +145,20 @@ class _Made:
     def publish_first(self, weights: bytes) -> ModelRecord:
         return self.publish(weights, None, {})
 
-    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
+    def publish(
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+    ) -> ModelRecord:
         """The numbers are those of then; a version that was not published then has none."""
+        del newest_ms
         number = self.versions[len(self.digests)] if len(self.digests) < len(self.versions) else 0
         digest = hashlib.sha256(weights).hexdigest()
         self.digests[number] = digest
-        return ModelRecord(number, "", digest, parent, metrics, "replayed")
+        return ModelRecord(
+            number, "", digest, parent, metrics, "challenger" if self.registry.shadow_rows else "serving"
+        )
+
+    def note(self, version: int, standing: str, who: str, why: str) -> None:
+        """It was noted then."""
 
     def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
         """They were recorded then."""

@@ -6,20 +6,20 @@ whoever goes on from there, in whatever number, skips no row and learns none twi
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import structlog
 import torch
 from sqlalchemy import Engine
 from torch import distributed
-from torch.distributed import ProcessGroup, ReduceOp, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import ProcessGroup, ReduceOp
 
 from infra.assembly import ledger_of, registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
 from infra.labels.feed import label_feed
+from infra.place import Place
 from ingest.kafka import KafkaSource
 from ingest.topics import partitions_of
 from schemas.layout import Layout
@@ -28,43 +28,17 @@ from schemas.observation import Batch, Partition
 from schemas.protocols import Advance, Tally
 from scorer.globals import GlobalTable
 from trainer.checkpoint import packed, unpacked
-from trainer.learner import Learner, StepReport
+from trainer.learner import Learner
+from trainer.step_report import StepReport
 from trainer.weighting.ranks import gather_words, pool_sum
 
 BEGINNING = -2
-_PATIENCE = timedelta(seconds=30)
-"""How long a rank waits for the others in one step before it takes them for lost."""
 _IDLE_MS = 20
 """How long a rank waits for rows while others may have some."""
 _ALONE_MS = 100
+_LOOK_SECONDS = 0.5
+"""How often the first rank looks which version serves."""
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Which rank one is.
-
-    Attributes:
-        formation: grows whenever the ranks are counted anew.
-        rank: from 0, who speaks for all.
-        ranks: how many there are.
-        address: host:port where they meet; the first one listens.
-    """
-
-    formation: int
-    rank: int
-    ranks: int
-    address: str
-
-
-def meet(place: Place) -> ProcessGroup | None:
-    """The ranks, once all are there; None: there is but one. Raises RuntimeError when they do not come."""
-    if place.ranks == 1:
-        return None
-    host, _, port = place.address.rpartition(":")
-    leads = place.rank == 0
-    store = TCPStore(host, int(port), place.ranks, leads, _PATIENCE, wait_for_workers=False)
-    return cast("ProcessGroup", distributed.ProcessGroupGloo(store, place.rank, place.ranks, _PATIENCE))
 
 
 class TrainingRank:
@@ -87,6 +61,7 @@ class TrainingRank:
         on_step: Callable[[StepReport], None],
     ) -> None:
         layout, registry = Layout(monitor), registry_of(monitor, engine)
+        self._registry = registry
         self._monitor, self._place, self._group, self._on_step = monitor, place, group, on_step
         self._checkpoints = Checkpoints(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
         self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", f"{monitor.monitor}-trainer")
@@ -101,12 +76,13 @@ class TrainingRank:
         self._parent: int | None = None
         self._taken: list[list[Any]] = []
         self._entries: list[list[Any]] = []
+        self._followed: list[int] | None = None
         self._restore()
         if self.labels is not None:
             self.labels.go_on(self.learner.steps, {each: self._offsets[each] for each in self._mine})
         self._source = self._reading(layout)
         self._batches: Iterator[Batch | None] = self._source.batches(self) if self._source else iter(())
-        self._due = time.monotonic()
+        self._due = self._look = time.monotonic()
 
     def run(self, leaving: Callable[[], bool]) -> None:
         """Take rows in and step, round by round, until any rank is leaving.
@@ -119,10 +95,11 @@ class TrainingRank:
         while True:
             if not self.learner.ready:
                 self._take()
-            step, leave, due = self._agree(leaving())
+            step, leave, due, *standing = self._agree(leaving())
+            news = self._follow(standing)
             if step:
                 self._step()
-            if leave or due:
+            if leave or due or news:
                 self._write_down()
             if leave:
                 return
@@ -208,20 +185,37 @@ class TrainingRank:
         self._taken.append([[each.number, self._offsets[each], after[each]] for each in after])
         self._offsets |= after
 
-    def _agree(self, leaving: bool) -> tuple[bool, bool, bool]:
-        """Does any rank want a step, to leave, a checkpoint? The first rank's clock says when one is due."""
+    def _agree(self, leaving: bool) -> list[int]:
+        """Does any rank want a step, to leave, a checkpoint? Which versions serve and are tried; 0: not looked now.
+
+        The first rank's clock says when a checkpoint or a look is due.
+        """
         due = self.learner.leads and time.monotonic() >= self._due
-        wishes = torch.tensor([self.learner.ready, leaving, due], dtype=torch.int32)
+        wishes = torch.tensor([self.learner.ready, leaving, due, *self._standing()], dtype=torch.int32)
         if self._group is not None:
             distributed.all_reduce(wishes, ReduceOp.MAX, self._group)
-        step, leave, checkpoint = wishes.tolist()
-        return bool(step), bool(leave), bool(checkpoint)
+        found: list[int] = wishes.tolist()
+        return found
+
+    def _standing(self) -> tuple[int, int]:
+        if not self.learner.leads or time.monotonic() < self._look:
+            return 0, 0
+        self._look = time.monotonic() + _LOOK_SECONDS
+        serving, challenger = self._registry.standing()
+        return serving, challenger
+
+    def _follow(self, standing: Sequence[int]) -> bool:
+        """Another version serves than before, or one is no longer tried: a checkpoint must hold that at once."""
+        if not standing[0] or not self.learner.follow(*standing):
+            return False
+        self._followed = list(standing)
+        return True
 
     def _step(self) -> None:
         report = self.learner.step()
         version = self.learner.publish_if_proved()
-        self._entries.append([report.step, self._taken, version])
-        self._taken = []
+        self._entries.append([report.step, self._taken, version, self._followed])
+        self._taken, self._followed = [], None
         self._on_step(report)
         if self.labels is not None:
             self.labels.report([report])
@@ -236,12 +230,12 @@ class TrainingRank:
         if self.learner.leads:
             files[SHARED] = self._checkpoints.write(folder, SHARED, packed(self.learner.state_dict()))
         if self._taken:  # in no step yet
-            self._entries.append([self.learner.steps, self._taken, None])
+            self._entries.append([self.learner.steps, self._taken, None, None])
         offsets = [self._offsets[partition] for partition in self._mine]
         told = gather_words({"files": files, "offsets": offsets, "log": self._entries}, self._group)
         number = self._record(folder, told) if self.learner.leads else 0
         self._parent = int(pool_sum(torch.tensor(number), self._group))
-        self._taken, self._entries = [], []
+        self._taken, self._entries, self._followed = [], [], None
         self.learner.draw_anew()
         self._due = time.monotonic() + self._monitor.training.checkpoint_every.total_seconds()
 

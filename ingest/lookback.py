@@ -51,6 +51,8 @@ def batches_between(
         where = {each: client.theirs(each) for span in spans for each in span}
         consumer.assign(list(where.values()))
         begins = consumer.beginning_offsets(list(where.values()))
+        for each, first in begins.items():
+            consumer.seek(each, first)  # one without a position fails the poll of all
         for span in spans:
             for partition, (first, _) in span.items():
                 if 0 <= first < begins[where[partition]]:

@@ -82,6 +82,7 @@ class CanarySettings(Frozen):
     windows: int = Field(default=128, ge=0, le=65_536, description="held aside by each trainer; 0: none")
     every: int = Field(default=256, ge=1, description="steps from one look at them to the next")
     bound: float = Field(default=0.25, gt=0, description="how much worse a task may get, 1 = knowing nothing")
+    vetoes: int = Field(default=2, ge=1, description="in a row; then the windows are what is outdated, and replaced")
 
 
 class TrainingSettings(Frozen):
@@ -119,6 +120,11 @@ class TrainingSettings(Frozen):
     checkpoint_every: Duration = Field(
         default=timedelta(seconds=15), description="trainers write down where they stand; what came since is done anew"
     )
+    shadow_rows: int = Field(
+        default=0,
+        ge=0,
+        description="rows on which a version is scored beside the one that serves before it may; 0: it serves at once",
+    )
 
 
 class FittingSettings(Frozen):
@@ -135,6 +141,9 @@ class FittingSettings(Frozen):
     warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which it rises")
     weight_decay: float = Field(default=1e-2, ge=0)
     hide_signals: float = Field(default=0.0, ge=0, lt=1, description="share of a piece's signals left out, at random")
+    hide_from_events: float = Field(
+        default=0.3, ge=0, lt=1, description="share of a row's signals that event tasks' private paths do not see"
+    )
     precision: Literal["float32", "bfloat16"] = Field(default="float32", description="of products, while it learns")
     trackers: tuple[Tracker, ...] = Field(default=(), description="where its curves go, beside the manifest")
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from schemas.alert import Alert
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
+from schemas.shadow import ShadowStep
 
 
 class Owner(Protocol):
@@ -60,6 +61,7 @@ class Advance:
     tally: Tally
     version: int
     snapshot: tuple[str, int] | None = None
+    shadow: ShadowStep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Action:
     """What a learner did that no step does by itself.
 
     Attributes:
-        kind: alarm, hurry, burst, retrain, recovered, accepted, went back.
+        kind: alarm, hurry, burst, retrain, recovered, accepted, went back, renewed.
         task: which it was about; "representation"; "" = all.
         why: in a few words, with the figures.
     """
@@ -137,8 +139,17 @@ class Registry(Protocol):
         """Store weights as the first version, unless there is one; the version that serves then."""
         ...
 
-    def publish(self, weights: bytes, parent: int | None, metrics: Mapping[str, float]) -> ModelRecord:
-        """Store weights as the next version and let it serve."""
+    def publish(
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+    ) -> ModelRecord:
+        """Store weights as the next version and let it serve, or challenge what serves: its status says which.
+
+        `newest_ms` is the newest event time that they have learned.
+        """
+        ...
+
+    def note(self, version: int, standing: str, who: str, why: str) -> None:
+        """Write down what became of a version."""
         ...
 
     def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:

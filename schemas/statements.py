@@ -21,6 +21,7 @@ from schemas.alert import Alert, Change, Explanation, Phase, SignalReason
 from schemas.alerting import Severity
 from schemas.protocols import Tally
 from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SnapshotRow, SwapRow, Table, VerdictRow
+from schemas.versions import ShadowAlertRow, ShadowTallyRow
 
 Row = dict[str, object]
 
@@ -31,6 +32,7 @@ def _table(model: type[Table]) -> SqlTable:
 
 ALERTS, EVENTS, VERDICTS = _table(AlertRow), _table(AlertEventRow), _table(VerdictRow)
 PARTITIONS, SNAPSHOTS, SWAPS = _table(PartitionRow), _table(SnapshotRow), _table(SwapRow)
+SHADOW_TALLIES, SHADOW_ALERTS = _table(ShadowTallyRow), _table(ShadowAlertRow)
 KEY = ("monitor", "cluster", "topic", "topic_id", "partition")
 """What names a partition's row."""
 TALLIES = ("accepted", "partly", "dead_lettered", "duplicate")
@@ -153,6 +155,21 @@ def event_row(name: str, alert: Alert, now: datetime) -> Row:
         "severity": alert.severity.value,
         "score": alert.score,
         "model_version": alert.model_version,
+        "partition": alert.partition.number,
+        "offset": alert.offset,
+    }
+
+
+def shadow_alert_row(shadow: int, alert: Alert) -> Row:
+    """The row of an alert that a version in the shadow would have opened."""
+    return {
+        "shadow": shadow,
+        "entity": alert.entity,
+        "task": alert.task,
+        "kind": alert.kind,
+        "severity": alert.severity.value,
+        "started_at": alert.started,
+        "topic": alert.partition.topic,
         "partition": alert.partition.number,
         "offset": alert.offset,
     }

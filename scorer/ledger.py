@@ -38,6 +38,7 @@ from schemas.statements import (
     take_partition,
     tally_values,
 )
+from scorer.shadow_rows import write_shadows
 
 UNSET = -2
 """The offset of a partition nothing of which has been accounted for: read it from its beginning."""
@@ -149,6 +150,7 @@ class SqlLedger:
         _write_advances(connection, keys, step, self.lease)
         _write_swaps(connection, keys, step, standing)
         _write_alerts(connection, step)
+        write_shadows(connection, keys, step.advances)
         return _write_snapshots(connection, keys, step)
 
     def _lock(self, connection: Connection, partitions: Sequence[Partition]) -> dict[Partition, "_Standing"]:

@@ -59,13 +59,14 @@ class Scorer:
         layout: order of signals and tasks.
         store: where state lives (its template must be `template(layout)`).
         network_of: gives the network of a version.
+        table: what is known of the world; another scorer's, where they share it.
     """
 
-    def __init__(self, layout: Layout, store: Store, network_of: NetworkOf) -> None:
+    def __init__(self, layout: Layout, store: Store, network_of: NetworkOf, table: GlobalTable | None = None) -> None:
         self._layout = layout
         self._store = store
         self._network_of = network_of
-        self._table = GlobalTable(layout)
+        self._table = table or GlobalTable(layout)
         self._admission = Admission(len(layout.signals), layout.monitor.conflicts)
         self._server = Server(layout)
         self._detector = Detector(layout)

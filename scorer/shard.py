@@ -20,6 +20,7 @@ from schemas.protocols import Advance, Ledger, Position, Tally
 from schemas.reasons import Reason
 from scorer.reorder import Reorder
 from scorer.scorer import Scorer
+from scorer.shadow import Beside
 from scorer.store import Store
 from scorer.timeline import Timeline, Timelines
 
@@ -57,6 +58,7 @@ class Shard:
         serving: the version for live rows.
         reorder: holds rows back until their time has come.
         monotonic: a clock in seconds, for snapshots only.
+        beside: scores another version in the shadow; None: none is ever tried.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class Shard:
         reorder: Reorder,
         snapshots: SnapshotPolicy,
         monotonic: Callable[[], float],
+        beside: Beside | None = None,
     ) -> None:
         self._scorer = scorer
+        self._beside = beside
         self._store = store
         self._ledger = ledger
         self._serving = serving
@@ -86,6 +90,7 @@ class Shard:
 
     def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         """Take partitions over; the offset each must be read from (at or before the committed one)."""
+        self._follow_shadow()
         return {partition: self._adopt(partition) for partition in partitions}
 
     def release(self, partitions: Sequence[Partition]) -> None:
@@ -95,6 +100,8 @@ class Shard:
             self._snapshot_due.pop(partition, None)
             self._store.drop(partition)
             self._reorder.drop(partition)
+            if self._beside is not None:
+                self._beside.drop(partition)
             self._ledger.release(partition)
 
     def note(self, rows: Sequence[GlobalRow]) -> None:
@@ -105,8 +112,13 @@ class Shard:
     def score(self, batch: Batch) -> Predictions:
         """Score a batch of owned partitions. Rows before the committed offset are silent."""
         batch = self._reorder.let_pass(batch)
-        versions = self._timelines.versions(batch, self._serving.version())
-        return self._scorer.score(batch, self._timelines.silent(batch), versions)
+        versions, silent = self._timelines.versions(batch, self._serving.version()), self._timelines.silent(batch)
+        if self._beside is None:
+            return self._scorer.score(batch, silent, versions)
+        challenger = self._beside.score(batch, silent)
+        champion = self._scorer.score(batch, silent, versions)
+        self._beside.compare(champion, challenger)
+        return champion
 
     def owns(self, batch: Batch) -> bool:
         """Are all partitions of the batch still owned? A fenced one may have rows in flight."""
@@ -126,6 +138,7 @@ class Shard:
     def follow(self) -> None:
         """Between batches: take up a newer model version if there is one."""
         self._serving.refresh()
+        self._follow_shadow()
 
     def commit(self, alerts: Sequence[Alert], predictions: Predictions) -> None:
         """Alerts, offsets and model version in one transaction; a partition lost to another owner is let go."""
@@ -145,6 +158,10 @@ class Shard:
                 _log.warning("partition lost to another owner", partition=str(advance.partition))
                 self.release([advance.partition])
 
+    def _follow_shadow(self) -> None:
+        if self._beside is not None:
+            self._beside.follow(self._serving.version())
+
     def _adopt(self, partition: Partition) -> int:
         position = self._ledger.acquire(partition)
         start = self._restore(partition, position)
@@ -156,7 +173,10 @@ class Shard:
     def _restore(self, partition: Partition, position: Position) -> int:
         for file, offset in position.snapshots:
             try:
-                self._reorder.restore(partition, self._store.restore(partition, Path(file)))
+                extra = self._store.restore(partition, Path(file))
+                self._reorder.restore(partition, extra)
+                if self._beside is not None:
+                    self._beside.restore(partition, extra)
             except SnapshotError as error:
                 _log.warning("snapshot unfit, trying the one before", partition=str(partition), why=str(error))
             else:
@@ -173,16 +193,20 @@ class Shard:
             timeline = self._timelines.of[partition]
             if next_offset > timeline.next_offset:
                 tally = _tally(predictions, index, partition, timeline.next_offset)
+                shadow = None if self._beside is None else self._beside.step(partition)
                 snapshot = self._snapshot(partition, next_offset)
-                found.append(Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot))
+                found.append(Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot, shadow))
         return found
 
     def _snapshot(self, partition: Partition, offset: int) -> tuple[str, int] | None:
-        if self._snapshots.directory is None or self._monotonic() < self._snapshot_due[partition]:
+        begun = self._beside is not None and self._beside.fresh(partition)
+        if self._snapshots.directory is None or (self._monotonic() < self._snapshot_due[partition] and not begun):
             return None
         self._snapshot_due[partition] = self._monotonic() + self._snapshots.every.total_seconds()
-        waiting = self._reorder.snapshot(partition)
-        return str(self._store.snapshot(partition, self._snapshots.directory, offset, waiting)), offset
+        extra = self._reorder.snapshot(partition)
+        if self._beside is not None:
+            extra |= self._beside.snapshot(partition)
+        return str(self._store.snapshot(partition, self._snapshots.directory, offset, extra)), offset
 
     def _moved(self, advances: Sequence[Advance]) -> None:
         for advance in advances:

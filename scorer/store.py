@@ -52,6 +52,10 @@ class Store:
         """Partitions whose state is held."""
         return tuple(self._slots)
 
+    def names(self, partition: Partition) -> list[str]:
+        """The partition's entities."""
+        return list(self._slots.get(partition, {}))
+
     def slots(self, partition: Partition, entities: Iterable[str]) -> list[int]:
         """The slot of each entity; one never seen gets a fresh slot."""
         known = self._slots.setdefault(partition, {})
@@ -84,11 +88,7 @@ class Store:
 
     def snapshot(self, partition: Partition, directory: Path, offset: int, extra: Mapping[str, Field]) -> Path:
         """Write the partition's state as of `offset`, and `extra`; the file is whole or absent. Returns its path."""
-        known = self._slots.get(partition, {})
-        slots = np.fromiter(known.values(), dtype=np.int64, count=len(known))
-        tensors = {name: np.ascontiguousarray(value) for name, value in self.gather(self._fields, slots).items()}
-        tensors[_NAMES] = np.frombuffer(json.dumps(list(known)).encode() or b"[]", dtype=np.uint8)
-        tensors |= extra
+        tensors = {**self.tensors(partition), **extra}
         content = save_tensors(tensors, metadata={"offset": str(offset)})
         digest = hashlib.sha256(content).hexdigest()[:32]
         directory.mkdir(parents=True, exist_ok=True)
@@ -103,14 +103,24 @@ class Store:
         """
         self.drop(partition)
         tensors = _read_whole(path)
-        names = json.loads(tensors.pop(_NAMES).tobytes())
+        self.put(partition, tensors, path.name)
+        return {name: value for name, value in tensors.items() if name != _NAMES and name not in self._template}
+
+    def tensors(self, partition: Partition) -> Fields:
+        """The partition's state, and whose it is."""
+        known = self._slots.get(partition, {})
+        slots = np.fromiter(known.values(), dtype=np.int64, count=len(known))
+        tensors = {name: np.ascontiguousarray(value) for name, value in self.gather(self._fields, slots).items()}
+        return tensors | {_NAMES: np.frombuffer(json.dumps(list(known)).encode() or b"[]", dtype=np.uint8)}
+
+    def put(self, partition: Partition, tensors: Fields, source: str) -> None:
+        """What `tensors` gave. Raises SnapshotError, naming its source, when it is unfit."""
         for name, value in self._template.items():
             seen = tensors.get(name)
             if seen is None or seen.shape[1:] != value.shape[1:] or seen.dtype != value.dtype:
-                raise SnapshotError(f"{path.name}: field {name} has another shape than this configuration expects")
-        slots = self.slots(partition, names)
-        self.scatter(np.array(slots, dtype=np.int64), {name: tensors.pop(name) for name in self._template})
-        return tensors
+                raise SnapshotError(f"{source}: field {name} has another shape than this configuration expects")
+        slots = self.slots(partition, json.loads(tensors[_NAMES].tobytes()))
+        self.scatter(np.array(slots, dtype=np.int64), {name: tensors[name] for name in self._template})
 
     def _take(self) -> int:
         if not self._free:

@@ -17,7 +17,7 @@ from schemas.protocols import Action
 from trainer.canary import worsened
 from trainer.descent import Descent
 from trainer.kept import Kept
-from trainer.ladder import Ladder
+from trainer.ladder import Ladder, ladder_of
 from trainer.lesson import Lesson, blank_lesson
 from trainer.losses import TaskLoss
 from trainer.network import Network, Outputs
@@ -26,7 +26,7 @@ from trainer.slots import Slots
 from trainer.weighting.ranks import pool_sum
 from trainer.windows import Window
 
-WENT_BACK, RETRAIN = "went back", "retrain"
+WENT_BACK, RENEWED, RETRAIN = "went back", "renewed", "retrain"
 
 
 class Adaptation:
@@ -50,19 +50,17 @@ class Adaptation:
         seed: int,
         group: ProcessGroup | None,
     ) -> None:
-        self._network, self._serving, self._descent, self._layout, self._group = (
-            network,
-            serving,
-            descent,
-            layout,
-            group,
-        )
-        training = layout.monitor.training
-        self._settings, self._drift = training, training.drift
-        names = [task.name for task in layout.tasks]
-        self._ladder = None if self._drift.detector == "off" else Ladder(self._drift, names, layout.monitor.model.width)
-        self._kept = Kept(training, seed, 0 if group is None else group.rank())
-        self._good = copy.deepcopy(network.state_dict())
+        self._network, self._serving, self._layout, self._group = network, serving, layout, group
+        self._settings = layout.monitor.training
+        self._kept = Kept(self._settings, seed, 0 if group is None else group.rank())
+        self.begin(descent)
+
+    def begin(self, descent: Descent) -> None:
+        """The candidate is another one: what was known of its losses is no measure any more."""
+        self._descent = descent
+        self._ladder = ladder_of(self._layout)
+        self._good = copy.deepcopy(self._network.state_dict())
+        self._vetoes = 0
 
     def sift(self, windows: Sequence[Window], slots: Slots, step: int) -> list[Window]:
         """Keep some of a step's windows; those to learn, all but the canaries."""
@@ -74,26 +72,34 @@ class Adaptation:
         return actions + (self.harm() if step % self._settings.canary.every == 0 else [])
 
     def harm(self) -> list[Action]:
-        """Look at the canaries: a candidate that forgot them goes back to where it was at the last look."""
+        """Look at the canaries: a candidate that forgot them goes back to where it was at the last look.
+
+        One that forgets them again and again learned what the stream has become: then they are what is outdated.
+        """
         if not self._settings.canary.windows:
             return []
         canaries = self._kept.canary.held
         found = worsened(self._network, self._serving, canaries, self._descent.losses, self._group)
-        if found:
+        went_back = bool(found) and self._vetoes < self._settings.canary.vetoes
+        if went_back:
             self._become(self._good)
         else:
             self._good = copy.deepcopy(self._network.state_dict())
-        return [Action(WENT_BACK, task, why) for task, why in found.items()]
+        if found and not went_back:
+            self._kept.canary.held.clear()
+        self._vetoes = self._vetoes + 1 if went_back else 0
+        return [Action(WENT_BACK if went_back else RENEWED, task, why) for task, why in found.items()]
 
     def state_dict(self) -> dict[str, Any]:
         """What all ranks hold alike."""
-        return {"ladder": None if self._ladder is None else self._ladder.state_dict(), "good": dict(self._good)}
+        ladder = None if self._ladder is None else self._ladder.state_dict()
+        return {"ladder": ladder, "good": dict(self._good), "vetoes": self._vetoes}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood."""
         if self._ladder is not None and state["ladder"] is not None:
             self._ladder.load_state_dict(state["ladder"])
-        self._good = dict(state["good"])
+        self._good, self._vetoes = dict(state["good"]), state["vetoes"]
 
     def kept_of(self, partition: Partition) -> list[tuple[bool, Past]]:
         """What is kept of a partition: is it a canary, and the window."""
@@ -111,7 +117,7 @@ class Adaptation:
             self._become(self._serving.state_dict())
         self._descent.hurry(ladder.rate)
         self._descent.adapt(by_adapters=ladder.bursting)
-        if ladder.rehearsing and self._drift.replay_windows:
+        if ladder.rehearsing and self._settings.drift.replay_windows:
             self._rehearse(step)
         return actions
 

@@ -29,7 +29,7 @@ class Adapters:
     """
 
     def __init__(self, weights: Iterable[Parameter], rank: int, rate: float, seed: int) -> None:
-        self._matrices = [each for each in weights if each.dim() >= 2 and min(each.shape[-2:]) > rank]  # noqa: PLR2004
+        self._matrices = [each for each in weights if each.dim() >= 2 and min(each.shape[-2:]) > rank]
         generator = torch.Generator().manual_seed(seed)
         self._pairs = [_pair(each, rank, generator) for each in self._matrices]
         self._optimiser = torch.optim.AdamW(

@@ -41,6 +41,7 @@ class Chapter:
         pieces: P.
         window_N: the window of each packed row, `training.window` rows of a piece; 0 on padding.
         windows: how many windows there are.
+        shown_NS: 0 where a signal is hidden from the private paths of event tasks, else 1; None: nothing is.
     """
 
     rows: Rows
@@ -51,6 +52,7 @@ class Chapter:
     pieces: int
     window_N: Tensor
     windows: int
+    shown_NS: Tensor | None = None
 
     def start(self, network: Network) -> State:
         """The state before the chapter: exact statistics, hidden states of entities never seen."""
@@ -75,10 +77,17 @@ class Chapter:
             pieces=self.pieces,
             window_N=self.window_N.to(device),
             windows=self.windows,
+            shown_NS=None if self.shown_NS is None else self.shown_NS.to(device),
         )
 
 
-def chapter_of(pieces: Sequence[Piece], layout: Layout, rng: np.random.Generator, hide: float = 0.0) -> Chapter:
+def chapter_of(
+    pieces: Sequence[Piece],
+    layout: Layout,
+    rng: np.random.Generator,
+    hide: float = 0.0,
+    hide_from_events: float = 0.0,
+) -> Chapter:
     """Make a chapter.
 
     Args:
@@ -86,6 +95,7 @@ def chapter_of(pieces: Sequence[Piece], layout: Layout, rng: np.random.Generator
         layout: order of signals and tasks.
         rng: draws faults, and what is hidden.
         hide: share of each piece's signals that are left out: a feed that is not there is met before it happens.
+        hide_from_events: share of each row's signals that event tasks' private paths do not see.
     """
     shown = [_shown(piece, rng, hide) for piece in pieces]
     copied = rng.permutation(len(pieces))[: max(round(_COPIED * len(pieces)), 1)].tolist()
@@ -120,6 +130,7 @@ def chapter_of(pieces: Sequence[Piece], layout: Layout, rng: np.random.Generator
         pieces=len(whose),
         window_N=torch.from_numpy(placed(window, order, n, 0)),
         windows=int(window[-1]) + 1,
+        shown_NS=_drawn(rng, rows.value_NS.shape, hide_from_events) if layout.events and hide_from_events else None,
     )
 
 
@@ -138,6 +149,10 @@ def _shown(piece: Piece, rng: np.random.Generator, hide: float) -> Float64:
     if not hide:
         return values
     return np.where(rng.random(values.shape[1]) < hide, np.nan, values)
+
+
+def _drawn(rng: np.random.Generator, shape: Sequence[int], hidden: float) -> Tensor:
+    return torch.from_numpy((rng.random(shape, dtype=np.float32) >= hidden).astype(np.float32))
 
 
 def _broken(values: Float64, layout: Layout, rng: np.random.Generator) -> tuple[Float64, Bool] | None:

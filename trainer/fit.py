@@ -199,7 +199,8 @@ class Fit:
         order = np.resize(order, max(len(order), self._steps_per_epoch))
         for places in np.array_split(order, self._steps_per_epoch):
             pieces = [self._pieces[place] for place in places.tolist()]
-            yield chapter_of(pieces, self._layout, rng, self._settings.hide_signals).to(self.device)
+            hidden = self._settings.hide_signals, self._settings.hide_from_events
+            yield chapter_of(pieces, self._layout, rng, *hidden).to(self.device)
 
     def _kept_aside(self) -> Iterator[Chapter]:
         rng = np.random.default_rng(_VALIDATION)
@@ -210,7 +211,9 @@ class Fit:
     def _step(self, chapter: Chapter) -> tuple[Slope, Outputs, WayLosses]:
         self.network.train()
         state = self._start(chapter)
-        outputs, _ = self.network(chapter.rows, state, both_ways=True, precision=self._precision)
+        outputs, _ = self.network(
+            chapter.rows, state, both_ways=True, precision=self._precision, shown_NS=chapter.shown_NS
+        )
         losses = self._losses(outputs, chapter.targets)
         slope = self.descent.look(losses, outputs.shared)
         if slope.refused is None:
@@ -227,7 +230,14 @@ class Fit:
 
     @torch.no_grad()
     def _again(self, chapter: Chapter, state: State, outputs: Outputs) -> list[TaskLoss]:
-        now, _ = self.network(chapter.rows, state, observed=outputs.observed, both_ways=True, precision=self._precision)
+        now, _ = self.network(
+            chapter.rows,
+            state,
+            observed=outputs.observed,
+            both_ways=True,
+            precision=self._precision,
+            shown_NS=chapter.shown_NS,
+        )
         return self._losses(now, chapter.targets).pulling
 
     def _losses(self, outputs: Outputs, targets: Targets) -> WayLosses:

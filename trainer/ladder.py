@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from schemas.components import DriftSettings
+from schemas.layout import Layout
 from schemas.protocols import Action
 from trainer.watched import Level, Place
 
@@ -159,3 +160,10 @@ class Ladder:
         episode = self._episode
         here = episode is not None and self._rungs[episode.rung] == rung
         return here and episode is not None and episode.since < self._settings.burst_steps
+
+
+def ladder_of(layout: Layout) -> Ladder | None:
+    """As configured; None where drift is not looked for."""
+    drift = layout.monitor.training.drift
+    names = [task.name for task in layout.tasks]
+    return None if drift.detector == "off" else Ladder(drift, names, layout.monitor.model.width)

@@ -4,9 +4,7 @@ W windows, K tasks, E packed entities.
 """
 
 import copy
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,9 @@ from torch.distributed import ProcessGroup
 
 from schemas.label import Label
 from schemas.layout import Layout
-from schemas.observation import Batch, Field, Float64, Partition
+from schemas.observation import Batch, Float64, Partition
 from schemas.protocols import Action, ModelRecord, Registry
+from trainer.absurd import without_absurd
 from trainer.adaptation import RETRAIN, WENT_BACK, Adaptation
 from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.belief import believed
@@ -27,51 +26,17 @@ from trainer.gate import Gate
 from trainer.hindsight import Hindsight
 from trainer.lesson import Lesson, blank_lesson, hindsight_lesson, lesson_of
 from trainer.losses import TaskLoss
-from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
-from trainer.past import Past
+from trainer.queue import Queue
+from trainer.shares import kept_of, share_of, waiting_of
 from trainer.slots import Slots
-from trainer.weighting.ranks import gather_rows, pool_losses, pool_metrics, pool_sum
+from trainer.states import CANDIDATE, SERVING, States, state_template
+from trainer.step_report import Recent, StepReport, losses_of, measured
+from trainer.weighting.ranks import gather_rows, gather_words, pool_sum
 from trainer.weights import load_weights, save_weights
-from trainer.windows import Window, WindowBuffer, window_template
+from trainer.windows import WindowBuffer, window_template
 
-_LONGEST_PIECE = 4
-"""Windows of one entity in one step: gradients flow through as many."""
-_OWN = ("hidden", "expected", "spread")
-"""Parts of the state that depend on the weights: candidate and serving version each have theirs."""
-_VERSIONS = ("candidate", "serving")
-_NOBODY = -1
-"""Slot of windows that are kept for their own sake."""
-_RECENT = 0.1
-"""Rate at which the metrics that a published version is recorded with forget."""
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """One step.
-
-    Attributes:
-        step: steps taken or refused so far, this one included.
-        events: rows learned from so far.
-        losses: per task, standardised, before this step's update (prequential); only tasks that could be judged.
-        weights: what those losses were multiplied with in this step; 0 of a detached task, which moves nothing shared.
-        metrics: `<task>.<metric>`, prequential too.
-        gradient_norm: before clipping.
-        refused: why the step was not taken; None = it was.
-        ranges: offsets it came from, [first, next).
-        taught: label of this rank -> the probability that the network gave to what it says, before it learned from it.
-    """
-
-    step: int
-    events: int
-    losses: Mapping[str, float]
-    weights: Mapping[str, float]
-    metrics: Mapping[str, float]
-    gradient_norm: float
-    refused: str | None
-    ranges: Mapping[Partition, tuple[int, int]]
-    taught: Mapping[Label, float] = field(default_factory=dict)
 
 
 class Learner:
@@ -106,6 +71,8 @@ class Learner:
         self._rng = np.random.default_rng([seed, self._rank])
         record = self._served()
         self._version = None if record is None else record.version
+        self._challenger = 0
+        self._newest_ms = 0
         self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
         if self._network.private is None and layout.monitor.model.private:
             _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
@@ -114,11 +81,12 @@ class Learner:
         self._adaptation = Adaptation(self._network, self._serving, self._descent, layout, seed, group)
         self._attachment = Attachment(layout)
         self._gate = Gate(len(layout.tasks), self._settings.gate_windows)
-        self._slots = Slots(window_template(layout) | _state_template(self._network))
+        self._slots = Slots(window_template(layout) | state_template(self._network))
+        self._states = States(self._slots)
         self._buffer = WindowBuffer(layout, self._slots)
-        self._queue: deque[Window] = deque()
+        self._queue = Queue()
         self._hindsight = Hindsight(layout, self._rng, hurried=hurried) if labelled else None
-        self._recent: dict[str, float] = {}
+        self._recent = Recent()
         self.steps = 0
         self.events = 0
 
@@ -134,11 +102,14 @@ class Learner:
 
     def take(self, batch: Batch) -> None:
         """Take rows in without a step."""
+        batch, absurd = without_absurd(batch)
+        if absurd:
+            self._registry.quarantine("a value that nothing measures", absurd)
+        self._newest_ms = max(self._newest_ms, int(batch.time_ms.max(initial=0)))
         if self._hindsight is not None:
             self._hindsight.remember(batch)
         for windows, changed_hands in self._buffer.add(batch):
-            if changed_hands:
-                self._queue = deque(window for window in self._queue if window.slot not in set(changed_hands))
+            self._queue.drop(changed_hands)
             self._queue.extend(windows)
 
     def tell(self, labels: Sequence[Label]) -> None:
@@ -163,7 +134,7 @@ class Learner:
         if pieces is not None:
             return self._step(hindsight_lesson(*pieces, self._layout))
         if len(self._queue) >= self._settings.windows_per_step:
-            windows = self._adaptation.sift(self._next(), self._slots, self.steps)
+            windows = self._adaptation.sift(self._queue.take(self._settings.windows_per_step), self._slots, self.steps)
             return self._step(lesson_of(windows, self._layout, self._rng))
         return self._step(blank_lesson(self._layout))
 
@@ -196,21 +167,54 @@ class Learner:
     def publish_if_proved(self) -> int | None:
         """Publish the candidate if it proved itself since the last time; it is then what the next one must beat.
 
+        Where the registry first tries what is published, the next one waits until that is settled: see `follow`.
+
         Returns:
             Its version; None: it did not, or it forgot what the canaries hold.
         """
-        if not self._gate.ready() or not self._gate.verdict().proved or self._act(self._adaptation.harm()):
+        proved = not self._challenger and self._gate.ready() and self._gate.verdict().proved
+        if not proved or self._act(self._adaptation.harm()):
             return None
-        version = 0
+        newest_ms, published = max(gather_words(self._newest_ms, self._group)), [0, 0]
         if self.leads:
-            metrics = self._recent | self._detached()
-            version = self._registry.publish(save_weights(self._network), self._version, metrics).version
-        self._version = int(pool_sum(torch.tensor(version), self._group))
-        self._serving.load_state_dict(self._network.state_dict())
-        for part in _OWN:
-            self._slots.copy_field(f"candidate.{part}", f"serving.{part}")
+            metrics = self._recent.means | self._detached()
+            record = self._registry.publish(save_weights(self._network), self._version, metrics, newest_ms)
+            published = [record.version, int(record.status == "challenger")]
+        version, tried = pool_sum(torch.tensor(published), self._group).tolist()
+        if tried:
+            self._challenger = version
+        else:
+            self._version = version
+            self._serving.load_state_dict(self._network.state_dict())
+            self._states.rebase(CANDIDATE, SERVING)
         self._gate.clear()
-        return self._version
+        return int(version)
+
+    def follow(self, serving: int, challenger: int) -> bool:
+        """Take note of which versions serve, and are tried (0: none), the same on all ranks. Was it news?
+
+        When the own challenger came to serve, learning goes on and must beat it from now on. When any other version
+        did, people or a guard decided so, or history was fitted: the candidate goes on from that one's weights.
+
+        Raises ModelError when its weights cannot be had.
+        """
+        tried, self._challenger = self._challenger, self._challenger if challenger == self._challenger else 0
+        if serving in {0, self.version}:
+            return tried != self._challenger
+        found = load_weights(self._layout, self._registry.load(self._registry.get(serving))).state_dict()
+        self._serving.load_state_dict(found)
+        if serving != tried:
+            self._network.load_state_dict(found)
+            self._descent = Descent(self._network, self._layout, self._settings, self._seed, self._group)
+            self._attachment = Attachment(self._layout)
+            self._adaptation.begin(self._descent)
+            self._states.rebase(SERVING, CANDIDATE)
+            self._challenger = 0
+            if self.leads:
+                self._registry.note(serving, "learned from", "trainer", f"v{self.version} serves no more")
+        self._version = serving
+        self._gate.clear()
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on and all ranks hold alike, but for the version that serves."""
@@ -220,8 +224,9 @@ class Learner:
             "adaptation": self._adaptation.state_dict(),
             "attachment": self._attachment.state_dict(),
             "gate": self._gate.state_dict(),
-            "recent": dict(self._recent),
+            "recent": dict(self._recent.means),
             "version": self._version,
+            "challenger": self._challenger,
             "steps": self.steps,
             "events": self.events,
         }
@@ -229,15 +234,19 @@ class Learner:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood; where another version serves since, the gate starts over.
 
+        Where that is an earlier one, the weights are its own: what was learned since was rolled back.
+
         Raises ModelError when the weights are of another architecture.
         """
-        self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
-        self._descent.load_state_dict(state["descent"])
-        self._adaptation.load_state_dict(state["adaptation"])
-        self._attachment.load_state_dict(state["attachment"])
+        if not self._went_back(state["version"]):
+            self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
+            self._descent.load_state_dict(state["descent"])
+            self._adaptation.load_state_dict(state["adaptation"])
+            self._attachment.load_state_dict(state["attachment"])
+            self._challenger = state["challenger"] if self._settings.shadow_rows else 0
         if self._version == state["version"]:
             self._gate.load_state_dict(state["gate"])
-        self._recent = dict(state["recent"])
+        self._recent.means = dict(state["recent"])
         self.steps, self.events = state["steps"], state["events"]
         self.draw_anew()
 
@@ -246,43 +255,27 @@ class Learner:
         self._rng.bit_generator.state = np.random.default_rng([self._seed, self._rank, self.steps]).bit_generator.state
 
     def share_of(self, partition: Partition) -> dict[str, Any]:
-        """What is held of a partition's entities, their windows that wait, with their places in the queue, and old ones."""
-        held = self._slots.of(partition)
-        slots = np.array(list(held.values()), dtype=np.int64)
-        place_of = {slot: place for place, slot in enumerate(held.values())}
-        waiting = [(place, window) for place, window in enumerate(self._queue) if window.slot in place_of]
-        fields = self._slots.gather(self._slots.fields(), slots)
-        return {
-            "entities": list(held),
-            "fields": {name: torch.from_numpy(field) for name, field in fields.items()},
-            "windows": [(place, place_of[window.slot], *_plain(window)) for place, window in waiting],
-            "kept": [
-                (canary, each.regime, torch.from_numpy(each.statistics_FS), *_plain(each.window))
-                for canary, each in self._adaptation.kept_of(partition)
-            ],
-        }
+        """What is held of a partition's entities: their states, windows that wait, and old ones."""
+        return share_of(partition, self._slots, self._queue, self._adaptation.kept_of(partition))
 
     def add_shares(self, shares: Mapping[Partition, Mapping[str, Any]]) -> None:
         """Hold what others held of these partitions."""
-        waiting: list[tuple[int, Window]] = []
+        self._queue.extend(waiting_of(shares, self._slots))
         for partition, share in shares.items():
-            found, _ = self._slots.take((partition, entity) for entity in share["entities"])
-            slots = np.array(found, dtype=np.int64)
-            self._slots.scatter(slots, {name: field.numpy() for name, field in share["fields"].items()})
-            for place, entity, *plain in share["windows"]:
-                waiting.append((place, _window(found[entity], partition, *plain)))
-            kept = (
-                (canary, Past(_window(_NOBODY, partition, *plain), statistics.numpy(), regime))
-                for canary, regime, statistics, *plain in share["kept"]
-            )
-            self._adaptation.keep(kept, self.steps)
-        self._queue.extend(window for _, window in sorted(waiting, key=lambda each: each[0]))
+            self._adaptation.keep(kept_of(partition, share), self.steps)
 
     def _served(self) -> ModelRecord | None:
         """The version that serves, as the first rank sees it."""
         found = self._registry.serving() if self.leads else None
         version = int(pool_sum(torch.tensor(found.version if found else 0), self._group))
         return self._registry.get(version) if version and found is None else found
+
+    def _went_back(self, version: int | None) -> bool:
+        """Does an earlier version serve than the one that was learned against, or was that one taken out of service?"""
+        if version is None or version == self._version:
+            return False
+        back = self.leads and (self.version < version or self._registry.get(version).status == "rolled back")
+        return bool(pool_sum(torch.tensor(int(back)), self._group))
 
     def _steps(self) -> list[StepReport]:
         reports = []
@@ -297,28 +290,16 @@ class Learner:
             values, last = lesson.rows.value_NS[observed_N], outputs.observed.last_NS[observed_N]
             self._network.relations.learn(values, last, self._group)
 
-    def _next(self) -> list[Window]:
-        """The oldest windows, at most so many of one entity; the others keep their place."""
-        taken: list[Window] = []
-        kept: deque[Window] = deque()
-        pieces: dict[int, int] = {}
-        while self._queue and len(taken) < self._settings.windows_per_step:
-            window = self._queue.popleft()
-            pieces[window.slot] = pieces.get(window.slot, 0) + 1
-            (taken if pieces[window.slot] <= _LONGEST_PIECE else kept).append(window)
-        self._queue.extendleft(reversed(kept))
-        return taken
-
     def _step(self, lesson: Lesson) -> StepReport:
         self._network.train()
-        state = self._state(lesson, "candidate")
+        state = self._states.start(self._network, lesson, CANDIDATE)
         outputs, after = self._network(lesson.rows, state, both_ways=True)
         losses = self._descent.ways(outputs, lesson.targets)
         judged = self._judged(lesson, outputs, losses)
         slope = self._descent.look(losses, outputs.shared)
         if slope.refused is None:
             self._compare(lesson, outputs, losses.served)
-            self._keep(lesson, after, "candidate")
+            self._states.keep(lesson, after, CANDIDATE)
             self._descent.step(slope, lesson.targets, lambda: self._again(lesson, state, outputs))
             fresh_N = lesson.window_N < lesson.fresh
             self._network.standing.learn(outputs.standing, lesson.targets.classes, fresh_N, self._group)
@@ -339,8 +320,7 @@ class Learner:
                 self._registry.record_action(self._version or 0, self.steps, self.events, action)
         kinds = {action.kind for action in actions}
         if RETRAIN in kinds:
-            for part in _OWN:
-                self._slots.copy_field(f"serving.{part}", f"candidate.{part}")
+            self._states.rebase(SERVING, CANDIDATE)
         if kinds & {RETRAIN, WENT_BACK}:
             self._gate.clear()
         return bool(actions)
@@ -379,42 +359,25 @@ class Learner:
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
         """Judge the serving version on the same rows; statistics do not depend on weights and are shared."""
         self._serving.train()
-        served, after = self._serving(lesson.rows, self._state(lesson, "serving"), observed=outputs.observed)
+        state = self._states.start(self._serving, lesson, SERVING)
+        served, after = self._serving(lesson.rows, state, observed=outputs.observed)
         serving = self._descent.losses(self._serving, served, lesson.targets)
         self._gate.add(self._by_window(losses, lesson), self._by_window(serving, lesson))
-        self._keep(lesson, after, "serving")
-
-    def _state(self, lesson: Lesson, version: str) -> State:
-        if lesson.slots_E is None:
-            return _blank(self._network, lesson.rows.waves[0])
-        names = ["statistics", *(f"{version}.{part}" for part in _OWN)]
-        gathered = self._slots.gather(names, lesson.slots_E)
-        return {name.removeprefix(f"{version}."): torch.from_numpy(value) for name, value in gathered.items()}
-
-    def _keep(self, lesson: Lesson, after: State, version: str) -> None:
-        """The end state of the clean pieces is where their entities' next windows start."""
-        if lesson.slots_E is None:
-            return
-        named = {f"{version}.{part}": after[part] for part in _OWN} | {"statistics": after["statistics"]}
-        kept = {name: part.detach().numpy()[lesson.clean_E] for name, part in named.items()}
-        self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
+        self._states.keep(lesson, after, SERVING)
 
     def _report(self, lesson: Lesson, outputs: Outputs, slope: Slope, ways: WayLosses) -> StepReport:
         self.steps += 1
         metrics: dict[str, float] = {}
         weighed, refused = slope.weighed, slope.refused
-        losses = self._pooled(ways.served)
+        losses = losses_of(ways.served, self._group)
         weights = {task: weighed.weights.get(task, 0.0) for task in losses}
         if refused is None:
             self.events += int(pool_sum(torch.tensor(lesson.events), self._group))
-            with torch.no_grad():
-                metrics = metrics_of(outputs, lesson.judged, self._layout)
-            metrics = pool_metrics([(lesson.fresh, metrics)], self._group)
+            metrics = measured(lesson, outputs, self._layout, self._group)
             metrics |= self._descent.weighting.metrics(weighed)
             metrics |= {f"{task}.loss": loss for task, loss in losses.items()}
             metrics |= {f"{task}.weight": weight for task, weight in weights.items()}
-            for name, value in metrics.items():
-                self._recent[name] = self._recent.get(name, value) * (1.0 - _RECENT) + value * _RECENT
+            self._recent.add(metrics)
             self._record(metrics)
         else:
             _log.warning("training step refused", reason=refused, step=self.steps)
@@ -422,13 +385,6 @@ class Learner:
                 self._registry.quarantine(refused, lesson.ranges)
         told = believed(lesson, outputs, self._layout)
         return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges, told)
-
-    def _pooled(self, losses: Sequence[TaskLoss]) -> dict[str, float]:
-        """Of the tasks that any rank could judge."""
-        loss_K = torch.stack([each.mean().detach() for each in losses])
-        pooled = pool_losses(loss_K, torch.tensor([each.judged() for each in losses]), self._group)
-        found = zip(losses, *(each.tolist() for each in pooled), strict=True)
-        return {each.task: loss for each, loss, judged in found if judged}
 
     def _record(self, metrics: Mapping[str, float]) -> None:
         if self.leads:
@@ -439,36 +395,3 @@ class Learner:
         losses_WK = torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in losses], 1)
         gathered: Float64 = gather_rows(losses_WK[: lesson.fresh].double(), self._group).numpy()
         return gathered
-
-
-def _plain(window: Window) -> tuple[Tensor, Tensor, Tensor, tuple[int, int], dict[str, Tensor]]:
-    """A window as tensors; its slot and partition aside."""
-    vectors = {name: torch.from_numpy(vector) for name, vector in window.vectors.items()}
-    values, time_ms, rules = (torch.from_numpy(each) for each in (window.values, window.time_ms, window.rules))
-    return values, time_ms, rules, window.offsets, vectors
-
-
-def _window(
-    slot: int,
-    partition: Partition,
-    values: Tensor,
-    time_ms: Tensor,
-    rules: Tensor,
-    offsets: tuple[int, int],
-    vectors: Mapping[str, Tensor],
-) -> Window:
-    arrays = {name: vector.numpy() for name, vector in vectors.items()}
-    return Window(slot, values.numpy(), time_ms.numpy(), rules.numpy(), partition, offsets, arrays)
-
-
-def _blank(network: Network, e: int) -> State:
-    """State of entities never seen; float32: only serving rounds it."""
-    initial = network.initial(e)
-    return initial | {"hidden": initial["hidden"].float()}
-
-
-def _state_template(network: Network) -> dict[str, Field]:
-    """State of an entity never seen, for both versions."""
-    initial = _blank(network, 1)
-    template = {"statistics": initial["statistics"].numpy()}
-    return template | {f"{version}.{part}": initial[part].numpy() for version in _VERSIONS for part in _OWN}

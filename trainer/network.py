@@ -161,6 +161,7 @@ class Network(nn.Module):
         *,
         both_ways: bool = False,
         precision: torch.dtype = torch.float32,
+        shown_NS: Tensor | None = None,
     ) -> tuple[Outputs, State]:
         """Judge rows, given what came before them.
 
@@ -172,6 +173,7 @@ class Network(nn.Module):
             both_ways: ask the shared and the private heads of every task, not only those that serve it. Then no
                 gradient of a detached task reaches what is shared: its shared head alone goes on learning to read it.
             precision: of products in trunk and private paths; all that is returned has the same types in any.
+            shown_NS: what the private paths of event tasks may see, in fitting; see there.
 
         Returns:
             Outputs per row, and the state after each entity's last real row (unchanged for padding entities).
@@ -183,7 +185,7 @@ class Network(nn.Module):
         features_GNS = self.read(observed)
         with products_in(precision, rows.value_NS.device):
             seen = self.trunk(features_GNS, observed, rows, self._narrowed(state["hidden"]))
-            ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways)
+            ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways, shown_NS=shown_NS)
         forecast = ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed))
         scale_NS = observed.scale_NS[:, : self._n_targets]
         next_NS = forecast[0][:, :, 0, self.forecast.median].detach()
@@ -230,12 +232,14 @@ class Network(nn.Module):
         standing = self.standing.of(rows, score_NR)
         return standing, self.rule_odds(self.standing(standing), score_NR)
 
-    def questions(self, task_KND: Tensor, features_GNS: Tensor, *, both_ways: bool) -> Callable[[int, Question], Said]:
+    def questions(
+        self, task_KND: Tensor, features_GNS: Tensor, *, both_ways: bool, shown_NS: Tensor | None = None
+    ) -> Callable[[int, Question], Said]:
         """Asks a task's heads: the way that serves it; then, where both ways are wanted, the shared and the private."""
         private, detached = self.private, self.detached
         if private is None or not (both_ways or any(detached)):
             return lambda task, question: (question(self, task_KND[task]),)
-        private_KND = private(features_GNS)
+        private_KND = private(features_GNS, shown_NS)
 
         def ask(task: int, question: Question) -> Said:
             if not both_ways:

@@ -18,6 +18,7 @@ from schemas.layout import Layout
 from schemas.observation import Float64, Partition
 from trainer.lesson import Lesson, lesson_of
 from trainer.network import Network, State
+from trainer.states import blank
 from trainer.windows import Window
 
 
@@ -75,6 +76,5 @@ def past_lesson(past: Sequence[Past], layout: Layout, rng: np.random.Generator) 
 
 
 def start_of(network: Network, statistics_EFS: Tensor) -> State:
-    """The state of entities of whom nothing but the statistics is known; float32: only serving rounds it."""
-    initial = network.initial(len(statistics_EFS))
-    return initial | {"hidden": initial["hidden"].float(), "statistics": statistics_EFS}
+    """The state of entities of whom nothing but the statistics is known."""
+    return blank(network, len(statistics_EFS)) | {"statistics": statistics_EFS}

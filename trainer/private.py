@@ -4,7 +4,12 @@ A path is at once the task's single-task twin, by which sharing is judged, and i
 (Caruana, 1997, section 4, on tasks that compete for a shared layer). The statistics are the entity's state already, so
 that a path keeps nothing of its own.
 
-N rows, S signals, G features of a signal, I = S * G, K tasks, P width of a path, D width of the network.
+Too low and too high are often both bad, and so narrow a layer has no room to learn that of each signal: how far from
+usual the placed statistics lie, either way, is read beside them. Labels about an entity as a whole, of event tasks, are
+few and stand on all its rows, so that a path would learn entities by heart: while it is fitted, each row lacks some
+signals, drawn anew (dropout of inputs: Srivastava et al., 2014, section 4; whole signals, as if they never came).
+
+N rows, S signals, G features of a signal and distances, I = S * G, K tasks, P width of a path, D width of the network.
 """
 
 from collections.abc import Sequence
@@ -15,7 +20,11 @@ from torch.nn import functional
 
 from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
+from trainer.population import N_PLACED
 from trainer.relations import inputs_of
+from trainer.statistics import N_FEATURES
+
+_PLACED = slice(N_FEATURES, N_FEATURES + N_PLACED)
 
 
 class Private(nn.Module):
@@ -31,7 +40,8 @@ class Private(nn.Module):
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         model, tasks = layout.monitor.model, layout.tasks
-        k, p, i = len(tasks), model.private, len(layout.signals) * inputs_of(layout)
+        k, p, i = len(tasks), model.private, len(layout.signals) * (inputs_of(layout) + N_PLACED)
+        self._events = slice(k - len(layout.events), k)
         self.first_KPI = nn.Parameter(torch.empty(k, p, i).uniform_(-(i**-0.5), i**-0.5))
         self.first_KP = nn.Parameter(torch.zeros(k, p))
         self.second_KPD = nn.Parameter(torch.empty(k, p, model.width).uniform_(-(p**-0.5), p**-0.5))
@@ -44,11 +54,20 @@ class Private(nn.Module):
         self.detached: tuple[bool, ...] = ()
         _follow(self)
 
-    def forward(self, features_GNS: Tensor) -> Tensor:
-        """What the private heads read, [K, N, D]."""
-        feature_NI = features_GNS.permute(1, 2, 0).flatten(1)
-        inner_NI = functional.gelu(functional.linear(feature_NI, self.first_KPI.flatten(0, 1), self.first_KP.flatten()))
-        inner_KNP = inner_NI.view(feature_NI.shape[0], *self.first_KP.shape).permute(1, 0, 2)
+    def forward(self, features_GNS: Tensor, shown_NS: Tensor | None = None) -> Tensor:
+        """What the private heads read, [K, N, D].
+
+        Args:
+            features_GNS: what the network reads of each signal.
+            shown_NS: 0 where an event task must not see a signal, else 1; None: all see everything.
+        """
+        read_GNS = torch.cat([features_GNS, features_GNS[_PLACED].abs()])
+        if shown_NS is None:
+            inner_NKP = self._first(read_GNS, slice(None))
+        else:
+            others = self._first(read_GNS, slice(self._events.start))
+            inner_NKP = torch.cat([others, self._first(read_GNS * shown_NS, self._events)], 1)
+        inner_KNP = functional.gelu(inner_NKP).permute(1, 0, 2)
         outer_KND = torch.baddbmm(self.second_K1D, inner_KNP, self.second_KPD)
         return functional.gelu(outer_KND.to(features_GNS.dtype))
 
@@ -56,6 +75,12 @@ class Private(nn.Module):
         """From now on these tasks are served by their private paths."""
         self.detached_K.copy_(torch.tensor(detached))
         _follow(self)
+
+    def _first(self, read_GNS: Tensor, tasks: slice) -> Tensor:
+        """Of these tasks, [N, K, P], before the bend."""
+        weight_KPI, bias_KP = self.first_KPI[tasks], self.first_KP[tasks]
+        read_NI = read_GNS.permute(1, 2, 0).flatten(1)
+        return functional.linear(read_NI, weight_KPI.flatten(0, 1), bias_KP.flatten()).view(-1, *bias_KP.shape)
 
 
 def _follow(private: Private, _: object = None) -> None:

@@ -18,7 +18,7 @@ _MEMORY = 64.0
 _FARTHEST = 4.0
 """Deviations that one step counts as at most: one wild step is no drift."""
 _MOVES = 2.0
-"""Deviations by which one step moves mean and spread at most, or they would run after the drift that they shall show."""
+"""Deviations by which one step moves mean and spread at most, or they would run after the drift they shall show."""
 _LEAST = 20
 """Steps before those are known."""
 

@@ -12,7 +12,7 @@ from infra.settings import load_monitor
 from ingest.outcomes import Outcome
 from schemas.errors import InputError
 from schemas.monitor import Monitor
-from schemas.task import Task, TaskKind
+from schemas.task import Share, Task, TaskKind
 
 EVENT_WEIGHT = 0.2
 
@@ -45,7 +45,9 @@ def monitor_of(options: Options, signals: Sequence[str], outcomes: Sequence[Outc
     return with_events(monitor, outcomes, options.outcomes)
 
 
-def with_events(monitor: Monitor, outcomes: Sequence[Outcome], source: Path | None) -> Monitor:
+def with_events(
+    monitor: Monitor, outcomes: Sequence[Outcome], source: Path | None, share: Share = Share.AUTO
+) -> Monitor:
     """The monitor with an event task for each outcome that it does not name.
 
     Their labels are few, so they weigh little: at full weight stay-level labels were seen to spoil a shared trunk.
@@ -55,13 +57,13 @@ def with_events(monitor: Monitor, outcomes: Sequence[Outcome], source: Path | No
     for name in wanted:
         if kinds.get(name, TaskKind.EVENT) is not TaskKind.EVENT:
             raise InputError(f"{source}: task {name}: expected an event task, got the monitor's {kinds[name]} task")
-    added = tuple(_event(name, source) for name in wanted if name not in kinds)
+    added = tuple(_event(name, share, source) for name in wanted if name not in kinds)
     return monitor.model_copy(update={"tasks": monitor.tasks + added})
 
 
-def _event(name: str, source: Path | None) -> Task:
+def _event(name: str, share: Share, source: Path | None) -> Task:
     try:
-        return Task(name=name, kind=TaskKind.EVENT, weight=EVENT_WEIGHT)
+        return Task(name=name, kind=TaskKind.EVENT, weight=EVENT_WEIGHT, share=share)
     except ValidationError as error:
         expected = "1 to 63 letters, digits, _ and -, a letter first"
         raise InputError(f"{source}: task: got {name[:80]!r}; expected {expected}") from error

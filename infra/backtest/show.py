@@ -14,6 +14,8 @@ _MANY = 4
 """Horizons that a terminal shows one by one; of more only the first and the last."""
 _UNSHOWN = {"scaler", "first_scored_row", "delay", "mase_by_signal"}
 """Parts of a forecast's metrics that only the report's JSON holds."""
+Figure = float | str | tuple[float, float, float] | None
+"""A tuple is a difference and its bounds."""
 
 
 def show(report: Mapping[str, Any]) -> None:
@@ -65,7 +67,7 @@ def _few(horizons: Mapping[str, Any]) -> dict[str, Any]:
     return {name: horizons[name] for name in shown + whole[1:][-1:]}
 
 
-def _figures(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], float | str | None]]:
+def _figures(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
     """Figures and the names that lead to each."""
     for name, value in tree.items():
         if name in _UNSHOWN:
@@ -76,15 +78,17 @@ def _figures(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, .
             yield (*path, name), value
 
 
-def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> float | str | None:
+def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> Figure:
     name, *deeper = path
     value = tree.get(name)
     return _at(value, tuple(deeper)) if isinstance(value, Mapping) else value
 
 
-def _text(value: float | str | None) -> str:
+def _text(value: Figure) -> str:
     if value is None:
         return "-"
+    if isinstance(value, tuple):
+        return "{:+.4f}, {:+.4f} to {:+.4f}".format(*value)
     if isinstance(value, str):
         return value
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

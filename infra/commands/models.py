@@ -1,23 +1,26 @@
-"""`bellwether models`: the versions of a monitor's network, how alike its tasks are, and what learning did on its way."""
+"""`bellwether models`: the versions of a monitor's network, and how alike its tasks are."""
 
 import json
 from collections.abc import Mapping
 
 import click
 
+from infra.commands.actions import actions
+from infra.commands.compare import compare
 from infra.commands.compress import compress
 from infra.commands.export import export
+from infra.commands.metrics import metrics
 from infra.commands.replay import replay
+from infra.commands.standing import promote, rollback
 
 
 @click.group()
 def models() -> None:
-    """List model versions and how alike their tasks are; make one smaller, a program of it, or make it anew."""
+    """List model versions and how alike their tasks are; say which one serves; make one smaller, a program, or anew."""
 
 
-models.add_command(compress)
-models.add_command(export)
-models.add_command(replay)
+for each in (actions, compare, compress, export, metrics, promote, replay, rollback):
+    models.add_command(each)
 
 
 @models.command("list")
@@ -25,7 +28,11 @@ models.add_command(replay)
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
-    """Every published version, newest first, with the metrics it was published on."""
+    """Every published version, newest first, where it stands and why, with the metrics it was published on.
+
+    `staleness_seconds` is how old the newest row that it had learned was, in event time, when the first shard scored
+    with it; `taken_up_seconds` how long that shard took to take it up once it was let serve.
+    """
     rows = _select(database, monitor)
     if as_json:
         click.echo(json.dumps(rows))
@@ -54,38 +61,10 @@ def similarity(monitor: str | None, database: str | None, *, as_json: bool) -> N
         print_similarity(found)
 
 
-@models.command()
-@click.option("--monitor", help="One monitor's only.")
-@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
-@click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
-def actions(monitor: str | None, database: str | None, *, as_json: bool) -> None:
-    """What the learner did about drift and harm, newest first: alarms, and what followed them."""
-    rows = _actions(database, monitor)
-    if as_json:
-        click.echo(json.dumps(rows))
-    elif not rows:
-        click.echo("no actions: nothing drifted, or nothing was learned")
-    else:
-        _print(rows)
-
-
-def _actions(database: str | None, monitor: str | None) -> list[dict[str, object]]:
-    from sqlalchemy import select
-
-    from schemas.tables import LearningActionRow as Row
-    from scorer.alerts import reading
-
-    query = select(Row.monitor, Row.version, Row.step, Row.events, Row.task, Row.kind, Row.why, Row.recorded_at)
-    if monitor is not None:
-        query = query.where(Row.monitor == monitor)
-    with reading(database) as connection:
-        rows = connection.execute(query.order_by(Row.id.desc())).mappings().all()
-    return [{**row, "recorded_at": row["recorded_at"].isoformat(timespec="milliseconds")} for row in rows]
-
-
 def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:
     from sqlalchemy import select
 
+    from infra.standings import lives
     from schemas.tables import ModelRow
     from scorer.alerts import reading
 
@@ -95,8 +74,10 @@ def _select(database: str | None, monitor: str | None) -> list[dict[str, object]
         query = query.where(ModelRow.monitor == monitor)
     with reading(database) as connection:
         rows = connection.execute(query.order_by(ModelRow.monitor, ModelRow.version.desc())).mappings().all()
+        known = lives(connection)
     return [
         {**row, "private": _private(row["metrics"]), "created_at": row["created_at"].isoformat(timespec="milliseconds")}
+        | known.get((row["monitor"], row["version"]), {})
         for row in rows
     ]
 
@@ -112,10 +93,11 @@ def _print(rows: list[dict[str, object]]) -> None:
 
     from infra.terminal import console
 
-    table = Table(*rows[0], header_style="bold")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns, header_style="bold")
     for row in rows:
         table.add_row(
-            *(Text(_cell(value)) for value in row.values()), style="bold" if row.get("status") == "serving" else None
+            *(Text(_cell(row.get(name))) for name in columns), style=None if row["status"] != "serving" else "bold"
         )
     console().print(table)
 

@@ -16,7 +16,10 @@ from ingest.wide import expand
 from schemas.errors import InputError
 from schemas.label import Label
 from schemas.layout import Layout
+from schemas.modality import ModalityKind
+from schemas.monitor import Monitor
 from schemas.observation import Partition
+from schemas.task import Share
 from trainer.history import Piece, Stream, pieces_of, streams_of
 
 _BATCH_ROWS = 65_536
@@ -82,11 +85,21 @@ def layout_of(options: FitOptions, over: Mapping[str, object] = UNCHANGED) -> tu
         InputError: the outcomes cannot be read.
     """
     outcomes = read_outcomes(options.outcomes) if options.outcomes else []
-    monitor = with_events(load_monitor(options.monitor, over=over), outcomes, options.outcomes)
+    monitor = load_monitor(options.monitor, over=over)
+    monitor = with_events(monitor, outcomes, options.outcomes, share_of_events(monitor))
     refuse_missing(monitor.fitting.trackers)
     asked = {"epochs": options.passes, "pretrain": options.pretrain}
     fitting = monitor.fitting.model_copy(update={name: most for name, most in asked.items() if most is not None})
     return Layout(monitor.model_copy(update={"fitting": fitting})), outcomes
+
+
+def share_of_events(monitor: Monitor) -> Share:
+    """Of tasks that outcomes add: fitted again and again, what all share learns the few labels by heart.
+
+    Only frames and vectors are nothing that a private path reads.
+    """
+    plain = all(modality.kind is ModalityKind.SIGNALS for modality in monitor.modalities)
+    return Share.NEVER if plain and monitor.model.private else Share.AUTO
 
 
 def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outcome], seed: int) -> History:

@@ -1,5 +1,6 @@
 """ICU stays (PhysioNet Challenge 2012, set-a): one Parquet file, a row for each stay and minute with a measurement."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,12 @@ import pandas as pd
 FIRST_ADMISSION_MS = 1_704_067_200_000
 """2024-01-01 UTC: the data set gives minutes since admission only."""
 _MINUTE_MS = 60_000
-_STATIC = ["Age", "Gender", "Height", "ICUType", "Weight"]
+UNIT = "ICUType"
+"""The unit's type: 1 coronary, 2 cardiac surgery, 3 medical, 4 surgical."""
+FOUR = ("death", "short_stay", "cardiac", "surgical")
+"""Tasks of `four_outcomes`."""
+_STATIC = ["Age", "Gender", "Height", UNIT, "Weight"]
+_SHORT_DAYS = 3
 
 
 def convert(shared: Path, folder: Path, stays: int = 4000, seed: int = 0, days: int = 60) -> Path:
@@ -42,16 +48,40 @@ def convert(shared: Path, folder: Path, stays: int = 4000, seed: int = 0, days: 
 
 def outcomes(shared: Path, folder: Path, file: Path, after_hours: int = 24) -> Path:
     """Write `entity,task,label,revealed_at` for the stays in `file`: death in hospital, told hours after."""
-    last_ms = pd.read_parquet(file, columns=["entity", "time"]).groupby("entity").time.max()
-    died = deaths(shared).reindex(last_ms.index)
-    told = {"entity": last_ms.index, "task": "death", "label": died.to_numpy()}
-    told["revealed_at"] = last_ms.to_numpy() + after_hours * 3_600_000
-    path = folder / "outcomes.csv"
-    pd.DataFrame(told).to_csv(path, index=False)
-    return path
+    return _told({"death": deaths(shared)}, folder, file, after_hours)
+
+
+def four_outcomes(shared: Path, folder: Path, file: Path, after_hours: int = 24) -> Path:
+    """The same of four outcomes: death, a stay under three days, and the two surgical units by the unit's type."""
+    table = pd.read_csv(shared / "icu2012a" / "outcomes.csv")
+    days = table.set_axis(table.RecordID.astype(str)).Length_of_stay
+    events = pd.read_parquet(shared / "icu2012a" / "events.parquet")
+    units = events[(events.parameter == UNIT) & (events.value > 0)].drop_duplicates("record_id")
+    unit = units.set_axis(units.record_id.astype(str)).value
+    answers = (deaths(shared), (days < _SHORT_DAYS).where(days >= 0), unit == 2, unit == 4)
+    return _told(dict(zip(FOUR, answers, strict=True)), folder, file, after_hours)
 
 
 def deaths(shared: Path) -> pd.Series:
     """In-hospital death of each stay, 0/1, by entity."""
     outcomes = pd.read_csv(shared / "icu2012a" / "outcomes.csv")
     return pd.Series(outcomes["In-hospital_death"].to_numpy(), index=outcomes.RecordID.astype(str))
+
+
+def _told(labels: Mapping[str, pd.Series], folder: Path, file: Path, after_hours: int) -> Path:
+    """A row for each task and stay; no label where nobody knows."""
+    last_ms = pd.read_parquet(file, columns=["entity", "time"]).groupby("entity").time.max()
+    told = [
+        pd.DataFrame(
+            {
+                "entity": last_ms.index,
+                "task": task,
+                "label": label.reindex(last_ms.index).astype(np.float64).to_numpy(),
+                "revealed_at": last_ms.to_numpy() + after_hours * 3_600_000,
+            }
+        )
+        for task, label in labels.items()
+    ]
+    path = folder / "outcomes.csv"
+    pd.concat(told).to_csv(path, index=False)
+    return path

@@ -55,7 +55,7 @@ def gaps(history: Sequence[Checkpoint]) -> list[str]:
     """Where offsets were skipped or taken in twice, or a step is missing; empty if all is well."""
     found, stands = [], {partition.number: 0 for partition in history[0].offsets}
     for checkpoint in history:
-        for _, taken, _ in chain(*checkpoint.log):
+        for _, taken, *_ in chain(*checkpoint.log):
             for partition, first, after in chain(*taken):
                 if max(first, 0) != stands[partition]:
                     found.append(

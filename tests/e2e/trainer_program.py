@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from infra.logs import configure
+from infra.place import Place
 from infra.settings import load_monitor
 from infra.trainer_service import TrainerService
-from infra.training_rank import Place
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from infra.commands.alerts import alerts
 from infra.commands.labels import labels
 from infra.database import connect, migrate
 from infra.labels.store import LABELS, SqlLabels
+from infra.place import Place
 from infra.trainer_service import TrainerService
-from infra.training_rank import Place
 from ingest.clock import utc_now
 from ingest.producer import Message, create_topics, publish
 from ingest.replay import read_dead_letters

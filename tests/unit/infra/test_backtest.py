@@ -245,3 +245,12 @@ def test_rows_none_of_which_can_be_scored_still_make_a_report(tmp_path: Path) ->
     done = backtest(Options(None, (path,)))
     assert done.report["rows_by_status"]["invalid"] == done.report["rows"] == 2
     assert done.table.frame()["time"].isna().all()
+
+
+def test_a_difference_is_shown_with_its_bounds() -> None:
+    report = {"tasks": {"death": {"sharing": {"path": "private", "difference": (0.01, -0.02, 0.04)}}}, "baselines": {}}
+    shown = [
+        ("death", "sharing path", "private", ""),
+        ("death", "sharing difference", "+0.0100, -0.0200 to +0.0400", ""),
+    ]
+    assert lines(report) == shown

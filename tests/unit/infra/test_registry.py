@@ -15,6 +15,7 @@ from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from schemas.errors import ModelError
 from schemas.observation import Partition
+from schemas.protocols import Action
 from schemas.tables import QuarantineRow, TaskMetricRow
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -37,11 +38,11 @@ def test_nothing_serves_before_the_first_version(registry: SqlRegistry) -> None:
     assert registry.serving() is None
 
 
-def test_a_published_version_serves_and_the_one_before_retires(registry: SqlRegistry) -> None:
+def test_a_published_version_serves_and_the_one_before_is_pinned(registry: SqlRegistry) -> None:
     registry.publish(b"one", None, {"forecast.mae": 0.5})
     second = registry.publish(b"two", 1, {})
     standing = [(record.version, record.parent, record.status) for record in registry.versions()]
-    assert (registry.serving(), standing) == (second, [(2, 1, "serving"), (1, None, "retired")])
+    assert (registry.serving(), standing) == (second, [(2, 1, "serving"), (1, None, "pinned")])
 
 
 def test_weights_come_back_as_published(registry: SqlRegistry, tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_whoever_publishes_a_first_version_second_gets_the_one_that_serves(regis
 def test_the_command_lists_what_learning_did(registry: SqlRegistry) -> None:
     registry.record_action(3, 40, 500, Action("alarm", "forecast", "0.8 before, 1.9 now"))
     url = registry.engine.url.render_as_string()
-    found = json.loads(CliRunner().invoke(models, ["actions", "--json", "--database", url]).stdout)
+    found = json.loads(CliRunner().invoke(models, ["actions", "ward", "--json", "--database", url]).stdout)
     assert [list(row.values()) for row in found] == [
         ["ward", 3, 40, 500, "forecast", "alarm", "0.8 before, 1.9 now", "2026-01-31T12:00:00.000+00:00"]
     ]

@@ -1,0 +1,79 @@
+"""`bellwether models promote | rollback`: another version serves, by a person's word."""
+
+import getpass
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from infra.registry import SqlRegistry
+
+
+@click.command()
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--why", default="promoted by hand", help="Kept with the change.", metavar="TEXT")
+@click.option("--monitor", help="Needed where the database holds several monitors' versions.")
+@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@click.option("--directory", help="Of the weights. Default: beside the SQLite file, else .bellwether.", metavar="PATH")
+def promote(version: int, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
+    """Let VERSION serve: shards take it up within a second, and learning goes on from it."""
+    registry = registry_for(database, monitor, directory)
+    record = registry.promote(version, _person(), why)
+    click.echo(f"{registry.monitor}: v{record.version} serves")
+
+
+@click.command()
+@click.option("--to", type=click.IntRange(min=1), help="Default: the newest pinned version.", metavar="VERSION")
+@click.option("--why", required=True, help="Kept with the change.", metavar="TEXT")
+@click.option("--monitor", help="Needed where the database holds several monitors' versions.")
+@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@click.option("--directory", help="Of the weights. Default: beside the SQLite file, else .bellwether.", metavar="PATH")
+def rollback(to: int | None, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
+    """Let an earlier version serve again; learning goes on from it, what was learned since is let go."""
+    registry = registry_for(database, monitor, directory)
+    before = registry.serving()
+    record = registry.rollback(to, _person(), why)
+    click.echo(f"{registry.monitor}: v{record.version} serves again, v{before.version if before else 0} is rolled back")
+
+
+def registry_for(database: str | None, monitor: str | None, directory: str | None = None) -> "SqlRegistry":
+    """The registry that a command speaks to. Raises InputError where it is not clear which, or of nobody known."""
+    import os
+    from pathlib import Path
+
+    from infra.assembly import utc_now
+    from infra.database import connect, migrate
+    from infra.registry import SqlRegistry
+    from schemas.components import DatabaseSettings
+    from schemas.database import parse_url
+
+    url = database or os.environ.get("DATABASE_URL") or DatabaseSettings().url
+    name = one_monitor(database, monitor)
+    parsed = parse_url(url)
+    beside = Path(parsed.database or "").parent if parsed.get_backend_name() == "sqlite" else None
+    folder = Path(directory) if directory else beside or Path(DatabaseSettings().directory)
+    engine = connect(url, must_exist=True)
+    migrate(engine)
+    return SqlRegistry(engine, name, folder.resolve(), utc_now)
+
+
+def one_monitor(database: str | None, monitor: str | None) -> str:
+    """The monitor that is meant."""
+    from sqlalchemy import select
+
+    from schemas.errors import InputError
+    from schemas.tables import ModelRow
+    from scorer.alerts import reading
+
+    with reading(database) as connection:
+        known = sorted(connection.execute(select(ModelRow.monitor).distinct()).scalars())
+    if monitor is None and len(known) == 1:
+        return known[0]
+    if monitor not in known:
+        expected = f"one of {', '.join(known)}" if known else "a database that holds model versions"
+        raise InputError(f"--monitor: got {monitor or 'none'}; expected {expected}")
+    return monitor
+
+
+def _person() -> str:
+    return f"command:{getpass.getuser()}"

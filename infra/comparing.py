@@ -1,0 +1,130 @@
+"""Two versions side by side: their metrics, their losses on the same rows, and the alerts that would be others."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, or_, select
+
+from infra.standings import MODELS, SHADOWS, shadow_of
+from schemas.alert import Change
+from schemas.errors import InputError
+from schemas.shadow import Shadow, Sums
+from schemas.statements import ALERTS, EVENTS, SHADOW_ALERTS, SHADOW_TALLIES
+from scorer.verdict import calibration, compared
+
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """An alert that was raised, or would have been."""
+
+    entity: str
+    task: str
+    kind: str
+    started: datetime
+    ended: datetime
+
+    def meets(self, other: "_Raised") -> bool:
+        """Is it about the same thing at the same time?"""
+        same = (self.entity, self.task, self.kind) == (other.entity, other.task, other.kind)
+        return same and self.started <= other.ended and other.started <= self.ended
+
+
+def read_comparison(connection: Connection, monitor: str, first: int, second: int) -> Record:
+    """What is known of two versions; `difference` is that of the second to the first, below 0 it is better.
+
+    Raises InputError: one is unknown.
+    """
+    metrics = {version: _metrics(connection, monitor, version) for version in (first, second)}
+    pair = or_(
+        and_(SHADOWS.c.champion == first, SHADOWS.c.challenger == second),
+        and_(SHADOWS.c.champion == second, SHADOWS.c.challenger == first),
+    )
+    newest = select(SHADOWS).where(SHADOWS.c.monitor == monitor, pair).order_by(SHADOWS.c.id.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    shadow = shadow_of(connection, row)
+    found: Record = {"monitor": monitor, "versions": [first, second], "metrics": metrics, "shadow": None}
+    if shadow is None or row is None:
+        return found
+    turned = shadow.champion != first
+    return found | {
+        "shadow": {"champion": shadow.champion, "challenger": shadow.challenger, "role": shadow.role.value}
+        | {"rows": shadow.tally.rows, "of": shadow.rows, "outcome": row.outcome, "why": row.why},
+        "tasks": _tasks(shadow.tally.sums, turned=turned),
+        "calibration": _calibration(shadow.tally.sums, turned=turned),
+        "alerts": _difference(*_raised(connection, monitor, shadow), turned=turned),
+    }
+
+
+def _metrics(connection: Connection, monitor: str, version: int) -> Record:
+    query = select(MODELS.c.metrics).where(MODELS.c.monitor == monitor, MODELS.c.version == version)
+    found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        newest = select(MODELS.c.version).where(MODELS.c.monitor == monitor).order_by(MODELS.c.version.desc()).limit(8)
+        known = ", ".join(str(each) for each in connection.execute(newest).scalars())
+        raise InputError(f"model version {version} of monitor {monitor}: unknown; the newest are {known}")
+    return dict(found)
+
+
+def _tasks(sums: Sums, *, turned: bool) -> Record:
+    found = {}
+    for name, each in compared(sums).items():
+        sign, (lower, upper) = -1.0 if turned else 1.0, each.bounds()
+        losses = (each.challenger, each.champion) if turned else (each.champion, each.challenger)
+        bounds = (-upper, -lower) if turned else (lower, upper)
+        found[name] = {"n": each.n, "losses": losses, "difference": sign * each.difference, "bounds": bounds}
+    return found
+
+
+def _calibration(sums: Sums, *, turned: bool) -> Record:
+    """Share of values that the outer bands held, and ECE, of both."""
+    bands = {name: (a / n, b / n) for name, (n, a, b) in _bands(sums).items() if n}
+    found = bands | calibration(sums, {})
+    return {name: pair[::-1] if turned else pair for name, pair in found.items()}
+
+
+def _bands(sums: Sums) -> dict[str, tuple[float, float, float]]:
+    return {name: (each[0], each[1], each[2]) for name, each in sums.items() if name.endswith(".coverage")}
+
+
+def _raised(connection: Connection, monitor: str, shadow: Shadow) -> tuple[list[_Raised], list[_Raised]]:
+    """By the champion and by the challenger, on the rows that both saw."""
+    champion: list[_Raised] = []
+    for span in connection.execute(select(SHADOW_TALLIES).where(SHADOW_TALLIES.c.shadow == shadow.id)):
+        query = (
+            select(ALERTS.c.entity, ALERTS.c.task, ALERTS.c.kind, ALERTS.c.started_at, ALERTS.c.ended_at)
+            .join(EVENTS, EVENTS.c.alert_id == ALERTS.c.id)
+            .where(ALERTS.c.monitor == monitor, ALERTS.c.topic == span.topic, EVENTS.c.partition == span.partition)
+            .where(EVENTS.c.change == Change.OPENED.value, EVENTS.c.offset >= span.first, EVENTS.c.offset < span.next)
+        )
+        champion += [_Raised(*row[:4], row[4] or _FOREVER) for row in connection.execute(query)]
+    columns = (SHADOW_ALERTS.c[name] for name in ("entity", "task", "kind", "started_at", "ended_at"))
+    query = select(*columns).where(SHADOW_ALERTS.c.shadow == shadow.id)
+    return champion, [_Raised(*row[:4], row[4] or _FOREVER) for row in connection.execute(query)]
+
+
+def _difference(champion: Sequence[_Raised], challenger: Sequence[_Raised], *, turned: bool) -> Record:
+    """From the first version's alerts to the second's: those added and removed, and those that begin at other times."""
+    before, after = (challenger, champion) if turned else (champion, challenger)
+    changes: dict[str, list[Record]] = {"added": [], "removed": [], "earlier": [], "later": []}
+    same = 0
+    for alert in before:
+        starts = [other.started for other in after if other.meets(alert)]
+        if not starts:
+            changes["removed"].append(_plain(alert))
+        elif min(starts) == alert.started:
+            same += 1
+        else:
+            shift = (min(starts) - alert.started).total_seconds()
+            changes["earlier" if shift < 0 else "later"].append(_plain(alert) | {"by_seconds": abs(shift)})
+    changes["added"] = [_plain(alert) for alert in after if not any(alert.meets(other) for other in before)]
+    return {"same": same, **changes}
+
+
+def _plain(alert: _Raised) -> Record:
+    named = asdict(alert)
+    return {name: named[name] for name in ("entity", "task", "kind")} | {"started_at": alert.started.isoformat()}
