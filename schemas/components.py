@@ -77,9 +77,9 @@ class DriftSettings(Frozen):
 
 
 class CanarySettings(Frozen):
-    """Windows that are never learned: a candidate that forgets them serves nobody, and goes back."""
+    """Past windows that are not rehearsed: a candidate that forgets them serves nobody, and goes back."""
 
-    windows: int = Field(default=128, ge=0, le=65_536, description="held aside by each trainer; 0: none")
+    windows: int = Field(default=128, ge=0, le=65_536, description="kept by each trainer; 0: none")
     every: int = Field(default=256, ge=1, description="steps from one look at them to the next")
     bound: float = Field(default=0.25, gt=0, description="how much worse a task may get, 1 = knowing nothing")
     vetoes: int = Field(default=2, ge=1, description="in a row; then the windows are what is outdated, and replaced")

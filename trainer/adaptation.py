@@ -16,12 +16,12 @@ from schemas.observation import Partition
 from schemas.protocols import Action
 from trainer.canary import worsened
 from trainer.descent import Descent
-from trainer.kept import Kept
+from trainer.kept import Kept, Kind
 from trainer.ladder import Ladder, ladder_of
 from trainer.lesson import Lesson, blank_lesson
 from trainer.losses import TaskLoss
 from trainer.network import Network, Outputs
-from trainer.past import Past, past_lesson, start_of
+from trainer.past import past_lesson, start_of
 from trainer.slots import Slots
 from trainer.weighting.ranks import pool_sum
 from trainer.windows import Window
@@ -62,8 +62,8 @@ class Adaptation:
         self._good = copy.deepcopy(self._network.state_dict())
         self._vetoes = 0
 
-    def sift(self, windows: Sequence[Window], slots: Slots, step: int) -> list[Window]:
-        """Keep some of a step's windows; those to learn, all but the canaries."""
+    def sift(self, windows: Sequence[Window], slots: Slots, step: int) -> list[Kind]:
+        """Those of a step's windows that are worth keeping once it was taken."""
         return self._kept.sift(windows, slots, 0 if self._ladder is None else self._ladder.regime, step)
 
     def after(self, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float], step: int) -> list[Action]:
@@ -101,12 +101,12 @@ class Adaptation:
             self._ladder.load_state_dict(state["ladder"])
         self._good, self._vetoes = dict(state["good"]), state["vetoes"]
 
-    def kept_of(self, partition: Partition) -> list[tuple[bool, Past]]:
-        """What is kept of a partition: is it a canary, and the window."""
+    def kept_of(self, partition: Partition) -> list[Kind]:
+        """What is kept of a partition."""
         return self._kept.of(partition)
 
-    def keep(self, held: Iterable[tuple[bool, Past]], step: int) -> None:
-        """Keep what others kept."""
+    def keep(self, held: Iterable[Kind], step: int) -> None:
+        """Keep these from now on."""
         self._kept.add(held, step)
 
     def _climb(

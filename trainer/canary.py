@@ -1,4 +1,4 @@
-"""The canary set: windows of the past that are never learned. Who forgets them serves nobody.
+"""The canary set: windows of the past that are judged by and never rehearsed. Who forgets them serves nobody.
 
 E packed entities, W windows, K tasks.
 """

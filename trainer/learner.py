@@ -24,6 +24,7 @@ from trainer.belief import believed
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
 from trainer.hindsight import Hindsight
+from trainer.kept import Kind
 from trainer.lesson import Lesson, blank_lesson, hindsight_lesson, lesson_of
 from trainer.losses import TaskLoss
 from trainer.network import Network, Outputs, State
@@ -134,8 +135,9 @@ class Learner:
         if pieces is not None:
             return self._step(hindsight_lesson(*pieces, self._layout))
         if len(self._queue) >= self._settings.windows_per_step:
-            windows = self._adaptation.sift(self._queue.take(self._settings.windows_per_step), self._slots, self.steps)
-            return self._step(lesson_of(windows, self._layout, self._rng))
+            windows = self._queue.take(self._settings.windows_per_step)
+            worth_keeping = self._adaptation.sift(windows, self._slots, self.steps)
+            return self._step(lesson_of(windows, self._layout, self._rng), worth_keeping)
         return self._step(blank_lesson(self._layout))
 
     @property
@@ -290,7 +292,7 @@ class Learner:
             values, last = lesson.rows.value_NS[observed_N], outputs.observed.last_NS[observed_N]
             self._network.relations.learn(values, last, self._group)
 
-    def _step(self, lesson: Lesson) -> StepReport:
+    def _step(self, lesson: Lesson, worth_keeping: Sequence[Kind] = ()) -> StepReport:
         self._network.train()
         state = self._states.start(self._network, lesson, CANDIDATE)
         outputs, after = self._network(lesson.rows, state, both_ways=True)
@@ -309,6 +311,7 @@ class Learner:
         report = self._report(lesson, outputs, slope, judged)
         if slope.refused is None:
             self._attach(losses, lesson)
+            self._adaptation.keep(worth_keeping, self.steps)
             self._act(self._adaptation.after(lesson, outputs, report.losses, self.steps))
         return report
 

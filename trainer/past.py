@@ -1,4 +1,4 @@
-"""Windows that are kept: to be learned again, or never.
+"""Windows that are kept: to be learned again, or to be judged by.
 
 A window is kept with the exact statistics that it started from, which do not depend on weights; its hidden state would
 grow stale (Kapturowski et al., 2019, section 3), so it starts blank.
@@ -6,8 +6,9 @@ grow stale (Kapturowski et al., 2019, section 3), so it starts blank.
 E packed entities, F statistics, S signals.
 """
 
+from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,19 +39,22 @@ class Past:
 
 
 class Reservoir:
-    """At most so many past windows, each regime with as many as its share (after Chrysakis and Moens, 2020)."""
+    """At most so many past windows, each regime with as many as its share (after Chrysakis and Moens, 2020).
+
+    They lie in the order of where they came from, not of when they were added: one that is filled from checkpoints
+    draws as the one that wrote them.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.held: list[Past] = []
 
-    def add(self, past: Iterable[Past], rng: np.random.Generator) -> None:
-        """Keep these; a random one of the regime that has most makes room."""
-        self.held.extend(past)
-        for _ in range(len(self.held) - self.capacity):
-            newest = self.held.pop()
-            if self.capacity:
-                self.held[self._place(rng)] = newest
+    def add(self, past: Past, rng: np.random.Generator) -> None:
+        """Keep it; where there is no room, a random one of the regime that has most makes some."""
+        if len(self.held) >= self.capacity > 0:
+            del self.held[self._place(rng)]
+        if self.capacity:
+            insort(self.held, past, key=_origin)
 
     def draw(self, n: int, rng: np.random.Generator) -> list[Past]:
         """So many of them, distinct, in random order; fewer where fewer are held."""
@@ -65,6 +69,11 @@ class Reservoir:
         ((most, _),) = Counter(each.regime for each in self.held).most_common(1)
         places = [place for place, each in enumerate(self.held) if each.regime == most]
         return places[int(rng.integers(len(places)))]
+
+
+def _origin(past: Past) -> tuple[str, int, tuple[int, int]]:
+    """No two windows begin at the same record."""
+    return past.window.partition.topic, past.window.partition.number, past.window.offsets
 
 
 def past_lesson(past: Sequence[Past], layout: Layout, rng: np.random.Generator) -> tuple[Lesson, Tensor]:

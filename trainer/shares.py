@@ -8,17 +8,16 @@ import torch
 from torch import Tensor
 
 from schemas.observation import Partition
+from trainer.kept import Kind
 from trainer.past import Past
 from trainer.slots import Slots
 from trainer.windows import Window
 
 _NOBODY = -1
 """Slot of windows that are kept for their own sake."""
-_Kept = tuple[bool, Past]
-"""Is it a canary?"""
 
 
-def share_of(partition: Partition, slots: Slots, waiting: Iterable[Window], kept: Iterable[_Kept]) -> dict[str, Any]:
+def share_of(partition: Partition, slots: Slots, waiting: Iterable[Window], kept: Iterable[Kind]) -> dict[str, Any]:
     """Tensors, numbers and text; windows that wait with their places in the queue.
 
     Args:
@@ -55,7 +54,7 @@ def waiting_of(shares: Mapping[Partition, Mapping[str, Any]], slots: Slots) -> l
     return [window for _, window in sorted(waiting, key=lambda each: each[0])]
 
 
-def kept_of(partition: Partition, share: Mapping[str, Any]) -> list[_Kept]:
+def kept_of(partition: Partition, share: Mapping[str, Any]) -> list[Kind]:
     """The old windows that are kept."""
     return [
         (canary, Past(_window(_NOBODY, partition, *plain), statistics.numpy(), regime))

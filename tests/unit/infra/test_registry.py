@@ -150,7 +150,7 @@ def test_whoever_publishes_a_first_version_second_gets_the_one_that_serves(regis
 def test_the_command_lists_what_learning_did(registry: SqlRegistry) -> None:
     registry.record_action(3, 40, 500, Action("alarm", "forecast", "0.8 before, 1.9 now"))
     url = registry.engine.url.render_as_string()
-    found = json.loads(CliRunner().invoke(models, ["actions", "ward", "--json", "--database", url]).stdout)
+    found = json.loads(CliRunner().invoke(models, ["actions", "health", "--json", "--database", url]).stdout)
     assert [list(row.values()) for row in found] == [
-        ["ward", 3, 40, 500, "forecast", "alarm", "0.8 before, 1.9 now", "2026-01-31T12:00:00.000+00:00"]
+        ["health", 3, 40, 500, "forecast", "alarm", "0.8 before, 1.9 now", "2026-01-31T12:00:00.000+00:00"]
     ]
