@@ -139,7 +139,7 @@ class Adwin:
 
 
 DETECTORS: Mapping[str, Callable[[float], Detector]] = {
-    "page-hinkley": lambda threshold: PageHinkley(slack=0.5, threshold=threshold, least=20),
+    "page-hinkley": lambda threshold: PageHinkley(slack=0.5, threshold=threshold, least=1),
     "adwin": lambda threshold: Adwin(confidence=math.exp(-threshold)),
 }
 """`training.drift.detector` -> the detector of standardised values, the surer the higher its threshold."""

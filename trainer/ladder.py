@@ -70,6 +70,7 @@ class Ladder:
         rungs = {"hurry": True, "burst": settings.adapter_rank > 0, "retrain": True}
         self._rungs = [rung for rung, wanted in rungs.items() if wanted]
         self._levels = {name: Level(settings) for name in (*tasks, REPRESENTATION)}
+        self._width = width
         self._place = Place(width)
         self._episode: _Episode | None = None
         self.regime = 0
@@ -135,10 +136,14 @@ class Ladder:
     def _left(self, losses: Mapping[str, float], place_D: Tensor | None) -> dict[str, tuple[float, float]]:
         """What left its level in this step: name -> its mean before, and what it is now."""
         values = dict(losses)
-        if place_D is not None:
-            values[REPRESENTATION] = self._place.distance(place_D)
-        found = ((name, self._levels[name].update(value), value) for name, value in values.items())
-        return {name: (before, value) for name, before, value in found if before is not None}
+        distance = None if place_D is None else self._place.distance(place_D)
+        if distance is not None:
+            values[REPRESENTATION] = distance
+        told = ((name, self._levels[name].update(value), value) for name, value in values.items())
+        found = {name: (before, value) for name, before, value in told if before is not None}
+        if REPRESENTATION in found:
+            self._place = Place(self._width)
+        return found
 
     def _climb(self, episode: _Episode) -> list[Action]:
         """Down from the ladder, or one rung up, where it is time."""

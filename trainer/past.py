@@ -52,7 +52,7 @@ class Reservoir:
     def add(self, past: Past, rng: np.random.Generator) -> None:
         """Keep it; where there is no room, a random one of the regime that has most makes some."""
         if len(self.held) >= self.capacity > 0:
-            del self.held[self._place(rng)]
+            del self.held[self._place(past.regime, rng)]
         if self.capacity:
             insort(self.held, past, key=_origin)
 
@@ -64,9 +64,9 @@ class Reservoir:
         """Those of one partition."""
         return [each for each in self.held if each.window.partition == partition]
 
-    def _place(self, rng: np.random.Generator) -> int:
-        """Of whom to forget."""
-        ((most, _),) = Counter(each.regime for each in self.held).most_common(1)
+    def _place(self, newest: int, rng: np.random.Generator) -> int:
+        """Of whom to forget, when one of the newest regime comes."""
+        ((most, _),) = Counter([newest, *(each.regime for each in self.held)]).most_common(1)
         places = [place for place, each in enumerate(self.held) if each.regime == most]
         return places[int(rng.integers(len(places)))]
 

@@ -21,6 +21,8 @@ _MOVES = 2.0
 """Deviations by which one step moves mean and spread at most, or they would run after the drift they shall show."""
 _LEAST = 20
 """Steps before those are known."""
+_NARROWEST = 0.01
+"""Of the mean, what a spread counts as at least: a number that stood still may stir."""
 
 
 class Level:
@@ -36,17 +38,15 @@ class Level:
 
     def update(self, value: float) -> float | None:
         """Take the next one in. Returns the mean that it left, once it is sure that it did; else None."""
-        deviation = value - self.mean
-        spread = math.sqrt(self._variance)
-        standard = deviation / spread if spread > 0.0 else 0.0
-        before = self.mean
-        if self._detector.update(max(-_FARTHEST, min(_FARTHEST, standard))) and value > before:
-            self._start()
-            return before
+        before, deviation = self.mean, value - self.mean
+        if self._count >= _LEAST:
+            spread = max(math.sqrt(self._variance), _NARROWEST * abs(before), 1e-12)
+            if self._detector.update(max(-_FARTHEST, min(_FARTHEST, deviation / spread))) and value > before:
+                self._start()
+                return before
+            deviation = max(-_MOVES * spread, min(_MOVES * spread, deviation))
         self._count += 1
         rate = max(1.0 / self._count, 1.0 / _MEMORY)
-        if self._count > _LEAST:
-            deviation = max(-_MOVES * spread, min(_MOVES * spread, deviation))
         self.mean += rate * deviation
         self._variance = (1.0 - rate) * (self._variance + rate * deviation * deviation)
         return None
@@ -73,16 +73,20 @@ class Place:
         self._mean_D = torch.zeros(width, dtype=torch.float64)
         self._variance_D = torch.zeros(width, dtype=torch.float64)
 
-    def distance(self, place_D: Tensor) -> float:
+    def distance(self, place_D: Tensor) -> float | None:
         """Of the next one from their mean, in their deviations: about 1 where nothing changes; it is then one of them.
+
+        None of the first ones.
 
         Args:
             place_D: the step's mean.
         """
         deviation_D = place_D.double() - self._mean_D
-        enough = self._count > 1
-        ratio_D = deviation_D.square() / (self._variance_D + self._variance_D.mean() * 1e-3 + 1e-12)
-        found = math.sqrt(min(float(ratio_D.mean()), 1e6)) if enough else 1.0
+        found = None
+        if self._count >= _LEAST:
+            spread_D = (self._variance_D + self._variance_D.mean() * 1e-3 + 1e-12).sqrt()
+            found = min(float((deviation_D / spread_D).square().mean().sqrt()), 1e3)
+            deviation_D = deviation_D.clamp(-_MOVES * spread_D, _MOVES * spread_D)
         self._count += 1
         rate = max(1.0 / self._count, 1.0 / _MEMORY)
         self._mean_D += rate * deviation_D
