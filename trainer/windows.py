@@ -137,7 +137,7 @@ class WindowBuffer:
         """Append rows to their entities; as often as an entity is full, take its window and keep what is ahead."""
         windows: list[Window] = []
         while len(slot):
-            entities, entity, counts = np.unique(slot, return_inverse=True, return_counts=True)
+            entities, first, entity, counts = np.unique(slot, return_index=True, return_inverse=True, return_counts=True)
             order = np.argsort(entity, kind="stable")
             place = np.empty_like(order)
             place[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -148,6 +148,7 @@ class WindowBuffer:
                 held[name][entity[fits], place[fits]] = value[fits]
             held["filled"] = np.minimum(held["filled"] + counts, self._span)
             full = np.flatnonzero(held["filled"] == self._span)
+            full = full[np.argsort(first[full])]  # as their rows came: another rank may hold them in other slots
             windows += [self._window(int(entities[e]), held, int(e), partition_of) for e in full]
             for name in incoming:
                 held[name][full, : self._span - self._length] = held[name][full, self._length :]

@@ -42,6 +42,17 @@ def test_windows_follow_each_other_without_gap_or_overlap():
     assert {window.partition for window in windows} == {TOPIC}
 
 
+def test_windows_come_as_their_rows_did_whatever_slots_the_entities_hold():
+    def order(known):
+        slots = Slots(window_template(layout(TRAINING)))
+        slots.take((TOPIC, str(entity)) for entity in known)
+        entity, number = np.tile([2, 0, 1], 4 + AHEAD), np.repeat(np.arange(4 + AHEAD), 3)
+        found = added(WindowBuffer(layout(TRAINING), slots), (entity, np.ones((len(entity), 7)), number * 60_000))
+        return [window.offsets[0] for window in found]
+
+    assert order([0, 1, 2]) == order([1, 2, 0]) == [0, 1, 2]
+
+
 def test_how_rows_are_cut_into_batches_does_not_matter():
     whole = added(buffer(), rows(20))
     parts = added(buffer(), rows(3), rows(9, start=3), rows(8, start=12))
