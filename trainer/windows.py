@@ -137,7 +137,9 @@ class WindowBuffer:
         """Append rows to their entities; as often as an entity is full, take its window and keep what is ahead."""
         windows: list[Window] = []
         while len(slot):
-            entities, first, entity, counts = np.unique(slot, return_index=True, return_inverse=True, return_counts=True)
+            entities, first, entity, counts = np.unique(
+                slot, return_index=True, return_inverse=True, return_counts=True
+            )
             order = np.argsort(entity, kind="stable")
             place = np.empty_like(order)
             place[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
