@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from schemas.alert import Alert
 from schemas.errors import ModelError
 from schemas.observation import Partition
-from schemas.protocols import Advance, ModelRecord, Position, Tally
+from schemas.protocols import Action, Advance, ModelRecord, Position, Tally
 
 
 class MemoryLedger:
@@ -44,6 +44,7 @@ class MemoryRegistry:
         self._serving = 0
         self.metrics: list[tuple[int, int, int, Mapping[str, float]]] = []
         self.quarantined: list[tuple[str, Mapping[Partition, tuple[int, int]]]] = []
+        self.actions: list[tuple[int, int, int, Action]] = []
         self.notes: list[tuple[int, str, str, str]] = []
 
     @property
@@ -102,3 +103,7 @@ class MemoryRegistry:
     def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
         """Keep refused batches for the report."""
         self.quarantined.append((reason, dict(ranges)))
+
+    def record_action(self, version: int, step: int, events: int, action: Action) -> None:
+        """Keep actions for the report."""
+        self.actions.append((version, step, events, action))

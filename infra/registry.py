@@ -18,9 +18,9 @@ from infra.standings import SHADOWS as _SHADOWS
 from infra.weight_files import WeightFiles, read_weights
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
-from schemas.protocols import ModelRecord
+from schemas.protocols import Action, ModelRecord
 from schemas.shadow import Settlement, Shadow
-from schemas.tables import QuarantineRow, TaskMetricRow
+from schemas.tables import LearningActionRow, QuarantineRow, TaskMetricRow
 from scorer.ledger import transact
 
 _LOG = structlog.get_logger(__name__)
@@ -171,6 +171,12 @@ class SqlRegistry:
         offsets = {str(partition): list(span) for partition, span in ranges.items()}
         row = {"monitor": self.monitor, "reason": reason[:200], "offsets": offsets, "recorded_at": self.clock()}
         transact(self.engine, lambda connection, _: connection.execute(insert(QuarantineRow), row))
+
+    def record_action(self, version: int, step: int, events: int, action: Action) -> None:
+        """Append what the learner did about drift or harm."""
+        row = {"monitor": self.monitor, "version": version, "step": step, "events": events}
+        row |= {"task": action.task, "kind": action.kind, "why": action.why[:200], "recorded_at": self.clock()}
+        transact(self.engine, lambda connection, _: connection.execute(insert(LearningActionRow), row))
 
     def _change(self, work: Callable[[Standings], Changed]) -> Changed:
         def changed(connection: Connection, _: int) -> Changed:

@@ -22,7 +22,7 @@ from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Partition
-from schemas.protocols import ModelRecord
+from schemas.protocols import Action, ModelRecord
 from scorer.globals import GlobalTable
 from trainer.checkpoint import unpacked
 from trainer.learner import Learner
@@ -164,4 +164,7 @@ class _Made:
         """They were recorded then."""
 
     def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+        """It was recorded then."""
+
+    def record_action(self, version: int, step: int, events: int, action: Action) -> None:
         """It was recorded then."""

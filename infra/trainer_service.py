@@ -12,7 +12,7 @@ from infra.place import Place, meet
 from infra.training_rank import TrainingRank
 from schemas.errors import FencedError
 from schemas.monitor import Monitor
-from trainer.learner import StepReport
+from trainer.step_report import StepReport
 
 _SMOOTH = 0.9
 """Weight of the past in the losses shown: one step's loss jumps."""

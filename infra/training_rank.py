@@ -28,7 +28,8 @@ from schemas.observation import Batch, Partition
 from schemas.protocols import Advance, Tally
 from scorer.globals import GlobalTable
 from trainer.checkpoint import packed, unpacked
-from trainer.learner import Learner, StepReport
+from trainer.learner import Learner
+from trainer.step_report import StepReport
 from trainer.weighting.ranks import gather_words, pool_sum
 
 BEGINNING = -2

@@ -63,6 +63,28 @@ class ModelSettings(Frozen):
         return self
 
 
+class DriftSettings(Frozen):
+    """What learning does where the stream changes: it hurries, then adapts with what it remembers, then starts anew."""
+
+    detector: Literal["page-hinkley", "adwin", "off"] = "page-hinkley"
+    threshold: float = Field(default=15.0, gt=0, description="the higher, the fewer and the later the alarms")
+    hurry: float = Field(default=3.0, ge=1, le=100, description="what an alarm multiplies the learning rate with")
+    hurry_steps: int = Field(default=32, ge=1, description="steps in which that fades")
+    patience: int = Field(default=48, ge=8, description="steps that an action has until losses are back")
+    adapter_rank: int = Field(default=4, ge=0, le=64, description="of the burst of low-rank adapters; 0: none")
+    burst_steps: int = Field(default=32, ge=1, description="steps of a burst, and of starting anew, with replay")
+    replay_windows: int = Field(default=256, ge=0, le=65_536, description="past windows that each trainer remembers")
+
+
+class CanarySettings(Frozen):
+    """Past windows that are not rehearsed: a candidate that forgets them serves nobody, and goes back."""
+
+    windows: int = Field(default=128, ge=0, le=65_536, description="kept by each trainer; 0: none")
+    every: int = Field(default=256, ge=1, description="steps from one look at them to the next")
+    bound: float = Field(default=0.25, gt=0, description="how much worse a task may get, 1 = knowing nothing")
+    vetoes: int = Field(default=2, ge=1, description="in a row; then the windows are what is outdated, and replaced")
+
+
 class TrainingSettings(Frozen):
     """Learning online."""
 
@@ -74,6 +96,12 @@ class TrainingSettings(Frozen):
     refuse_above: float = Field(
         default=100.0, gt=0, description="a gradient this many times the running norm is refused"
     )
+    refuse_spikes: float = Field(
+        default=30.0, gt=0, description="a loss so many times the usual deviation above the running one is refused"
+    )
+    refuse_in_a_row: int = Field(default=3, ge=0, description="spikes refused before they are taken for drift; 0: none")
+    drift: DriftSettings = DriftSettings()
+    canary: CanarySettings = CanarySettings()
     window: int = Field(default=16, ge=2, le=512, description="rows of one entity in a training window")
     rows_ahead: int = Field(
         default=24, ge=1, le=512, description="rows that a duration horizon is looked for in; longer ones teach nothing"

@@ -105,6 +105,21 @@ class ModelRecord:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a learner did that no step does by itself.
+
+    Attributes:
+        kind: alarm, hurry, burst, retrain, recovered, accepted, went back, renewed.
+        task: which it was about; "representation"; "" = all.
+        why: in a few words, with the figures.
+    """
+
+    kind: str
+    task: str
+    why: str
+
+
 class Registry(Protocol):
     """Versioned weights."""
 
@@ -143,4 +158,8 @@ class Registry(Protocol):
 
     def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
         """Record a refused training batch with its offsets."""
+        ...
+
+    def record_action(self, version: int, step: int, events: int, action: Action) -> None:
+        """Append what the learner did about drift or harm."""
         ...

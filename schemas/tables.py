@@ -274,3 +274,20 @@ class TaskMetricRow(Table):
     metric: Mapped[str] = mapped_column(String(63))
     value: Mapped[float] = mapped_column(Float)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LearningActionRow(Table):
+    """What a learner did about drift, or about harm: alarms, and what followed."""
+
+    __tablename__ = "learning_actions"
+    __table_args__ = (Index("ix_learning_actions_monitor", "monitor", "recorded_at"),)
+
+    id: Mapped[int] = mapped_column(Large, primary_key=True, autoincrement=True)
+    monitor: Mapped[str] = mapped_column(String(63))
+    version: Mapped[int] = mapped_column(Integer)
+    step: Mapped[int] = mapped_column(BigInteger)
+    events: Mapped[int] = mapped_column(BigInteger)
+    task: Mapped[str] = mapped_column(String(63))
+    kind: Mapped[str] = mapped_column(String(16))
+    why: Mapped[str] = mapped_column(String(200))
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)

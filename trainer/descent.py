@@ -12,13 +12,14 @@ from torch.nn.utils import clip_grad_norm_
 
 from schemas.components import TrainingSettings
 from schemas.layout import Layout
+from trainer.adapters import Adapters
 from trainer.attachment import WayLosses
 from trainer.balance import Balance
 from trainer.contradiction import Contradiction
 from trainer.guard import Guard
 from trainer.losses import Targets, TaskLoss, task_losses
 from trainer.network import Network, Outputs
-from trainer.optimisers import optimiser_of
+from trainer.optimisers import optimiser_of, rate_of
 from trainer.weighting.ranks import pool_gradients
 from trainer.weighting.task_weighting import TaskWeighting, Weighed
 
@@ -57,11 +58,12 @@ class Descent:
         seed: int,
         group: ProcessGroup | None = None,
     ) -> None:
-        self._layout, self._settings, self._group = layout, settings, group
+        self._layout, self._settings, self._group, self._seed = layout, settings, group, seed
         self._network = network
         self._shared = [weight for name, weight in network.named_parameters() if not name.startswith("private.")]
-        self._guard = Guard(settings.refuse_above)
+        self.guard = Guard(settings)
         self.optimiser = optimiser_of(network.parameters(), settings)
+        self._adapters: Adapters | None = None
         self.balance = Balance(layout, network.forecast.weight_SHQD.device)
         self._contradiction = Contradiction(layout)
         self.weighting = TaskWeighting(layout.tasks, settings, seed, group)
@@ -93,7 +95,7 @@ class Descent:
             losses.aside.backward()
             alone = [weight for module in (self._network.private, *heads) for weight in module.parameters()]
             norm = math.hypot(norm, self._clipped(alone))  # not max: it would lose a NaN
-        return Slope(weighed, norm, self._guard.refuse(weighed.loss, norm))
+        return Slope(weighed, norm, self.guard.refuse(weighed.loss, norm, " ".join(weighed.losses)))
 
     def step(self, slope: Slope, targets: Targets, again: Callable[[], list[TaskLoss]]) -> None:
         """Take a step that was not refused.
@@ -103,24 +105,48 @@ class Descent:
             targets: what the step learned from.
             again: judges the same rows once more, for ways of weighting that ask.
         """
-        self.optimiser.step()
+        (self._adapters or self.optimiser).step()
         self.weighting.learn(slope.weighed, again)
         self._network.trunk.relate(self.weighting.similarity.cosine_KK)
         self.balance.count(targets.classes, self._group)
 
+    def hurry(self, times: float) -> None:
+        """From now on the learning rate is so many times its own."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_of(self._settings) * times
+
+    def adapt(self, *, by_adapters: bool) -> None:
+        """From now on low-rank adapters learn, or the weights themselves; does nothing where they do already."""
+        if by_adapters and self._adapters is None:
+            self._adapters = self._fresh_adapters()
+        elif not by_adapters:
+            self._adapters = None
+
+    def start_over(self) -> None:
+        """The weights are others now: what the optimiser knew of them is forgotten."""
+        self.optimiser.state.clear()
+        self._adapters = None
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on, the weights aside."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        adapters = {} if self._adapters is None else {"adapters": self._adapters.state_dict()}
+        return {name: part.state_dict() for name, part in self._parts().items()} | adapters
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood."""
+        self._adapters = self._fresh_adapters() if "adapters" in state else None
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+        if self._adapters is not None:
+            self._adapters.load_state_dict(state["adapters"])
+
+    def _fresh_adapters(self) -> Adapters:
+        return Adapters(self._shared, self._settings.drift.adapter_rank, rate_of(self._settings), self._seed)
 
     def _parts(self) -> dict[str, Any]:
         return {
             "optimiser": self.optimiser,
-            "guard": self._guard,
+            "guard": self.guard,
             "balance": self.balance,
             "weighting": self.weighting,
         }

@@ -14,8 +14,8 @@ import numpy as np
 from schemas.label import Annotation, Fate, Label, LabelStatus
 from schemas.observation import Batch, Partition, Status
 from trainer.hindsight import Hindsight
-from trainer.learner import StepReport
 from trainer.reliability import Reliability, Sources
+from trainer.step_report import StepReport
 
 _MOST = 50_000
 """Labels that wait, and labels that were told and are in no step yet: about 40 MB each."""

@@ -4,9 +4,7 @@ W windows, K tasks, E packed entities.
 """
 
 import copy
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,57 +15,29 @@ from torch.distributed import ProcessGroup
 
 from schemas.label import Label
 from schemas.layout import Layout
-from schemas.observation import Batch, Field, Float64, Partition
-from schemas.protocols import ModelRecord, Registry
+from schemas.observation import Batch, Float64, Partition
+from schemas.protocols import Action, ModelRecord, Registry
+from trainer.absurd import without_absurd
+from trainer.adaptation import RETRAIN, WENT_BACK, Adaptation
 from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.belief import believed
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
 from trainer.hindsight import Hindsight
+from trainer.kept import Kind
 from trainer.lesson import Lesson, blank_lesson, hindsight_lesson, lesson_of
 from trainer.losses import TaskLoss
-from trainer.metrics import metrics_of
 from trainer.network import Network, Outputs, State
+from trainer.queue import Queue
+from trainer.shares import kept_of, share_of, waiting_of
 from trainer.slots import Slots
-from trainer.weighting.ranks import gather_rows, gather_words, pool_losses, pool_metrics, pool_sum
+from trainer.states import CANDIDATE, SERVING, States, state_template
+from trainer.step_report import Recent, StepReport, losses_of, measured
+from trainer.weighting.ranks import gather_rows, gather_words, pool_sum
 from trainer.weights import load_weights, save_weights
-from trainer.windows import Window, WindowBuffer, window_template
+from trainer.windows import WindowBuffer, window_template
 
-_LONGEST_PIECE = 4
-"""Windows of one entity in one step: gradients flow through as many."""
-_OWN = ("hidden", "expected", "spread")
-"""Parts of the state that depend on the weights: candidate and serving version each have theirs."""
-_VERSIONS = ("candidate", "serving")
-_RECENT = 0.1
-"""Rate at which the metrics that a published version is recorded with forget."""
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """One step.
-
-    Attributes:
-        step: steps taken or refused so far, this one included.
-        events: rows learned from so far.
-        losses: per task, standardised, before this step's update (prequential); only tasks that could be judged.
-        weights: what those losses were multiplied with in this step; 0 of a detached task, which moves nothing shared.
-        metrics: `<task>.<metric>`, prequential too.
-        gradient_norm: before clipping.
-        refused: why the step was not taken; None = it was.
-        ranges: offsets it came from, [first, next).
-        taught: label of this rank -> the probability that the network gave to what it says, before it learned from it.
-    """
-
-    step: int
-    events: int
-    losses: Mapping[str, float]
-    weights: Mapping[str, float]
-    metrics: Mapping[str, float]
-    gradient_norm: float
-    refused: str | None
-    ranges: Mapping[Partition, tuple[int, int]]
-    taught: Mapping[Label, float] = field(default_factory=dict)
 
 
 class Learner:
@@ -109,13 +79,15 @@ class Learner:
             _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
         self._serving = copy.deepcopy(self._network)
         self._descent = Descent(self._network, layout, self._settings, seed, group)
+        self._adaptation = Adaptation(self._network, self._serving, self._descent, layout, seed, group)
         self._attachment = Attachment(layout)
         self._gate = Gate(len(layout.tasks), self._settings.gate_windows)
-        self._slots = Slots(window_template(layout) | _state_template(self._network))
+        self._slots = Slots(window_template(layout) | state_template(self._network))
+        self._states = States(self._slots)
         self._buffer = WindowBuffer(layout, self._slots)
-        self._queue: deque[Window] = deque()
+        self._queue = Queue()
         self._hindsight = Hindsight(layout, self._rng, hurried=hurried) if labelled else None
-        self._recent: dict[str, float] = {}
+        self._recent = Recent()
         self.steps = 0
         self.events = 0
 
@@ -131,12 +103,14 @@ class Learner:
 
     def take(self, batch: Batch) -> None:
         """Take rows in without a step."""
+        batch, absurd = without_absurd(batch)
+        if absurd:
+            self._registry.quarantine("a value that nothing measures", absurd)
         self._newest_ms = max(self._newest_ms, int(batch.time_ms.max(initial=0)))
         if self._hindsight is not None:
             self._hindsight.remember(batch)
         for windows, changed_hands in self._buffer.add(batch):
-            if changed_hands:
-                self._queue = deque(window for window in self._queue if window.slot not in set(changed_hands))
+            self._queue.drop(changed_hands)
             self._queue.extend(windows)
 
     def tell(self, labels: Sequence[Label]) -> None:
@@ -161,7 +135,9 @@ class Learner:
         if pieces is not None:
             return self._step(hindsight_lesson(*pieces, self._layout))
         if len(self._queue) >= self._settings.windows_per_step:
-            return self._step(lesson_of(self._next(), self._layout, self._rng))
+            windows = self._queue.take(self._settings.windows_per_step)
+            worth_keeping = self._adaptation.sift(windows, self._slots, self.steps)
+            return self._step(lesson_of(windows, self._layout, self._rng), worth_keeping)
         return self._step(blank_lesson(self._layout))
 
     @property
@@ -196,13 +172,14 @@ class Learner:
         Where the registry first tries what is published, the next one waits until that is settled: see `follow`.
 
         Returns:
-            Its version; None: it did not.
+            Its version; None: it did not, or it forgot what the canaries hold.
         """
-        if self._challenger or not self._gate.ready() or not self._gate.verdict().proved:
+        proved = not self._challenger and self._gate.ready() and self._gate.verdict().proved
+        if not proved or self._act(self._adaptation.harm()):
             return None
         newest_ms, published = max(gather_words(self._newest_ms, self._group)), [0, 0]
         if self.leads:
-            metrics = self._recent | self._detached()
+            metrics = self._recent.means | self._detached()
             record = self._registry.publish(save_weights(self._network), self._version, metrics, newest_ms)
             published = [record.version, int(record.status == "challenger")]
         version, tried = pool_sum(torch.tensor(published), self._group).tolist()
@@ -211,7 +188,7 @@ class Learner:
         else:
             self._version = version
             self._serving.load_state_dict(self._network.state_dict())
-            self._rebase("candidate", "serving")
+            self._states.rebase(CANDIDATE, SERVING)
         self._gate.clear()
         return int(version)
 
@@ -232,7 +209,8 @@ class Learner:
             self._network.load_state_dict(found)
             self._descent = Descent(self._network, self._layout, self._settings, self._seed, self._group)
             self._attachment = Attachment(self._layout)
-            self._rebase("serving", "candidate")
+            self._adaptation.begin(self._descent)
+            self._states.rebase(SERVING, CANDIDATE)
             self._challenger = 0
             if self.leads:
                 self._registry.note(serving, "learned from", "trainer", f"v{self.version} serves no more")
@@ -245,9 +223,10 @@ class Learner:
         return {
             "weights": save_weights(self._network),
             "descent": self._descent.state_dict(),
+            "adaptation": self._adaptation.state_dict(),
             "attachment": self._attachment.state_dict(),
             "gate": self._gate.state_dict(),
-            "recent": dict(self._recent),
+            "recent": dict(self._recent.means),
             "version": self._version,
             "challenger": self._challenger,
             "steps": self.steps,
@@ -264,11 +243,12 @@ class Learner:
         if not self._went_back(state["version"]):
             self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
             self._descent.load_state_dict(state["descent"])
+            self._adaptation.load_state_dict(state["adaptation"])
             self._attachment.load_state_dict(state["attachment"])
             self._challenger = state["challenger"] if self._settings.shadow_rows else 0
         if self._version == state["version"]:
             self._gate.load_state_dict(state["gate"])
-        self._recent = dict(state["recent"])
+        self._recent.means = dict(state["recent"])
         self.steps, self.events = state["steps"], state["events"]
         self.draw_anew()
 
@@ -277,28 +257,14 @@ class Learner:
         self._rng.bit_generator.state = np.random.default_rng([self._seed, self._rank, self.steps]).bit_generator.state
 
     def share_of(self, partition: Partition) -> dict[str, Any]:
-        """What is held of a partition's entities, and their windows that wait, with their places in the queue."""
-        held = self._slots.of(partition)
-        slots = np.array(list(held.values()), dtype=np.int64)
-        place_of = {slot: place for place, slot in enumerate(held.values())}
-        waiting = [(place, window) for place, window in enumerate(self._queue) if window.slot in place_of]
-        fields = self._slots.gather(self._slots.fields(), slots)
-        return {
-            "entities": list(held),
-            "fields": {name: torch.from_numpy(field) for name, field in fields.items()},
-            "windows": [(place, place_of[window.slot], *_plain(window)) for place, window in waiting],
-        }
+        """What is held of a partition's entities: their states, windows that wait, and old ones."""
+        return share_of(partition, self._slots, self._queue, self._adaptation.kept_of(partition))
 
     def add_shares(self, shares: Mapping[Partition, Mapping[str, Any]]) -> None:
         """Hold what others held of these partitions."""
-        waiting: list[tuple[int, Window]] = []
+        self._queue.extend(waiting_of(shares, self._slots))
         for partition, share in shares.items():
-            found, _ = self._slots.take((partition, entity) for entity in share["entities"])
-            slots = np.array(found, dtype=np.int64)
-            self._slots.scatter(slots, {name: field.numpy() for name, field in share["fields"].items()})
-            for place, entity, *plain in share["windows"]:
-                waiting.append((place, _window(found[entity], partition, *plain)))
-        self._queue.extend(window for _, window in sorted(waiting, key=lambda each: each[0]))
+            self._adaptation.keep(kept_of(partition, share), self.steps)
 
     def _served(self) -> ModelRecord | None:
         """The version that serves, as the first rank sees it."""
@@ -313,11 +279,6 @@ class Learner:
         back = self.leads and (self.version < version or self._registry.get(version).status == "rolled back")
         return bool(pool_sum(torch.tensor(int(back)), self._group))
 
-    def _rebase(self, source: str, target: str) -> None:
-        """One version's own part of the state becomes the other's."""
-        for part in _OWN:
-            self._slots.copy_field(f"{source}.{part}", f"{target}.{part}")
-
     def _steps(self) -> list[StepReport]:
         reports = []
         while self.ready:
@@ -331,28 +292,16 @@ class Learner:
             values, last = lesson.rows.value_NS[observed_N], outputs.observed.last_NS[observed_N]
             self._network.relations.learn(values, last, self._group)
 
-    def _next(self) -> list[Window]:
-        """The oldest windows, at most so many of one entity; the others keep their place."""
-        taken: list[Window] = []
-        kept: deque[Window] = deque()
-        pieces: dict[int, int] = {}
-        while self._queue and len(taken) < self._settings.windows_per_step:
-            window = self._queue.popleft()
-            pieces[window.slot] = pieces.get(window.slot, 0) + 1
-            (taken if pieces[window.slot] <= _LONGEST_PIECE else kept).append(window)
-        self._queue.extendleft(reversed(kept))
-        return taken
-
-    def _step(self, lesson: Lesson) -> StepReport:
+    def _step(self, lesson: Lesson, worth_keeping: Sequence[Kind] = ()) -> StepReport:
         self._network.train()
-        state = self._state(lesson, "candidate")
+        state = self._states.start(self._network, lesson, CANDIDATE)
         outputs, after = self._network(lesson.rows, state, both_ways=True)
         losses = self._descent.ways(outputs, lesson.targets)
         judged = self._judged(lesson, outputs, losses)
         slope = self._descent.look(losses, outputs.shared)
         if slope.refused is None:
             self._compare(lesson, outputs, losses.served)
-            self._keep(lesson, after, "candidate")
+            self._states.keep(lesson, after, CANDIDATE)
             self._descent.step(slope, lesson.targets, lambda: self._again(lesson, state, outputs))
             fresh_N = lesson.window_N < lesson.fresh
             self._network.standing.learn(outputs.standing, lesson.targets.classes, fresh_N, self._group)
@@ -362,7 +311,22 @@ class Learner:
         report = self._report(lesson, outputs, slope, judged)
         if slope.refused is None:
             self._attach(losses, lesson)
+            self._adaptation.keep(worth_keeping, self.steps)
+            self._act(self._adaptation.after(lesson, outputs, report.losses, self.steps))
         return report
+
+    def _act(self, actions: Sequence[Action]) -> bool:
+        """Write down what was done; where the candidate is another one now, it starts as such. Was anything done?"""
+        for action in actions:
+            _log.info("learning adapts", kind=action.kind, task=action.task, why=action.why, step=self.steps)
+            if self.leads:
+                self._registry.record_action(self._version or 0, self.steps, self.events, action)
+        kinds = {action.kind for action in actions}
+        if RETRAIN in kinds:
+            self._states.rebase(SERVING, CANDIDATE)
+        if kinds & {RETRAIN, WENT_BACK}:
+            self._gate.clear()
+        return bool(actions)
 
     @torch.no_grad()
     def _judged(self, lesson: Lesson, outputs: Outputs, losses: WayLosses) -> WayLosses:
@@ -398,42 +362,25 @@ class Learner:
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
         """Judge the serving version on the same rows; statistics do not depend on weights and are shared."""
         self._serving.train()
-        served, after = self._serving(lesson.rows, self._state(lesson, "serving"), observed=outputs.observed)
+        state = self._states.start(self._serving, lesson, SERVING)
+        served, after = self._serving(lesson.rows, state, observed=outputs.observed)
         serving = self._descent.losses(self._serving, served, lesson.targets)
         self._gate.add(self._by_window(losses, lesson), self._by_window(serving, lesson))
-        self._keep(lesson, after, "serving")
-
-    def _state(self, lesson: Lesson, version: str) -> State:
-        if lesson.slots_E is None:
-            return _blank(self._network, lesson.rows.waves[0])
-        names = ["statistics", *(f"{version}.{part}" for part in _OWN)]
-        gathered = self._slots.gather(names, lesson.slots_E)
-        return {name.removeprefix(f"{version}."): torch.from_numpy(value) for name, value in gathered.items()}
-
-    def _keep(self, lesson: Lesson, after: State, version: str) -> None:
-        """The end state of the clean pieces is where their entities' next windows start."""
-        if lesson.slots_E is None:
-            return
-        named = {f"{version}.{part}": after[part] for part in _OWN} | {"statistics": after["statistics"]}
-        kept = {name: part.detach().numpy()[lesson.clean_E] for name, part in named.items()}
-        self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
+        self._states.keep(lesson, after, SERVING)
 
     def _report(self, lesson: Lesson, outputs: Outputs, slope: Slope, ways: WayLosses) -> StepReport:
         self.steps += 1
         metrics: dict[str, float] = {}
         weighed, refused = slope.weighed, slope.refused
-        losses = self._pooled(ways.served)
+        losses = losses_of(ways.served, self._group)
         weights = {task: weighed.weights.get(task, 0.0) for task in losses}
         if refused is None:
             self.events += int(pool_sum(torch.tensor(lesson.events), self._group))
-            with torch.no_grad():
-                metrics = metrics_of(outputs, lesson.judged, self._layout)
-            metrics = pool_metrics([(lesson.fresh, metrics)], self._group)
+            metrics = measured(lesson, outputs, self._layout, self._group)
             metrics |= self._descent.weighting.metrics(weighed)
             metrics |= {f"{task}.loss": loss for task, loss in losses.items()}
             metrics |= {f"{task}.weight": weight for task, weight in weights.items()}
-            for name, value in metrics.items():
-                self._recent[name] = self._recent.get(name, value) * (1.0 - _RECENT) + value * _RECENT
+            self._recent.add(metrics)
             self._record(metrics)
         else:
             _log.warning("training step refused", reason=refused, step=self.steps)
@@ -441,13 +388,6 @@ class Learner:
                 self._registry.quarantine(refused, lesson.ranges)
         told = believed(lesson, outputs, self._layout)
         return StepReport(self.steps, self.events, losses, weights, metrics, slope.norm, refused, lesson.ranges, told)
-
-    def _pooled(self, losses: Sequence[TaskLoss]) -> dict[str, float]:
-        """Of the tasks that any rank could judge."""
-        loss_K = torch.stack([each.mean().detach() for each in losses])
-        pooled = pool_losses(loss_K, torch.tensor([each.judged() for each in losses]), self._group)
-        found = zip(losses, *(each.tolist() for each in pooled), strict=True)
-        return {each.task: loss for each, loss, judged in found if judged}
 
     def _record(self, metrics: Mapping[str, float]) -> None:
         if self.leads:
@@ -458,36 +398,3 @@ class Learner:
         losses_WK = torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in losses], 1)
         gathered: Float64 = gather_rows(losses_WK[: lesson.fresh].double(), self._group).numpy()
         return gathered
-
-
-def _plain(window: Window) -> tuple[Tensor, Tensor, Tensor, tuple[int, int], dict[str, Tensor]]:
-    """A window as tensors; its slot and partition aside."""
-    vectors = {name: torch.from_numpy(vector) for name, vector in window.vectors.items()}
-    values, time_ms, rules = (torch.from_numpy(each) for each in (window.values, window.time_ms, window.rules))
-    return values, time_ms, rules, window.offsets, vectors
-
-
-def _window(
-    slot: int,
-    partition: Partition,
-    values: Tensor,
-    time_ms: Tensor,
-    rules: Tensor,
-    offsets: tuple[int, int],
-    vectors: Mapping[str, Tensor],
-) -> Window:
-    arrays = {name: vector.numpy() for name, vector in vectors.items()}
-    return Window(slot, values.numpy(), time_ms.numpy(), rules.numpy(), partition, offsets, arrays)
-
-
-def _blank(network: Network, e: int) -> State:
-    """State of entities never seen; float32: only serving rounds it."""
-    initial = network.initial(e)
-    return initial | {"hidden": initial["hidden"].float()}
-
-
-def _state_template(network: Network) -> dict[str, Field]:
-    """State of an entity never seen, for both versions."""
-    initial = _blank(network, 1)
-    template = {"statistics": initial["statistics"].numpy()}
-    return template | {f"{version}.{part}": initial[part].numpy() for version in _VERSIONS for part in _OWN}

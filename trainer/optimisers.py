@@ -40,7 +40,12 @@ def optimiser_of(weights: Iterable[Tensor], settings: TrainingSettings) -> optim
     momentum = {"momentum": settings.momentum, "nesterov": settings.momentum > 0}
     return choice.make(
         weights,
-        lr=settings.learning_rate or choice.learning_rate,
+        lr=rate_of(settings),
         weight_decay=settings.weight_decay,
         **(momentum if settings.optimiser == "sgd" else {}),
     )
+
+
+def rate_of(settings: TrainingSettings) -> float:
+    """The learning rate as configured, or the optimiser's own."""
+    return settings.learning_rate or OPTIMISERS[settings.optimiser].learning_rate

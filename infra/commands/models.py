@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import click
 
+from infra.commands.actions import actions
 from infra.commands.compare import compare
 from infra.commands.compress import compress
 from infra.commands.export import export
@@ -18,7 +19,7 @@ def models() -> None:
     """List model versions and how alike their tasks are; say which one serves; make one smaller, a program, or anew."""
 
 
-for each in (compare, compress, export, metrics, promote, replay, rollback):
+for each in (actions, compare, compress, export, metrics, promote, replay, rollback):
     models.add_command(each)
 
 

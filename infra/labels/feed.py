@@ -19,8 +19,9 @@ from schemas.layout import Layout
 from schemas.observation import Batch, Partition
 from scorer.globals import GlobalTable
 from trainer.label_ledger import LabelLedger
-from trainer.learner import Learner, StepReport
+from trainer.learner import Learner
 from trainer.reliability import weighed
+from trainer.step_report import StepReport
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 2.0

@@ -15,6 +15,7 @@ from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from schemas.errors import ModelError
 from schemas.observation import Partition
+from schemas.protocols import Action
 from schemas.tables import QuarantineRow, TaskMetricRow
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -144,3 +145,12 @@ def test_whoever_publishes_a_first_version_second_gets_the_one_that_serves(regis
     first, second = registry.publish_first(b"mine"), registry.publish_first(b"another's")
 
     assert (second, registry.load(second), len(registry.versions())) == (first, b"mine", 1)
+
+
+def test_the_command_lists_what_learning_did(registry: SqlRegistry) -> None:
+    registry.record_action(3, 40, 500, Action("alarm", "forecast", "0.8 before, 1.9 now"))
+    url = registry.engine.url.render_as_string()
+    found = json.loads(CliRunner().invoke(models, ["actions", "health", "--json", "--database", url]).stdout)
+    assert [list(row.values()) for row in found] == [
+        ["health", 3, 40, 500, "forecast", "alarm", "0.8 before, 1.9 now", "2026-01-31T12:00:00.000+00:00"]
+    ]

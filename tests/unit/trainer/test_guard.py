@@ -2,27 +2,66 @@ import math
 
 import pytest
 
+from schemas.components import TrainingSettings
 from trainer.guard import Guard
+
+
+def guard_of(**settings):
+    return Guard(TrainingSettings(**settings))
 
 
 @pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan), (1.0, math.inf)])
 def test_what_is_not_finite_is_refused_from_the_first_step(loss, norm):
-    assert "not finite" in (Guard(100.0).refuse(loss, norm) or "")
+    assert "not finite" in (guard_of().refuse(loss, norm) or "")
 
 
 def test_a_norm_far_above_the_running_one_is_refused():
-    guard = Guard(10.0)
+    guard = guard_of(refuse_above=10.0)
     assert [guard.refuse(1.0, 1.0) for _ in range(10)] == [None] * 10
     assert guard.refuse(1.0, 10.5) == "gradient norm above 10 times the running one"
     assert guard.refuse(1.0, 9.5) is None
 
 
 def test_refused_norms_do_not_raise_the_running_one():
-    guard = Guard(10.0)
+    guard = guard_of(refuse_above=10.0)
     for _ in range(20):
         guard.refuse(1.0, 1.0)
     assert all(guard.refuse(1.0, 1e6) for _ in range(200))
 
 
 def test_before_there_is_a_running_norm_large_ones_pass():
-    assert Guard(10.0).refuse(1.0, 1e6) is None
+    assert guard_of(refuse_above=10.0).refuse(1.0, 1e6) is None
+
+
+def verdicts(losses, **settings):
+    """Of each loss after ten of about 1: was it refused?"""
+    guard = guard_of(**settings)
+    told = [guard.refuse(loss, 1.0) is not None for loss in [0.9, 1.1] * 5 + losses]
+    return told[10:], guard.gave_way
+
+
+def test_a_spike_is_refused_and_a_loss_within_the_usual_is_not():
+    assert verdicts([50.0, 1.2, 50.0]) == ([True, False, True], False)
+
+
+def test_spikes_that_do_not_end_are_the_new_stream():
+    assert verdicts([50.0] * 5, refuse_in_a_row=3) == ([True] * 3 + [False] * 2, False)
+
+
+def test_that_it_gave_way_is_known_of_the_step_itself_alone():
+    assert verdicts([50.0] * 4, refuse_in_a_row=3) == ([True] * 3 + [False], True)
+
+
+def test_losses_of_other_tasks_are_no_measure():
+    guard = guard_of()
+    for _ in range(20):
+        guard.refuse(1.0, 1.0, "forecast")
+    assert (guard.refuse(50.0, 1.0, "death"), guard.refuse(50.0, 1.0, "forecast") is None) == (None, False)
+
+
+def test_one_that_goes_on_where_another_stood_refuses_the_same():
+    one, other = guard_of(), guard_of()
+    for loss in [0.9, 1.1] * 6 + [50.0] * 2:
+        one.refuse(loss, 1.0)
+    other.load_state_dict(one.state_dict())
+    assert [other.refuse(50.0, 1.0) for _ in range(3)] == [one.refuse(50.0, 1.0) for _ in range(3)]

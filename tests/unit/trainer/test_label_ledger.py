@@ -13,8 +13,8 @@ from tests.laws.ward import TOPIC, WARD, batch
 from trainer import label_ledger
 from trainer.hindsight import Hindsight
 from trainer.label_ledger import LabelLedger
-from trainer.learner import StepReport
 from trainer.reliability import Sources
+from trainer.step_report import StepReport
 
 TOLD = Partition("told", 0)
 EVENTS = [{"name": "death", "kind": "event"}, {"name": "arrest", "kind": "event", "within": "2s"}]

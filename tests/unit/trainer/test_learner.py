@@ -12,9 +12,9 @@ from schemas.monitor import Monitor
 from tests.laws.ward import GATE, TOPIC, TRAINING, WARD, autoregressive, batch, layout
 from trainer.hindsight import Hindsight
 from trainer.learner import Learner
-from trainer.learner import _blank as blank
 from trainer.lesson import hindsight_lesson
 from trainer.network import Network
+from trainer.states import blank
 from trainer.weighting.evidence import Stateless
 from trainer.weighting.methods import WEIGHTINGS
 from trainer.weights import save_weights

@@ -1,0 +1,97 @@
+"""What a learner does about drift and harm, on the real path."""
+
+import numpy as np
+import torch
+
+from infra.memory import MemoryRegistry
+from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
+from trainer.learner import Learner
+from trainer.weights import save_weights
+
+
+def stream(steps, seed, drift_at=None, entities=16):
+    """Entities whose signals turn around from a step on: what rose before falls now, four times as far."""
+    for step, (entity, values, time_ms) in enumerate(autoregressive(steps, entities, seed)):
+        turned = drift_at is not None and step >= drift_at
+        level = np.array([80.0, 120.0, 60.0, 16.0, 9.0, 30.0, 60.0])
+        yield entity, level - 4.0 * np.roll(values - level, 1, axis=1) if turned else values, time_ms
+
+
+def learner_of(registry=None, **settings):
+    return Learner(layout(TRAINING | settings), 0, registry or MemoryRegistry())
+
+
+def learned(learner, rows, first=0):
+    reports = []
+    for number, each in enumerate(rows, first):
+        reports += learner.observe(batch(*each, first_offset=number * len(each[0])))
+    return reports
+
+
+def weights(learner):
+    return save_weights(learner._network)
+
+
+def test_a_value_that_nothing_measures_leaves_no_trace_in_the_weights_and_a_row_in_the_quarantine():
+    registry, rows = MemoryRegistry(), list(stream(60, 0))
+    poisoned = [tuple(np.array(column) for column in each) for each in rows]
+    poisoned[30][1][5, 2] = 1e30
+    without = [
+        (e, v, t) if n != 30 else tuple(np.delete(c, 5, axis=0) for c in (e, v, t)) for n, (e, v, t) in enumerate(rows)
+    ]
+    one, other = learner_of(registry), learner_of()
+    learned(one, poisoned)
+    learned(other, without)
+    assert weights(one) == weights(other)
+    assert registry.quarantined == [("a value that nothing measures", {TOPIC: (485, 486)})]
+
+
+def test_an_adversarial_burst_changes_no_bit_of_the_weights_and_is_quarantined():
+    registry, rng = MemoryRegistry(), np.random.default_rng(1)
+    learner = learner_of(registry)
+    calm = learned(learner, stream(160, 1))
+    before = weights(learner)
+    burst = [
+        (entity, values * 10.0 ** rng.uniform(-3, 3, values.shape), time_ms)
+        for entity, values, time_ms in list(stream(184, 1))[160:]
+    ]
+    told = learned(learner, burst, first=160)
+    refused = [report for report in told if report.refused]
+    assert (len(calm) >= 12, len(told), len(refused)) == (True, 3, len(told))
+    assert weights(learner) == before
+    assert registry.quarantined == [(report.refused, report.ranges) for report in refused]
+
+
+def test_drift_is_met_and_every_action_is_a_row():
+    registry = MemoryRegistry()
+    learner = learner_of(registry, drift={"threshold": 4.0}, refuse_in_a_row=0)
+    learned(learner, stream(420, 2, drift_at=220))
+    steps = [step for _, step, _, action in registry.actions if action.kind == "alarm"]
+    assert "hurry" in {action.kind for *_, action in registry.actions}
+    assert min(steps) >= 220 // 8 - 3
+
+
+def test_without_drift_the_ladder_changes_no_bit():
+    on, off = learner_of(), learner_of(drift={"detector": "off"}, canary={"windows": 0})
+    for learner in (on, off):
+        learned(learner, stream(160, 3))
+    assert weights(on) == weights(off)
+
+
+@torch.no_grad()
+def ruin(learner):
+    generator = torch.Generator().manual_seed(0)
+    for weight in learner._network.parameters():
+        weight.add_(torch.randn(weight.shape, generator=generator))
+
+
+def test_a_candidate_that_forgot_the_canaries_goes_back_until_they_are_outdated():
+    learner = learner_of(canary={"vetoes": 2})
+    learned(learner, stream(160, 5, entities=64))
+    assert learner._adaptation.harm() == []
+    good, told = weights(learner), []
+    for _ in range(3):
+        ruin(learner)
+        told.append(({action.kind for action in learner._adaptation.harm()}, weights(learner) == good))
+    assert told == [({"went back"}, True), ({"went back"}, True), ({"renewed"}, False)]
+    assert learner._adaptation._kept.canary.held == []
