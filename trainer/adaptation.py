@@ -58,7 +58,7 @@ class Adaptation:
     def begin(self, descent: Descent) -> None:
         """The candidate is another one: what was known of its losses is no measure any more."""
         self._descent = descent
-        self._ladder = ladder_of(self._layout)
+        self._ladder = ladder_of(self._network.layout)
         self._good = copy.deepcopy(self._network.state_dict())
         self._vetoes = 0
 
