@@ -21,7 +21,7 @@ class ShardService:
     """
 
     def __init__(self, monitor: Monitor, index: int) -> None:
-        layout, engine = Layout(monitor), connect(monitor.database.url)
+        layout, engine = Layout(monitor), connect(monitor.database.url, ask_first=False)
         member = f"{monitor.monitor}-shard-{index}"
         self._source = KafkaSource(layout, utc_now, group_instance_id=member)
         ledger, registry = ledger_of(monitor, engine, monitor.monitor, member), registry_of(monitor, engine)

@@ -108,7 +108,7 @@ def test_both_databases_hold_the_same_after_the_same_commits(
     assert content(engine) == content(embedded)
 
 
-@pytest.mark.parametrize("statement", range(7))
+@pytest.mark.parametrize("statement", range(6))
 def test_a_connection_cut_at_any_statement_costs_nothing(engine: Engine, url: str, statement: int) -> None:
     waits: list[float] = []
     ledger = ledger_on(engine, wait=waits.append)
