@@ -193,18 +193,21 @@ class Shard:
         batch = predictions.batch
         version = self._serving.version()
         tallies = _tallies(predictions, self._timelines.starts(batch.partitions))
+        turn = min(batch.partitions, key=self._snapshot_due.__getitem__, default=None)
         found = []
         for partition, next_offset, tally in zip(batch.partitions, batch.next_offsets, tallies, strict=True):
             timeline = self._timelines.of[partition]
             if next_offset > timeline.next_offset:
                 shadow = None if self._beside is None else self._beside.step(partition)
-                snapshot = self._snapshot(partition, next_offset)
+                snapshot = self._snapshot(partition, next_offset, its_turn=partition == turn)
                 found.append(Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot, shadow))
         return found
 
-    def _snapshot(self, partition: Partition, offset: int) -> tuple[str, int] | None:
+    def _snapshot(self, partition: Partition, offset: int, *, its_turn: bool) -> tuple[str, int] | None:
+        """Its file and offset, if it is due. A commit waits for one file at most, but for shadows that have begun."""
         begun = self._beside is not None and self._beside.fresh(partition)
-        if self._snapshots.directory is None or (self._monotonic() < self._snapshot_due[partition] and not begun):
+        due = its_turn and self._monotonic() >= self._snapshot_due[partition]
+        if self._snapshots.directory is None or not (due or begun):
             return None
         self._snapshot_due[partition] = self._monotonic() + self._snapshots.every.total_seconds()
         extra = self._reorder.snapshot(partition)
