@@ -71,8 +71,8 @@ class TrainerActor(_Shell):
     """A `TrainerService` in a process of its own, which gives way to the shards': learning can wait, alerts cannot."""
 
     def __init__(self, *, verbose: bool) -> None:
+        os.nice(_GIVING_WAY)  # before torch is imported, which is seconds of work
         super().__init__(verbose=verbose)
-        os.nice(_GIVING_WAY)
 
     def serve(self, monitor: dict[str, Any], index: int) -> None:
         """Serve until stopped."""
