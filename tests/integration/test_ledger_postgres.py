@@ -125,6 +125,17 @@ def test_a_connection_cut_at_any_statement_costs_nothing(engine: Engine, url: st
     assert (len(waits), [len(rows) for rows in told], ledger.totals()) == (1, [1, 1, 1, 1, 1], Tally(accepted=10))
 
 
+def test_a_connection_that_died_unasked_costs_one_more_try(engine: Engine, url: str) -> None:
+    waits: list[float] = []
+    ledger = ledger_on(connect(url, ask_first=False), wait=waits.append)
+    ledger.commit([], [step(0, 10)])
+    with ledger.engine.connect() as connection:
+        backend = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
+    cut(url, backend)
+    ledger.commit([OPENED], [step(10, 20)])
+    assert (len(waits), len(content(engine)[0]), ledger.totals()) == (1, 1, Tally(accepted=20))
+
+
 @pytest.mark.parametrize("obeyed", [False, True])
 def test_a_connection_cut_around_commit_writes_once(
     engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch, *, obeyed: bool
