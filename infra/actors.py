@@ -10,6 +10,9 @@ import ray
 
 from schemas.monitor import Monitor
 
+_GIVING_WAY = 10
+"""Niceness: about a tenth of a core where shards want all of it, all of it where they do not."""
+
 
 class Service(Protocol):
     """What an actor shell holds."""
@@ -65,7 +68,11 @@ class ShardActor(_Shell):
 
 @ray.remote
 class TrainerActor(_Shell):
-    """A `TrainerService` in a process of its own."""
+    """A `TrainerService` in a process of its own, which gives way to the shards': learning can wait, alerts cannot."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        os.nice(_GIVING_WAY)  # before torch is imported, which is seconds of work
+        super().__init__(verbose=verbose)
 
     def serve(self, monitor: dict[str, Any], index: int) -> None:
         """Serve until stopped."""

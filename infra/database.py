@@ -34,11 +34,14 @@ _POSTGRES_OPTIONS = " ".join(
 )
 
 
-def connect(url: str, *, must_exist: bool = False) -> Engine:
+def connect(url: str, *, must_exist: bool = False, ask_first: bool = True) -> Engine:
     """Open the database and prove that it answers. An SQLite file is made where there is none, unless it must exist.
 
     Every transaction on SQLite takes the write lock when it begins, unless its connection has the execution option
     ``reading=True``: a transaction that reads first and writes later could not wait for the lock.
+
+    A pooled connection is asked whether it still lives before each use (`ask_first`): a round trip that those can
+    spare who begin again when it does not.
 
     Raises:
         ConfigError: the URL is neither SQLite's nor PostgreSQL's.
@@ -48,7 +51,7 @@ def connect(url: str, *, must_exist: bool = False) -> Engine:
     if must_exist:
         require_file(parsed)
     try:
-        engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
+        engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed, ask_first=ask_first)
         with engine.connect().execution_options(reading=True) as connection:
             connection.execute(text("SELECT 1"))
     except (DBAPIError, OSError) as error:
@@ -108,10 +111,10 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-def _postgres(url: URL) -> Engine:
+def _postgres(url: URL, *, ask_first: bool) -> Engine:
     arguments = {"connect_timeout": 10, "options": _POSTGRES_OPTIONS, "application_name": "bellwether"}
     return create_engine(
-        url, connect_args=arguments, pool_pre_ping=True, pool_size=4, max_overflow=4, hide_parameters=True
+        url, connect_args=arguments, pool_pre_ping=ask_first, pool_size=4, max_overflow=4, hide_parameters=True
     )
 
 

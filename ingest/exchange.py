@@ -55,15 +55,21 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may wait, and how much the reader takes at once (of small polls; one poll is never split)."""
+    """How much may wait, and how much the reader takes at once (of small polls; one poll is never split).
+
+    `ahead_records`: a poll that brings so many is followed by the next one, whatever the reader does.
+    """
 
     waiting_records: int
     waiting_bytes: int
     taken_records: int
+    ahead_records: int
 
 
 class Exchange:
     """Thread-safe and bounded. The reader takes all that waits in one go: the busier it is, the larger its batches.
+
+    Small polls are made on demand: while the reader works, one would bring little and take the interpreter from it.
 
     Changes of ownership overtake records: a reader sees `Lost` before any record polled later, and the lost
     partitions' queued records vanish at once.
@@ -80,6 +86,7 @@ class Exchange:
         self._generations = 0
         self._open: set[Partition] = set()
         self._error: Exception | None = None
+        self._reader_waits = self._polls_are_large = False
 
     def gain(self, partitions: Sequence[Partition]) -> None:
         """The group gave these partitions."""
@@ -116,17 +123,27 @@ class Exchange:
     def put(self, polled: Polled) -> None:
         """Queue records, but those of partitions lost since they were polled."""
         with self._lock:
+            self._polls_are_large = sum(map(len, polled.values())) >= self._bounds.ahead_records
             if kept := self._still_open(polled):
                 self._queue.append(_Waiting.of(kept))
+                self._reader_waits = False
                 self._filled.notify_all()
 
     def _still_open(self, polled: Polled) -> Polled:
         return {partition: records for partition, records in polled.items() if partition in self._open}
 
-    def has_room(self, timeout_seconds: float) -> bool:
-        """Wait for room at most that long."""
+    def wants_more(self, timeout_seconds: float) -> bool:
+        """Wait at most that long until it is worth while to poll, or there is something to seek."""
         with self._lock:
-            return self._drained.wait_for(self._has_room, timeout_seconds)
+            return self._drained.wait_for(self._wants_more, timeout_seconds)
+
+    def _wants_more(self) -> bool:
+        return bool(self._seeks) or (self._has_room() and (self._reader_waits or self._polls_are_large))
+
+    def has_room(self) -> bool:
+        """Is there room for another poll?"""
+        with self._lock:
+            return self._has_room()
 
     def _has_room(self) -> bool:
         bounds = self._bounds
@@ -146,7 +163,10 @@ class Exchange:
             Exception: what the poller failed with.
         """
         with self._lock:
-            self._filled.wait_for(lambda: bool(self._changes or self._queue or self._error), timeout_seconds)
+            if not self._something_waits():
+                self._reader_waits = True
+                self._drained.notify_all()
+            self._filled.wait_for(self._something_waits, timeout_seconds)
             if self._error:
                 raise self._error
             if self._changes:
@@ -155,6 +175,9 @@ class Exchange:
                 return None
             self._drained.notify_all()
             return self._take()
+
+    def _something_waits(self) -> bool:
+        return bool(self._changes or self._queue or self._error)
 
     def _take(self) -> Polled:
         first = self._queue.popleft()

@@ -16,6 +16,8 @@ from schemas.protocols import Owner
 
 _WAITING_BYTES = 64 * 2**20
 """Records polled ahead hold at most about this much memory: a few thousand of the largest would be gigabytes."""
+_LARGE_POLL = 256
+"""Records from which on fetching takes long enough to be done ahead of the reader."""
 
 
 class KafkaSource:
@@ -48,7 +50,7 @@ class KafkaSource:
         self._writer = DeadLetterWriter(settings.bootstrap_servers, topics.dlq)
         self._context = ContextTopic(settings, topics.globals, GlobalDecoder(layout, clock)) if topics.globals else None
         most = settings.max_poll_records
-        self._exchange = Exchange(Bounds(settings.queue_batches * most, _WAITING_BYTES, most))
+        self._exchange = Exchange(Bounds(settings.queue_batches * most, _WAITING_BYTES, most, _LARGE_POLL))
         group = group_id(monitor), group_instance_id
         self._poller = Poller(settings, topics.observations, assign, group, self._exchange, self._context)
         self._idle_seconds = idle_ms / 1_000

@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 BEGINNING = -2
 _POLL_MS = 50
 _FULL_POLL_MS = 20
-_ROOM_SECONDS = 0.05
+_PATIENCE_SECONDS = 0.05
+"""How long a poll waits for the reader: without any the group would take its partitions away."""
 _RETRY_SECONDS = 0.3
 _LEAVE_MS = 2_000
 _ASK_SECONDS = 20.0
@@ -111,10 +112,11 @@ class Poller:
             self._consumer.subscribe([self._topic], listener=listener)
 
     def _step(self) -> None:
+        self._exchange.wants_more(_PATIENCE_SECONDS)
         self._begin()
         while self._hints:
             self._commit(self._hints.popleft())
-        if self._exchange.has_room(_ROOM_SECONDS):
+        if self._exchange.has_room():
             self._hold(False)
             self._poll(_POLL_MS)
         else:

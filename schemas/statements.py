@@ -51,14 +51,21 @@ LOCK = (
 )
 """Rows of the `wanted` (topic, topic id, number), locked in one order for all owners: no deadlock."""
 
+UNSET = -2
+"""The offset of a partition nothing of which has been accounted for: read it from its beginning."""
+
 ADVANCE = (
     update(PARTITIONS)
-    .where(*(PARTITIONS.c[name] == bindparam(f"b_{name}") for name in KEY))
+    .where(
+        *(PARTITIONS.c[name] == bindparam(f"b_{name}") for name in (*KEY, "epoch")),
+        or_(PARTITIONS.c.offset == UNSET, PARTITIONS.c.offset == bindparam("b_from_offset")),
+    )
     .values(
         {name: PARTITIONS.c[name] + bindparam(f"b_{name}") for name in TALLIES}
         | {name: bindparam(f"b_{name}") for name in ("offset", "model_version", "lease_until", "updated_at")}
     )
 )
+"""Moves a partition's row on and locks it; none where another owner has taken it, or it stands elsewhere."""
 
 
 def matching(table: SqlTable, key: Row) -> list[ColumnElement[bool]]:
@@ -77,13 +84,13 @@ def swaps_of(key: Row) -> Select[*tuple[object, ...]]:
 
 
 @cache
-def take_partition(dialect: str) -> ReturningInsert[int, int]:
-    """Insert the partition's row, or take it over with the next epoch; returns epoch and offset."""
+def take_partition(dialect: str) -> ReturningInsert[int, int, int]:
+    """Insert the partition's row, or take it over with the next epoch; returns offset, epoch and model version."""
     statement = insert_into(dialect, PARTITIONS)
     taken = {name: statement.excluded[name] for name in ("owner", "lease_until", "updated_at")}
     return statement.on_conflict_do_update(
         index_elements=list(KEY), set_={"epoch": PARTITIONS.c.epoch + 1, **taken}
-    ).returning(PARTITIONS.c.epoch, PARTITIONS.c.offset)
+    ).returning(PARTITIONS.c.offset, PARTITIONS.c.epoch, PARTITIONS.c.model_version)
 
 
 @cache

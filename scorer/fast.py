@@ -197,7 +197,7 @@ class _Rows:
 
 
 def _finite(value: Float64) -> Float32:
-    found: Float32 = np.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+    found: Float32 = np.where(np.isfinite(value), value, 0.0).astype(np.float32)
     return found
 
 

@@ -6,10 +6,11 @@ transaction that writes its alerts; Kafka's own committed offsets are only a hin
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR, SQLITE_LOCKED
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, delete, func, insert, select
@@ -27,6 +28,7 @@ from schemas.statements import (
     PARTITIONS,
     SNAPSHOTS,
     TALLIES,
+    UNSET,
     Row,
     add_event,
     alert_row,
@@ -40,8 +42,6 @@ from schemas.statements import (
 )
 from scorer.shadow_rows import write_shadows
 
-UNSET = -2
-"""The offset of a partition nothing of which has been accounted for: read it from its beginning."""
 KEPT_SNAPSHOTS = 3
 """A torn newest snapshot must leave one to fall back on, and that one may be being read."""
 
@@ -80,18 +80,17 @@ class SqlLedger:
     wait: Wait = time.sleep
     patience: timedelta = _PATIENCE
     on_discard: Callable[[Sequence[str]], None] = lambda _: None
-    _epochs: dict[Partition, int] = field(default_factory=dict, init=False)
+    _held: dict[Partition, "_Standing"] = field(default_factory=dict, init=False)
 
     def acquire(self, partition: Partition) -> Position:
         """Take the partition: its epoch grows by one and older owners are refused from now on."""
-        position = self._transact(lambda connection, _: self._acquire(connection, partition))
-        self._epochs[partition] = position.epoch
+        position, self._held[partition] = self._transact(lambda connection, _: self._acquire(connection, partition))
         _LOG.info("partition acquired", partition=str(partition), epoch=position.epoch, offset=position.committed)
         return position
 
     def release(self, partition: Partition) -> None:
         """Forget the partition here; commits for it are refused until it is acquired again."""
-        self._epochs.pop(partition, None)
+        self._held.pop(partition, None)
 
     def commit(self, alerts: Sequence[Alert], advances: Sequence[Advance]) -> None:
         """Write alerts and advances, all or nothing.
@@ -103,10 +102,11 @@ class SqlLedger:
         partitions = sorted({a.partition for a in advances} | {a.partition for a in alerts})
         if not partitions:
             return
-        if len({a.partition for a in advances}) < len(advances):
-            raise LedgerError("commit: got two advances of one partition; expected one each")
-        step = _Step(alerts, advances, self.clock())
+        _check(advances)
+        step = _Step(alerts, sorted(advances, key=attrgetter("partition")), self.clock())
         discarded = self._transact(lambda connection, attempt: self._commit(connection, attempt, partitions, step))
+        for advance in advances:
+            self._held[advance.partition] = self._held[advance.partition].after(advance)
         if discarded:
             self.on_discard(discarded)
 
@@ -125,33 +125,58 @@ class SqlLedger:
         values = (self.monitor, self.cluster, partition.topic, self.topic_id(partition.topic), partition.number)
         return dict(zip(KEY, values, strict=True))
 
-    def _acquire(self, connection: Connection, partition: Partition) -> Position:
+    def _acquire(self, connection: Connection, partition: Partition) -> "tuple[Position, _Standing]":
         now, key = self.clock(), self._key(partition)
         tally = dict.fromkeys(TALLIES, 0)
         row = key | tally | {"offset": UNSET, "epoch": 1, "owner": self.owner[:128], "model_version": 0}
         row |= {"lease_until": now + self.lease, "updated_at": now}
-        epoch, offset = connection.execute(take_partition(connection.dialect.name), row).one()
-        return Position(
-            epoch=epoch,
-            committed=offset,
+        standing = _Standing(*connection.execute(take_partition(connection.dialect.name), row).one())
+        position = Position(
+            epoch=standing.epoch,
+            committed=standing.offset,
             snapshots=tuple((row.file, row.offset) for row in connection.execute(snapshots_of(key))),
             swaps=tuple((row.offset, row.version) for row in connection.execute(swaps_of(key))),
         )
+        return position, standing
 
     def _commit(
         self, connection: Connection, attempt: int, partitions: Sequence[Partition], step: "_Step"
     ) -> list[str]:
-        standing = self._lock(connection, partitions)
-        if attempt and step.stands_in(standing):
+        if attempt and step.stands_in(self._lock(connection, partitions)):
             return []  # the connection died after COMMIT had been obeyed
         keys = {advance.partition: self._key(advance.partition) for advance in step.advances}
-        for advance in step.advances:
-            _check_start(advance, standing[advance.partition].offset)
-        _write_advances(connection, keys, step, self.lease)
-        _write_swaps(connection, keys, step, standing)
+        if unmoved := [partition for partition in partitions if partition not in keys]:
+            self._lock(connection, unmoved)
+        if self._advance(connection, keys, step) < len(keys):
+            self._refuse(connection, partitions, step)
+        _write_swaps(connection, keys, step, self._held)
         _write_alerts(connection, step)
         write_shadows(connection, keys, step.advances)
         return _write_snapshots(connection, keys, step)
+
+    def _advance(self, connection: Connection, keys: Mapping[Partition, Row], step: "_Step") -> int:
+        """Move the rows that are held and stand where the step starts, in one order for all owners; how many did."""
+        until = {"lease_until": step.now + self.lease, "updated_at": step.now}
+        rows = [
+            keys[advance.partition]
+            | tally_values(advance.tally)
+            | {"epoch": held.epoch, "from_offset": advance.from_offset, "offset": advance.next_offset}
+            | {"model_version": advance.version, **until}
+            for advance in step.advances
+            if (held := self._held.get(advance.partition)) is not None
+        ]
+        if not rows:
+            return 0
+        return connection.execute(
+            ADVANCE, [{f"b_{name}": value for name, value in row.items()} for row in rows]
+        ).rowcount
+
+    def _refuse(self, connection: Connection, partitions: Sequence[Partition], step: "_Step") -> NoReturn:
+        """Say why a step cannot be taken."""
+        standing = self._lock(connection, partitions)
+        for advance in step.advances:
+            _check_start(advance, standing[advance.partition].offset)
+        raise LedgerError(f"commit: got {len(step.advances)} advances; expected each to move one partition's row")
 
     def _lock(self, connection: Connection, partitions: Sequence[Partition]) -> dict[Partition, "_Standing"]:
         """Lock the rows in one order for all owners and compare epochs. Raises FencedError."""
@@ -162,10 +187,11 @@ class SqlLedger:
             for row in connection.execute(LOCK, {**first, "wanted": wanted})
         }
         for partition in partitions:
-            held, stands = self._epochs.get(partition), found.get(partition)
-            if held is None or stands is None or stands.epoch != held:
+            held, stands = self._held.get(partition), found.get(partition)
+            if held is None or stands is None or stands.epoch != held.epoch:
                 seen = "none" if stands is None else stands.epoch
-                raise FencedError(f"partition {partition}: epoch is {seen}; expected {held or 'one acquired here'}")
+                expected = "one acquired here" if held is None else held.epoch
+                raise FencedError(f"partition {partition}: epoch is {seen}; expected {expected}")
         return found
 
 
@@ -174,6 +200,10 @@ class _Standing:
     offset: int
     epoch: int
     version: int
+
+    def after(self, advance: Advance) -> "_Standing":
+        """Where the row stands once the step was taken."""
+        return replace(self, offset=advance.next_offset, version=advance.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,28 +259,22 @@ def _cause(error: DBAPIError | PoolTimeoutError) -> str:
     return f"{type(error.orig).__name__}: {diagnosis or str(error.orig).strip().partition(chr(10))[0]}"
 
 
+def _check(advances: Sequence[Advance]) -> None:
+    if len({advance.partition for advance in advances}) < len(advances):
+        raise LedgerError("commit: got two advances of one partition; expected one each")
+    for advance in advances:
+        if advance.next_offset < advance.from_offset:
+            raise LedgerError(
+                f"partition {advance.partition}: commit ends at offset {advance.next_offset}; "
+                f"expected {advance.from_offset} or more"
+            )
+
+
 def _check_start(advance: Advance, stored: int) -> None:
     if stored not in {UNSET, advance.from_offset}:
         raise LedgerError(
             f"partition {advance.partition}: commit starts at offset {advance.from_offset}; expected {stored}"
         )
-    if advance.next_offset < advance.from_offset:
-        raise LedgerError(
-            f"partition {advance.partition}: commit ends at offset {advance.next_offset}; "
-            f"expected {advance.from_offset} or more"
-        )
-
-
-def _write_advances(connection: Connection, keys: Mapping[Partition, Row], step: _Step, lease: timedelta) -> None:
-    rows = [
-        keys[advance.partition]
-        | tally_values(advance.tally)
-        | {"offset": advance.next_offset, "model_version": advance.version}
-        | {"lease_until": step.now + lease, "updated_at": step.now}
-        for advance in step.advances
-    ]
-    if rows:
-        connection.execute(ADVANCE, [{f"b_{name}": value for name, value in row.items()} for row in rows])
 
 
 def _write_swaps(

@@ -15,8 +15,8 @@ from schemas.prediction import Float32
 from scorer.recurrence import slices, total
 
 _HOURS, _HOUR_SECONDS, _DAY_SECONDS = 24, 3600.0, 86400.0
-_WEEKEND = (2, 3)
-"""Saturday and Sunday, counted from the epoch's Thursday."""
+_WEEK, _SATURDAY = 7, 2
+"""Days, counted from the epoch's Thursday."""
 _DAY_RATE, _KIND_RATE = 0.03, 0.2
 """Of a bin towards its newest value; the first one is taken whole."""
 ERROR_SPAN = 500.0
@@ -37,8 +37,9 @@ def initial(shape: tuple[int, int]) -> dict[str, Field]:
 def bins_of(time_N: Field) -> Int64:
     """Of seconds since the epoch: the hour's bin over all days, and that of its kind of day, [2, N]."""
     hour_N = (time_N // _HOUR_SECONDS).astype(np.int64) % _HOURS
-    weekend_N = np.isin((time_N // _DAY_SECONDS).astype(np.int64) % 7, _WEEKEND)
-    return np.stack([hour_N, hour_N + _HOURS + _HOURS * weekend_N])
+    day_N = (time_N // _DAY_SECONDS).astype(np.int64) % _WEEK
+    weekend_N = (day_N >= _SATURDAY) & (day_N < _SATURDAY + 2)
+    return np.array([hour_N, hour_N + _HOURS + _HOURS * weekend_N])
 
 
 def without_rhythm(
@@ -74,7 +75,8 @@ def without_rhythm(
         present = rate[..., 0] > 0
         now = _learn(profile, bins_2N[0, rows], day, value, present, _DAY_RATE)
         _learn(profile, bins_2N[1, rows], kind, value, present, _KIND_RATE)
-        ahead_NS[rows] = np.nan_to_num(_read(profile, next_bins_2N[0, rows]) - now, nan=0.0)
+        ahead = _read(profile, next_bins_2N[0, rows]) - now
+        ahead_NS[rows] = np.where(np.isnan(ahead), np.float32(0.0), ahead)
     return left_NS, ahead_NS
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from schemas.alert import Alert
 from schemas.errors import FencedError, SnapshotError
-from schemas.observation import Batch, DeadLetter, GlobalRow, Partition, Status
+from schemas.observation import Batch, DeadLetter, GlobalRow, Int64, Partition, Status
 from schemas.prediction import Predictions
 from schemas.protocols import Advance, Ledger, Position, Tally
 from schemas.reasons import Reason
@@ -27,6 +27,10 @@ from scorer.timeline import Timeline, Timelines
 BEGINNING = -2
 """Kafka's own number for the start of a partition's log."""
 _log = structlog.get_logger(__name__)
+_ACCEPTED, _PARTLY, _DEAD_LETTERED, _DUPLICATE, _NO_FATE = range(5)
+"""The counts of a `Tally`, in its order."""
+_FATES = np.array([_ACCEPTED, _DUPLICATE, _DEAD_LETTERED, _NO_FATE])
+"""A row's, by `Status`; one that only keeps a place is no record."""
 
 
 class Serving(Protocol):
@@ -188,19 +192,22 @@ class Shard:
     def _advances(self, predictions: Predictions) -> list[Advance]:
         batch = predictions.batch
         version = self._serving.version()
+        tallies = _tallies(predictions, self._timelines.starts(batch.partitions))
+        turn = min(batch.partitions, key=self._snapshot_due.__getitem__, default=None)
         found = []
-        for index, (partition, next_offset) in enumerate(zip(batch.partitions, batch.next_offsets, strict=True)):
+        for partition, next_offset, tally in zip(batch.partitions, batch.next_offsets, tallies, strict=True):
             timeline = self._timelines.of[partition]
             if next_offset > timeline.next_offset:
-                tally = _tally(predictions, index, partition, timeline.next_offset)
                 shadow = None if self._beside is None else self._beside.step(partition)
-                snapshot = self._snapshot(partition, next_offset)
+                snapshot = self._snapshot(partition, next_offset, its_turn=partition == turn)
                 found.append(Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot, shadow))
         return found
 
-    def _snapshot(self, partition: Partition, offset: int) -> tuple[str, int] | None:
+    def _snapshot(self, partition: Partition, offset: int, *, its_turn: bool) -> tuple[str, int] | None:
+        """Its file and offset, if it is due. A commit waits for one file at most, but for shadows that have begun."""
         begun = self._beside is not None and self._beside.fresh(partition)
-        if self._snapshots.directory is None or (self._monotonic() < self._snapshot_due[partition] and not begun):
+        due = its_turn and self._monotonic() >= self._snapshot_due[partition]
+        if self._snapshots.directory is None or not (due or begun):
             return None
         self._snapshot_due[partition] = self._monotonic() + self._snapshots.every.total_seconds()
         extra = self._reorder.snapshot(partition)
@@ -227,21 +234,16 @@ def _letter(batch: Batch, row: int, reason: Reason, detail: str) -> DeadLetter:
     )
 
 
-def _tally(predictions: Predictions, index: int, partition: Partition, start: int) -> Tally:
-    batch = predictions.batch
-    counted = (batch.partition == index) & (batch.due_offset >= start)
-    status = predictions.status[counted]
-    ok = status == Status.OK
-    nothing_left = (status == Status.DUPLICATE) & predictions.refused[counted]
-    partly = int((ok & (batch.masked | predictions.refused)[counted]).sum())
-    whole = {
-        letter.offset
-        for letter in batch.dead_letters
-        if letter.partition == partition and not letter.signal and letter.offset >= start
-    }
-    return Tally(
-        accepted=int(ok.sum()) - partly,
-        partly=partly,
-        dead_lettered=len(whole) + int(((status == Status.LATE) | nothing_left).sum()),
-        duplicate=int((status == Status.DUPLICATE).sum()) - int(nothing_left.sum()),
-    )
+def _tallies(predictions: Predictions, starts: Int64) -> list[Tally]:
+    """What became of the records of each of the batch's partitions; those before its start were counted before."""
+    batch, status, refused = predictions.batch, predictions.status, predictions.refused
+    fate = _FATES[status]
+    fate[(status == Status.OK) & (batch.masked | refused)] = _PARTLY
+    fate[(status == Status.DUPLICATE) & refused] = _DEAD_LETTERED  # nothing was left of them
+    fresh = batch.due_offset >= starts[batch.partition]
+    place = batch.partition[fresh] * (_NO_FATE + 1) + fate[fresh]
+    counts = np.bincount(place, minlength=len(starts) * (_NO_FATE + 1)).reshape(len(starts), -1)[:, :_NO_FATE]
+    for partition, offset in {(each.partition, each.offset) for each in batch.dead_letters if not each.signal}:
+        index = batch.partitions.index(partition)
+        counts[index, _DEAD_LETTERED] += offset >= starts[index]
+    return [Tally(*each) for each in counts.tolist()]

@@ -69,7 +69,7 @@ class Store:
 
     def gather(self, names: Iterable[str], slots: Int64) -> Fields:
         """Copies of the named fields, [len(slots), ...]."""
-        return {name: self._fields[name][slots] for name in names}
+        return {name: self._fields[name].take(slots, axis=0) for name in names}
 
     def scatter(self, slots: Int64, values: Mapping[str, Field]) -> None:
         """Write back. `slots` are distinct."""

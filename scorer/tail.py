@@ -72,7 +72,7 @@ class Tail:
 
     def __getitem__(self, size: int) -> "Tail":
         """Views of the first `size` entries of the leading axis."""
-        return Tail(*(value[:size] for value in self.fields().values()))
+        return Tail(self.count[:size], self.mean[:size], self.variance[:size], self.excess[:size])
 
 
 def surprise(tail: Tail, log_x: Float32) -> Float32:

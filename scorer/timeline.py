@@ -44,7 +44,7 @@ class Timelines:
 
     def silent(self, batch: Batch) -> Bool:
         """Rows whose alerts are already in the ledger, [N]."""
-        return batch.due_offset < self._starts(batch.partitions)[batch.partition]
+        return batch.due_offset < self.starts(batch.partitions)[batch.partition]
 
     def versions(self, batch: Batch, current: int) -> Int64:
         """The model version that each row is scored with, [N]."""
@@ -58,5 +58,6 @@ class Timelines:
         """Are all partitions of the batch still ours?"""
         return all(partition in self.of for partition in batch.partitions)
 
-    def _starts(self, partitions: Sequence[Partition]) -> NDArray[np.int64]:
+    def starts(self, partitions: Sequence[Partition]) -> NDArray[np.int64]:
+        """Of each partition the first offset that is not accounted for."""
         return np.array([self.of[partition].next_offset for partition in partitions], dtype=np.int64)

@@ -15,7 +15,7 @@ from schemas.layout import Layout
 from trainer.cells import CELLS, LinearCell
 from trainer.frames import projection_of
 from trainer.relations import inputs_of
-from trainer.rows import MULTIPLE, Rows
+from trainer.rows import MULTIPLE, Rows, by_wave
 from trainer.statistics import Observed
 
 _NEVER = 1e4
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         if self.training and isinstance(self.cell, LinearCell) and _scan_pays(waves, state_MELC.device):
             return self.cell.scan(state_MELC, drive)
         states = []
-        for size, *wave in zip(waves, *(each.split(list(waves), 1) for each in drive), strict=True):
+        for size, wave in zip(waves, by_wave(waves, drive, 1), strict=True):
             state_MELC = self.cell.step(state_MELC[:, :size], wave)
             if self._half and not self.training:
                 state_MELC = state_MELC.clamp(-_HALF_MAX, _HALF_MAX).half().float()

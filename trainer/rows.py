@@ -9,7 +9,7 @@ sums over the first axis).
 N rows, E entities, S signals, B windows, T rows of a window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -64,6 +64,13 @@ class Rows:
         ends = [*self.waves[1:], 0]
         tails = [wave.narrow(dim, end, wave.shape[dim] - end) for wave, end in zip(whole, ends, strict=True)]
         return torch.cat(tails[::-1], dim)
+
+
+def by_wave(waves: tuple[int, ...], tensors: Sequence[Tensor], dim: int) -> Iterator[Sequence[Tensor]]:
+    """Each wave's part of tensors with N along `dim`; a single wave is taken whole, since splitting costs as a step."""
+    if len(waves) == 1:
+        return iter([tensors])
+    return zip(*(each.split(list(waves), dim) for each in tensors), strict=True)
 
 
 def pack(

@@ -11,6 +11,7 @@ results would depend on N. Planes of one statistic, [N, S], are contiguous: stac
 N rows, E entities, S signals, F statistics, G features.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from schemas.layout import Layout
-from trainer.rows import Rows, to_model
+from trainer.rows import Rows, by_wave, to_model
 
 _MEMORY = 2000.0
 """Values a mean or deviation remembers."""
@@ -140,45 +141,47 @@ class Statistics(nn.Module):
     def observe(self, state_EFS: Tensor, rows: Rows) -> Observed:
         """Advance the statistics over all rows."""
         state_FES = state_EFS.transpose(0, 1).contiguous()
-        present_NS = rows.value_NS.isnan().logical_not().to(torch.float64)
+        absent_NS = rows.value_NS.isnan()
+        present_NS = absent_NS.logical_not().to(torch.float64)
         after_FNS = rows.value_NS.new_empty(len(Statistic), *rows.value_NS.shape)
-        before_3NS = _scan(rows, state_FES, after_FNS, present_NS)
+        before_3NS = _scan(rows, state_FES, after_FNS, absent_NS, present_NS)
         final_EFS = rows.latest(after_FNS, 1).transpose(0, 1)
         return self._describe(rows.time_N[:, None], before_3NS, after_FNS, present_NS.float(), final_EFS)
 
     def _describe(
         self, time_N1: Tensor, before_3NS: Tensor, after_FNS: Tensor, present_NS: Tensor, final_EFS: Tensor
     ) -> Observed:
-        last_NS, count_NS = after_FNS[Statistic.LAST], after_FNS[Statistic.COUNT]
-        known_NS, known_before_NS = count_NS > 0, before_3NS[Statistic.COUNT] > 0
-        scale_NS, spread_NS = self._scales(after_FNS)
-        since_NS = (time_N1 - before_3NS[Statistic.SEEN]).clamp(min=0.0)
-        gap_NS = torch.where(count_NS > 1, after_FNS[Statistic.GAP], since_NS).clamp(min=_SHORTEST_GAP_SECONDS)
+        after, (last_before_NS, seen_before_NS, count_before_NS) = after_FNS.unbind(), before_3NS.unbind()
+        last_NS, count_NS = after[Statistic.LAST], after[Statistic.COUNT]
+        known_NS, known_before_NS = count_NS > 0, count_before_NS > 0
+        scale_NS, spread_NS = self._scales(after_FNS, after)
+        since_NS = (time_N1 - seen_before_NS).clamp(min=0.0)
+        gap_NS = torch.where(count_NS > 1, after[Statistic.GAP], since_NS).clamp(min=_SHORTEST_GAP_SECONDS)
         pause_NS = (since_NS / gap_NS).float().log1p().clamp(max=_PAUSE_CAP) * known_before_NS
-        change_NS = ((last_NS - before_3NS[Statistic.LAST]) / scale_NS).float().clamp(-10.0, 10.0) * known_before_NS
-        features_GNS = self._features(after_FNS, change_NS, scale_NS, spread_NS, present_NS, pause_NS)
-        age_NS = (time_N1 - after_FNS[Statistic.SEEN]).clamp(min=0.0)
+        change_NS = ((last_NS - last_before_NS) / scale_NS).float().clamp(-10.0, 10.0) * known_before_NS
+        features_GNS = self._features(after_FNS, after, change_NS, scale_NS, spread_NS, present_NS, pause_NS)
+        age_NS = (time_N1 - after[Statistic.SEEN]).clamp(min=0.0)
         return Observed(
             present_NS=present_NS,
             last_NS=torch.where(known_NS, last_NS, torch.nan),
-            before_NS=torch.where(known_before_NS, before_3NS[Statistic.LAST], torch.nan),
+            before_NS=torch.where(known_before_NS, last_before_NS, torch.nan),
             age_NS=torch.where(known_NS, age_NS, torch.inf),
             scale_NS=scale_NS,
-            level_NS=after_FNS[Statistic.MEAN],
-            fast_NS=after_FNS[Statistic.FAST],
-            slow_NS=after_FNS[Statistic.SLOW],
+            level_NS=after[Statistic.MEAN],
+            fast_NS=after[Statistic.FAST],
+            slow_NS=after[Statistic.SLOW],
             gap_NS=gap_NS,
-            low_NS=-after_FNS[Statistic.NEG_MIN],
-            high_NS=after_FNS[Statistic.MAX],
+            low_NS=-after[Statistic.NEG_MIN],
+            high_NS=after[Statistic.MAX],
             spread_NS=spread_NS,
             count_NS=count_NS,
-            still_NS=after_FNS[Statistic.STILL],
+            still_NS=after[Statistic.STILL],
             pause_NS=pause_NS,
             features_GNS=features_GNS.mul_(known_NS),
             statistics_EFS=final_EFS,
         )
 
-    def _scales(self, after_FNS: Tensor) -> tuple[Tensor, Tensor]:
+    def _scales(self, after_FNS: Tensor, after: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Typical |change| and deviation, [N, S] each.
 
         Both are shrunk geometrically towards a prior: a share of the declared range, else of the magnitude so far.
@@ -186,10 +189,10 @@ class Statistics(nn.Module):
         magnitude_NS = after_FNS[_ENDS].abs().amax(0)
         magnitude_NS = torch.where((magnitude_NS > 0) & (magnitude_NS < torch.inf), magnitude_NS, 1.0)
         prior_NS = torch.addcmul(self._declared_S, self._per_magnitude_S, magnitude_NS)
-        moves_NS = after_FNS[Statistic.MOVES]
+        moves_NS = after[Statistic.MOVES]
         weight_NS = (moves_NS / (moves_NS + _PRIOR_WEIGHT)).float()
-        deviation_NS = after_FNS[Statistic.VARIANCE].sqrt() * (1.0 / _SPREAD_SHARE)
-        ratio_2NS = (torch.stack([after_FNS[Statistic.CHANGE], deviation_NS]) / prior_NS).float()
+        deviation_NS = after[Statistic.VARIANCE].sqrt() * (1.0 / _SPREAD_SHARE)
+        ratio_2NS = (torch.stack([after[Statistic.CHANGE], deviation_NS]) / prior_NS).float()
         shrunk_2NS = torch.exp(torch.maximum(ratio_2NS, self._floor_S).log() * weight_NS)
         scale_NS, spread_NS = (shrunk_2NS * prior_NS).unbind(0)
         return scale_NS, torch.maximum(spread_NS * _SPREAD_SHARE, scale_NS * 0.5)
@@ -197,6 +200,7 @@ class Statistics(nn.Module):
     def _features(
         self,
         after_FNS: Tensor,
+        after: Sequence[Tensor],
         change_NS: Tensor,
         scale_NS: Tensor,
         spread_NS: Tensor,
@@ -204,33 +208,34 @@ class Statistics(nn.Module):
         pause_NS: Tensor,
     ) -> Tensor:
         """Bounded float32 features, [G, N, S]; the first four are what a forecast's skip reverts along."""
-        last_NS = after_FNS[Statistic.LAST]
+        last_NS = after[Statistic.LAST]
         below_4NS = after_FNS[Statistic.FIRST : Statistic.SLOW + 1] - last_NS
         revert_3NS = (below_4NS[1:] / scale_NS).float().clamp(-10.0, 10.0)
         drift_2NS = (below_4NS[:2] / spread_NS).float().clamp(-6.0, 6.0)
-        low_NS, high_NS = -after_FNS[Statistic.NEG_MIN], after_FNS[Statistic.MAX]
+        low_NS, high_NS = -after[Statistic.NEG_MIN], after[Statistic.MAX]
         within_NS = ((last_NS - low_NS) / (high_NS - low_NS).clamp(min=1e-300)).float().clamp(0.0, 1.0)
         rough_NS = (spread_NS / scale_NS).float().log().clamp(-4.0, 4.0)
-        count_NS = after_FNS[Statistic.COUNT].float().log1p().mul(0.2).clamp(max=2.0)
+        count_NS = after[Statistic.COUNT].float().log1p().mul(0.2).clamp(max=2.0)
         rest = [change_NS, within_NS, rough_NS, count_NS, present_NS, pause_NS]
         return torch.cat([revert_3NS, drift_2NS, torch.stack(rest)])
 
 
-def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, present_NS: Tensor) -> Tensor:
+def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, absent_NS: Tensor, present_NS: Tensor) -> Tensor:
     """Fill `after_FNS`; return LAST, SEEN and COUNT before each row, [3, N, S]."""
     value_NS = rows.value_NS.nan_to_num(0.0)
     time_NS, always_NS = rows.time_N[:, None].expand_as(value_NS), torch.ones_like(value_NS)
-    absent_NS = 1.0 - present_NS
+    keep_NS = 1.0 - present_NS
     add_3NS = torch.stack([value_NS, time_NS, always_NS]) * present_NS
-    keep_3NS = torch.stack([absent_NS, absent_NS, always_NS])
+    keep_3NS = torch.stack([keep_NS, keep_NS, always_NS])
     _affine(rows.waves, state_FES[_LATEST], keep_3NS, add_3NS, after_FNS[_LATEST])
-    missing_NS = torch.where(present_NS > 0, 0.0, -torch.inf)
+    missing_NS = torch.where(absent_NS, -torch.inf, 0.0)
     _maximum(rows.waves, state_FES[_ENDS], torch.stack([-value_NS, value_NS]) + missing_NS, after_FNS[_ENDS])
     before_3NS = rows.before(after_FNS[_LATEST], state_FES[_LATEST], 1)
-    last_NS, seen_NS, count_NS = before_3NS
+    last_NS, seen_NS, count_NS = before_3NS.unbind()
+    known_NS = count_NS > 0
     change_NS, gap_NS = (value_NS - last_NS).abs(), (time_NS - seen_NS).clamp(min=0.0)
-    moved_NS = ((change_NS > 0) & (count_NS > 0)) * present_NS
-    still_NS = present_NS * (count_NS > 0) - moved_NS
+    moved_NS = ((change_NS > 0) & known_NS) * present_NS
+    still_NS = present_NS * known_NS - moved_NS
     rate_5NS = _rates(count_NS).mul_(present_NS)
     add_5NS = torch.stack([value_NS, value_NS, value_NS, value_NS, gap_NS]).mul_(rate_5NS)
     keep_7NS = torch.cat([1.0 - rate_5NS, torch.stack([always_NS, 1.0 - moved_NS])])
@@ -257,15 +262,12 @@ def _rates(count_before_NS: Tensor) -> Tensor:
 
 def _affine(waves: tuple[int, ...], x_FES: Tensor, keep_FNS: Tensor, add_FNS: Tensor, after_FNS: Tensor) -> None:
     """X = x * keep + add, wave by wave, into `after_FNS`."""
-    sizes = list(waves)
-    pieces = zip(keep_FNS.split(sizes, 1), add_FNS.split(sizes, 1), after_FNS.split(sizes, 1), strict=True)
-    for keep, add, after in pieces:
+    for keep, add, after in by_wave(waves, (keep_FNS, add_FNS, after_FNS), 1):
         torch.addcmul(add, x_FES[:, : add.shape[1]], keep, out=after)
         x_FES = after
 
 
 def _maximum(waves: tuple[int, ...], x_FES: Tensor, new_FNS: Tensor, after_FNS: Tensor) -> None:
-    sizes = list(waves)
-    for new, after in zip(new_FNS.split(sizes, 1), after_FNS.split(sizes, 1), strict=True):
+    for new, after in by_wave(waves, (new_FNS, after_FNS), 1):
         torch.maximum(x_FES[:, : new.shape[1]], new, out=after)
         x_FES = after

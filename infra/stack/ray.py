@@ -28,6 +28,7 @@ def start_ray(address: str = "", cpus: int | None = None, *, log_to_driver: bool
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets whatever else runs here go before the shards
     import ray
 
     local = not address

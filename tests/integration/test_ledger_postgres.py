@@ -108,7 +108,7 @@ def test_both_databases_hold_the_same_after_the_same_commits(
     assert content(engine) == content(embedded)
 
 
-@pytest.mark.parametrize("statement", range(7))
+@pytest.mark.parametrize("statement", range(6))
 def test_a_connection_cut_at_any_statement_costs_nothing(engine: Engine, url: str, statement: int) -> None:
     waits: list[float] = []
     ledger = ledger_on(engine, wait=waits.append)
@@ -123,6 +123,17 @@ def test_a_connection_cut_at_any_statement_costs_nothing(engine: Engine, url: st
     ledger.commit([OPENED], [step(0, 10, "s")])
     told = content(engine)
     assert (len(waits), [len(rows) for rows in told], ledger.totals()) == (1, [1, 1, 1, 1, 1], Tally(accepted=10))
+
+
+def test_a_connection_that_died_unasked_costs_one_more_try(engine: Engine, url: str) -> None:
+    waits: list[float] = []
+    ledger = ledger_on(connect(url, ask_first=False), wait=waits.append)
+    ledger.commit([], [step(0, 10)])
+    with ledger.engine.connect() as connection:
+        backend = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
+    cut(url, backend)
+    ledger.commit([OPENED], [step(10, 20)])
+    assert (len(waits), len(content(engine)[0]), ledger.totals()) == (1, 1, Tally(accepted=20))
 
 
 @pytest.mark.parametrize("obeyed", [False, True])

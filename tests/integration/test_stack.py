@@ -106,3 +106,10 @@ def test_ray_runs_a_task(ray_session: None) -> None:
     import ray
 
     assert ray.get(ray.remote(lambda: 7).remote()) == 7
+
+
+def test_processes_of_a_local_ray_give_way_to_nobody(ray_session: None) -> None:
+    import ray
+
+    priority = ray.remote(num_cpus=0)(lambda: os.nice(0))
+    assert ray.get(priority.remote(), timeout=60) == os.nice(0)

@@ -14,8 +14,8 @@ def records(*partitions: Partition, offset: int = 0) -> Polled:
     return {partition: [PlainRecord(b"k", b"v", offset)] for partition in partitions}
 
 
-def bounds(waiting: int = 2, taken: int = 1, size: int = 1000) -> Bounds:
-    return Bounds(waiting_records=waiting, waiting_bytes=size, taken_records=taken)
+def bounds(waiting: int = 2, taken: int = 1, size: int = 1000, ahead: int = 1) -> Bounds:
+    return Bounds(waiting_records=waiting, waiting_bytes=size, taken_records=taken, ahead_records=ahead)
 
 
 def opened(*partitions: Partition, limits: Bounds | None = None) -> Exchange:
@@ -70,13 +70,41 @@ def test_there_is_room_until_enough_records_wait() -> None:
     exchange = opened(A)
     room = []
     for _ in range(2):
-        room.append(exchange.has_room(0))
+        room.append(exchange.has_room())
         exchange.put(records(A))
-    room.append(exchange.has_room(0))
+    room.append(exchange.has_room())
     exchange.take(0)
-    room.append(exchange.has_room(0))
+    room.append(exchange.has_room())
 
     assert room == [True, True, False, True]
+
+
+def test_a_small_poll_is_followed_by_another_once_the_reader_waits() -> None:
+    exchange = opened(A, limits=bounds(waiting=100, ahead=2))
+    exchange.put(records(A))
+    taken = [exchange.take(0)]
+    wanted = [exchange.wants_more(0)]
+    taken.append(exchange.take(0))
+
+    assert (taken, [*wanted, exchange.wants_more(0)]) == ([records(A), None], [False, True])
+
+
+def test_a_large_poll_is_followed_by_another_at_once() -> None:
+    exchange = opened(A, B, limits=bounds(waiting=100, ahead=2))
+    exchange.put(records(A, B))
+
+    assert exchange.wants_more(0)
+
+
+def test_a_seek_waits_for_no_reader() -> None:
+    exchange = opened(A)
+    exchange.gain([B])
+    gained = exchange.take(0)
+    assert isinstance(gained, Gained)
+    before = exchange.wants_more(0)
+    exchange.seek({B: 0}, gained.generation)
+
+    assert [before, exchange.wants_more(0)] == [False, True]
 
 
 def test_the_pollers_error_reaches_the_reader() -> None:
@@ -101,7 +129,7 @@ def test_all_that_waits_is_taken_at_once_in_order_but_no_more_than_a_batch() -> 
 def test_large_records_fill_it_sooner() -> None:
     exchange = opened(A, limits=bounds(waiting=100, size=10))
     exchange.put({A: [PlainRecord(b"k", b"v" * 9, 0)]})
-    room = [exchange.has_room(0)]
+    room = [exchange.has_room()]
     exchange.put({A: [PlainRecord(b"k", b"v", 1)]})
 
-    assert [*room, exchange.has_room(0)] == [True, False]
+    assert [*room, exchange.has_room()] == [True, False]
