@@ -73,7 +73,16 @@ class DriftSettings(Frozen):
     patience: int = Field(default=48, ge=8, description="steps that an action has until losses are back")
     adapter_rank: int = Field(default=4, ge=0, le=64, description="of the burst of low-rank adapters; 0: none")
     burst_steps: int = Field(default=32, ge=1, description="steps of a burst, and of starting anew, with replay")
+    adapt_every: int = Field(
+        default=0, ge=0, description="labels after which adapters learn without an alarm; 0: never"
+    )
     replay_windows: int = Field(default=256, ge=0, le=65_536, description="past windows that each trainer remembers")
+
+    @model_validator(mode="after")
+    def _adapters_to_adapt(self) -> Self:
+        if self.adapt_every and not self.adapter_rank:
+            raise ValueError("adapt_every: adapter_rank 0 has no adapters; expected adapter_rank >= 1")
+        return self
 
 
 class CanarySettings(Frozen):

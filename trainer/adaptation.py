@@ -22,6 +22,7 @@ from trainer.lesson import Lesson, blank_lesson
 from trainer.losses import TaskLoss
 from trainer.network import Network, Outputs
 from trainer.past import past_lesson, start_of
+from trainer.refresher import refresher_of
 from trainer.slots import Slots
 from trainer.weighting.ranks import pool_sum
 from trainer.windows import Window
@@ -59,6 +60,7 @@ class Adaptation:
         """The candidate is another one: what was known of its losses is no measure any more."""
         self._descent = descent
         self._ladder = ladder_of(self._network.layout)
+        self._refresher = refresher_of(self._settings.drift)
         self._good = copy.deepcopy(self._network.state_dict())
         self._vetoes = 0
 
@@ -68,7 +70,10 @@ class Adaptation:
 
     def after(self, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float], step: int) -> list[Action]:
         """What a step that was taken brings about; the candidate may be another one then."""
-        actions = [] if self._ladder is None else self._climb(self._ladder, lesson, outputs, losses, step)
+        actions = [] if self._ladder is None else self._climb(self._ladder, lesson, outputs, losses)
+        actions += self._refresh(lesson)
+        if self._ladder is not None or self._refresher is not None:
+            self._adapt(step)
         return actions + (self.harm() if step % self._settings.canary.every == 0 else [])
 
     def harm(self) -> list[Action]:
@@ -93,12 +98,15 @@ class Adaptation:
     def state_dict(self) -> dict[str, Any]:
         """What all ranks hold alike."""
         ladder = None if self._ladder is None else self._ladder.state_dict()
-        return {"ladder": ladder, "good": dict(self._good), "vetoes": self._vetoes}
+        refresher = None if self._refresher is None else self._refresher.state_dict()
+        return {"ladder": ladder, "refresher": refresher, "good": dict(self._good), "vetoes": self._vetoes}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood."""
         if self._ladder is not None and state["ladder"] is not None:
             self._ladder.load_state_dict(state["ladder"])
+        if self._refresher is not None and state.get("refresher") is not None:
+            self._refresher.load_state_dict(state["refresher"])
         self._good, self._vetoes = dict(state["good"]), state["vetoes"]
 
     def kept_of(self, partition: Partition) -> list[Kind]:
@@ -109,17 +117,26 @@ class Adaptation:
         """Keep these from now on."""
         self._kept.add(held, step)
 
-    def _climb(
-        self, ladder: Ladder, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float], step: int
-    ) -> list[Action]:
+    def _climb(self, ladder: Ladder, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float]) -> list[Action]:
         actions = ladder.judge(losses, self._place(lesson, outputs), spikes=self._descent.guard.gave_way)
         if any(action.kind == RETRAIN for action in actions):
             self._become(self._serving.state_dict())
         self._descent.hurry(ladder.rate)
-        self._descent.adapt(by_adapters=ladder.bursting)
-        if ladder.rehearsing and self._settings.drift.replay_windows:
-            self._rehearse(step)
         return actions
+
+    def _refresh(self, lesson: Lesson) -> list[Action]:
+        if self._refresher is None:
+            return []
+        labels = int(pool_sum(torch.tensor(len(lesson.told)), self._group))
+        return self._refresher.count(labels, resting=self._ladder is None or self._ladder.resting)
+
+    def _adapt(self, step: int) -> None:
+        """Let adapters learn where that is due, and past windows beside the step's own."""
+        ladder, refreshed = self._ladder, self._refresher is not None and self._refresher.bursting
+        self._descent.adapt(by_adapters=refreshed or (ladder is not None and ladder.bursting))
+        rehearsing = refreshed or (ladder is not None and ladder.rehearsing)
+        if rehearsing and self._settings.drift.replay_windows:
+            self._rehearse(step)
 
     def _place(self, lesson: Lesson, outputs: Outputs) -> Tensor | None:
         """Mean representation of the observed rows of all ranks, [D]; None: there are none."""

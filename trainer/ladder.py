@@ -107,6 +107,11 @@ class Ladder:
         return 1.0 + (self._settings.hurry - 1.0) * max(left, 0.0)
 
     @property
+    def resting(self) -> bool:
+        """Is nothing done about drift?"""
+        return self._episode is None
+
+    @property
     def bursting(self) -> bool:
         """Do adapters learn instead of the weights?"""
         return self._on("burst")

@@ -62,6 +62,7 @@ def kill_trainers(drill: Drill, kills: int, every_seconds: float, trainers: int,
             while time.monotonic() < deadline:
                 commits.append((time.monotonic(), sum(tallies(drill.disturbed_url, monitor.monitor).values())))
                 time.sleep(0.1)
+            wait_for(lambda: bool(learning(program)), 120, "a trainer to kill")
             victim, before = chance.choice(learning(program)), witness.events
             psutil.Process(victim["pid"]).kill()
             killed = time.monotonic()

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from infra.memory import MemoryRegistry
+from schemas.label import Label
 from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
 from trainer.learner import Learner
 from trainer.weights import save_weights
@@ -76,6 +77,31 @@ def test_without_drift_the_ladder_changes_no_bit():
     for learner in (on, off):
         learned(learner, stream(160, 3))
     assert weights(on) == weights(off)
+
+
+def refreshed_by(labels, **drift):
+    """Rows of actions, whether adapters learn, and the learner."""
+    registry = MemoryRegistry()
+    learner = Learner(layout(TRAINING | {"drift": {"detector": "off", **drift}}), 0, registry, labelled=True)
+    rows = list(stream(40, 4))
+    learned(learner, rows)
+    entities = [(str(entity), int(at)) for who, _, time_ms in rows for entity, at in zip(who, time_ms, strict=True)]
+    learner.teach([Label(entity, "anomaly", at, value=False) for entity, at in entities[-labels:]])
+    return registry.actions, learner
+
+
+def test_enough_labels_start_a_burst_of_adapters_without_an_alarm_and_it_goes_on_after_a_restart():
+    actions, learner = refreshed_by(300, adapt_every=64, burst_steps=64)
+    other = learner_of(drift={"detector": "off", "adapt_every": 64, "burst_steps": 64})
+    other.load_state_dict(learner.state_dict())
+    assert {(action.kind, action.task) for *_, action in actions} == {("burst", "")}
+    assert other._adaptation.state_dict()["refresher"] == learner._adaptation.state_dict()["refresher"]
+    assert learner._adaptation._refresher.bursting
+
+
+def test_without_a_number_of_labels_no_burst_starts():
+    actions, _ = refreshed_by(300)
+    assert actions == []
 
 
 @torch.no_grad()
