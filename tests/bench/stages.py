@@ -1,4 +1,4 @@
-"""`python -m tests.bench.budget`: where the time of one micro-batch goes, stage by stage, at several sizes.
+"""`python -m tests.bench.stages`: where the time of one micro-batch goes, stage by stage, at several sizes.
 
 The shard's own loop over records in memory, committed to a real PostgreSQL (to SQLite where there is none); no Kafka
 and no other thread. A stage's time is its own, without that of stages inside it. CPU is the scoring thread's; what it
@@ -86,7 +86,7 @@ Budget = dict[str, float]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.budget", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.stages", description=__doc__)
     parser.add_argument("--sizes", nargs="+", type=int, default=_SIZES, help="rows of a micro-batch")
     parser.add_argument("--batches", type=int, default=300, help="of each size")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
