@@ -102,7 +102,7 @@ class Descent:
             losses.aside.backward()
             alone = [weight for module in (self._network.private, *heads) for weight in module.parameters()]
             norm = math.hypot(norm, self._clipped(alone))  # not max: it would lose a NaN
-        return Slope(weighed, norm, self.guard.refuse(weighed.loss, norm, " ".join(weighed.losses)))
+        return Slope(weighed, norm, self.guard.refuse(self._served(losses, weighed), norm))
 
     def step(self, slope: Slope, targets: Targets, again: Callable[[], list[TaskLoss]]) -> None:
         """Take a step that was not refused.
@@ -161,6 +161,14 @@ class Descent:
     def clear(self) -> None:
         """Forget the gradients."""
         self.optimiser.zero_grad(set_to_none=True)
+
+    def _served(self, losses: WayLosses, weighed: Weighed) -> dict[str, float]:
+        """Of the tasks that were judged, each by the way that serves it."""
+        if not any(losses.detached):
+            return weighed.losses
+        loss_K, judged_K = self.weighting.pooled(losses.served)
+        each = zip(self._layout.tasks, loss_K.tolist(), judged_K.tolist(), strict=True)
+        return {task.name: loss for task, loss, judged in each if judged}
 
     def _clipped(self, weights: list[Parameter]) -> float:
         """Average over ranks, then clip; the norm before."""
