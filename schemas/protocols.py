@@ -68,13 +68,15 @@ class Advance:
 class Position:
     """Where a partition stands in the ledger: `committed` is the next offset to be accounted for (-2 = none yet).
 
-    `snapshots` are (file, offset), newest first; `swaps` are (first offset, model version), ascending.
+    `snapshots` are (file, offset), newest first; `swaps` are (first offset, model version), ascending. Rows before
+    `logged` are scored by the versions that the swaps name though they are not committed: they are scored anew.
     """
 
     epoch: int
     committed: int
     snapshots: tuple[tuple[str, int], ...]
     swaps: tuple[tuple[int, int], ...]
+    logged: int = 0
 
 
 class Ledger(Protocol):
