@@ -66,6 +66,7 @@ class Monitor(Frozen):
         self._check_rules()
         self._check_knowledge()
         self._check_labels()
+        self._check_alerts()
         return self
 
     def _check_modalities(self) -> None:
@@ -122,6 +123,15 @@ class Monitor(Frozen):
         for key, name in (("entity", self.entity), ("time", self.time)) if self.topics.labels else ():
             if name in FIELDS:
                 raise ValueError(f"{key}: expected a name that is no field of a label, got {name!r}")
+
+    def _check_alerts(self) -> None:
+        asking = [task.name for task in self.tasks] + [rule.name for rule in self.rules]
+        check_known("alerts.costs_of_miss", self.alerts.costs_of_miss, asking, "a task or a rule")
+        budget = self.alerts.kept
+        if budget is not None and budget.by is not None:
+            scopes = [modality for modality in self.modalities if modality.scope is Scope.STATIC]
+            static = [signal.name for modality in scopes for signal in modality.signals]
+            check_known("alerts.budget.by", [budget.by], static, "a static signal")
 
 
 def _names(key: str, listed: Sequence[Modality | Signal | Task | Rule]) -> list[tuple[str, str]]:

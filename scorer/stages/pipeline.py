@@ -3,17 +3,20 @@
 Shapes: N rows, K kinds of alert (the anomaly score first, then one a rule, then one a task).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.alert import Alert
+from schemas.alert import ALARMS, Alert
 from schemas.alerting import AlertSettings
 from schemas.layout import Layout
 from schemas.observation import Float64, Status
 from schemas.prediction import Predictions
+from scorer.stages.affordable import HELD_BACK, Affordable
+from scorer.stages.budgets import Books, Budgets
 from scorer.stages.cooldown import Cooldown
 from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Memory, Stage, kinds_of
 from scorer.stages.firing import Firing
@@ -23,6 +26,7 @@ from scorer.stages.risk import risk_of
 from scorer.stages.steering import Steering
 from scorer.stages.threshold import Threshold
 from scorer.stages.warm_up import WarmUp
+from scorer.stages.worth import Worth, priced_ranks
 from scorer.store import Store
 from trainer.rules import Rules
 
@@ -34,44 +38,57 @@ def stages_of(settings: AlertSettings) -> list[Stage]:
         WarmUp(settings.warm_up),
         Persistence(settings.persistence),
         Cooldown(settings.escalation),
-        Firing(settings.cooldown, settings.escalation, Steering(settings)),
+        *([] if settings.kept is None else [Affordable()]),
+        Firing(settings.cooldown, settings.escalation, None if settings.kept else Steering(settings)),
     ]
 
 
 class AlertPipeline:
-    """Judges predictions against each entity's memory, which lives in the store (fields ``alert.*``)."""
+    """Judges predictions against each entity's memory, which lives in the store (fields ``alert.*``).
 
-    def __init__(self, layout: Layout, store: Store, stages: Sequence[Stage] | None = None) -> None:
+    Args:
+        layout: what can raise an alert, and what `alerts` says of it.
+        store: where memories and accounts live.
+        stages: in place of those of the settings.
+        partitions: among how many a budget in total is shared out.
+    """
+
+    def __init__(
+        self, layout: Layout, store: Store, stages: Sequence[Stage] | None = None, partitions: int = 1
+    ) -> None:
+        settings = layout.monitor.alerts
         self._layout = layout
         self._store = store
         self._kinds = kinds_of(layout)
         self._rules = Rules(layout)
-        self._steering = Steering(layout.monitor.alerts)
-        self._stages = list(stages or stages_of(layout.monitor.alerts))
+        self._settings = settings
+        self._steering = Steering(settings)
+        self._budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
+        self._worth = [Worth(settings, kind) for kind in self._kinds]
+        self._stages = list(stages or stages_of(settings))
         self._levels = [sorted((value, level.rank) for level, value in kind.severities.items()) for kind in self._kinds]
+        self.held_back: Counter[str] = Counter()
+        """Rows of which a budget let a task's or rule's finding raise nothing, by its name."""
 
     def decide(self, predictions: Predictions) -> list[Alert]:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
         strength_NK = self._strength(predictions)
-        rank_NK = self._rank(predictions, strength_NK)
+        books = None if self._budgets is None else self._budgets.open(predictions)
+        rank_NK = self._rank(predictions, strength_NK, books)
         alerts = []
-        for kind_index, kind in enumerate(self._kinds):
-            for row in self._worth_judging(predictions, rank_NK[:, kind_index], kind_index):
-                strength = float(strength_NK[row, kind_index])
-                if np.isnan(strength):
-                    continue
-                finding = Finding(
-                    row_number=int(predictions.rows_seen[row]),
-                    time_ms=int(predictions.batch.time_ms[row]),
-                    rank=int(rank_NK[row, kind_index]),
-                    strength=strength,
-                    steered=kind.steered,
-                )
-                memory, decision = self._judge(int(predictions.slot[row]), kind_index, finding)
-                if decision.change is not None and not predictions.silent[row]:
-                    found = alert_of(self._layout, self._rules, kind, predictions, int(row), strength, memory, decision)
-                    alerts.append((row, found))
-        return [alert for _, alert in sorted(alerts, key=lambda found: found[0])]
+        for row, column in self._worth_judging(predictions, rank_NK, strength_NK):
+            strength = float(strength_NK[row, column])
+            finding = self._finding(predictions, row, column, int(rank_NK[row, column]), strength)
+            memory, decision = self._judge(int(predictions.slot[row]), column, finding, row, books)
+            if predictions.silent[row]:
+                continue
+            self.held_back[self._kinds[column].task] += decision.reason == HELD_BACK
+            if decision.change is not None:
+                kind = self._kinds[column]
+                alerts.append(alert_of(self._layout, self._rules, kind, predictions, row, strength, memory, decision))
+        if books is not None:
+            books.close()
+        return alerts
 
     def _strength(self, predictions: Predictions) -> Float64:
         risks = [
@@ -81,30 +98,51 @@ class AlertPipeline:
         ]
         return np.column_stack([predictions.surprise, predictions.rules, *risks])
 
-    def _rank(self, predictions: Predictions, strength_NK: Float64) -> NDArray[np.int8]:
+    def _rank(self, predictions: Predictions, strength_NK: Float64, books: Books | None) -> NDArray[np.int8]:
         """Severities reached; of the learned score an upper bound, for alerts within the batch raise thresholds."""
         rank = np.zeros(strength_NK.shape, dtype=np.int8)
-        raised, raised_row = (
-            np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
-        )
-        rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, strength_NK[:, 0])
+        if books is None:
+            raised, raised_row = (
+                np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
+            )
+            rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, strength_NK[:, 0])
+        else:
+            rank[:, 0] = priced_ranks(self._settings, self._worth[0].of(strength_NK[:, 0]), books.least_prices())
         for column, levels in enumerate(self._levels):
             for value, level in levels:
                 reached = strength_NK[:, column] >= value
                 rank[reached, column] = np.maximum(rank[reached, column], level)
         return rank
 
-    def _worth_judging(self, predictions: Predictions, rank: NDArray[np.int8], kind: int) -> NDArray[np.int64]:
+    def _worth_judging(
+        self, predictions: Predictions, rank_NK: NDArray[np.int8], strength_NK: Float64
+    ) -> list[tuple[int, int]]:
+        """Row and kind, in the order of rows: of the entities that have a finding of the kind or an open alert."""
         ok = predictions.status == Status.OK
-        is_open = np.asarray(self._store.field("alert.open_rank"))[predictions.slot, kind] > 0
-        busy = np.unique(predictions.slot[ok & ((rank > 0) | is_open)])
-        return np.flatnonzero(ok & np.isin(predictions.slot, busy)) if len(busy) else np.empty(0, dtype=np.int64)
+        found = []
+        for kind in range(len(self._kinds)):
+            is_open = np.asarray(self._store.field("alert.open_rank"))[predictions.slot, kind] > 0
+            busy = np.unique(predictions.slot[ok & ((rank_NK[:, kind] > 0) | is_open)])
+            if len(busy):
+                rows = np.flatnonzero(ok & np.isin(predictions.slot, busy) & ~np.isnan(strength_NK[:, kind]))
+                found += [(row, kind) for row in rows.tolist()]
+        return sorted(found)
 
-    def _judge(self, slot: int, kind: int, finding: Finding) -> tuple[Memory, Decision]:
+    def _finding(self, predictions: Predictions, row: int, column: int, rank: int, strength: float) -> Finding:
+        kind = self._kinds[column]
+        return Finding(
+            row_number=int(predictions.rows_seen[row]),
+            time_ms=int(predictions.batch.time_ms[row]),
+            rank=rank,
+            strength=strength,
+            steered=kind.steered,
+            always=kind.rule is not None and rank >= self._settings.always.rank,
+        )
+
+    def _judge(self, slot: int, kind: int, finding: Finding, row: int, books: Books | None) -> tuple[Memory, Decision]:
         cells = [self._store.field(f"alert.{name}") for name in MEMORY_FIELDS]
         memory = Memory(*(cell[slot, kind].item() for cell in cells))
-        if finding.steered:
-            finding = replace(finding, rank=self._steering.rank(memory, finding.row_number, finding.strength))
+        finding = self._priced(finding, memory, kind, row, books)
         decision = Decision(None, "no stage decided")
         for stage in self._stages:
             verdict = stage(finding, memory)
@@ -113,4 +151,18 @@ class AlertPipeline:
                 break
         for name, cell in zip(MEMORY_FIELDS, cells, strict=True):
             cell[slot, kind] = getattr(memory, name)
+        if books is not None and decision.change in ALARMS:
+            books.pay(row)
         return memory, decision
+
+    def _priced(self, finding: Finding, memory: Memory, kind: int, row: int, books: Books | None) -> Finding:
+        """With the rank that the learned score reaches in the light of the alerts before, and what an alarm costs."""
+        if books is None:
+            if not finding.steered:
+                return finding
+            return replace(finding, rank=self._steering.rank(memory, finding.row_number, finding.strength))
+        if not finding.rank:
+            return finding
+        worth, price = self._worth[kind].of(np.array([finding.strength])), books.price(row)
+        rank = int(priced_ranks(self._settings, worth, np.array([price]))[0]) if finding.steered else finding.rank
+        return replace(finding, rank=rank, worth=float(worth[0]), price=price)
