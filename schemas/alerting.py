@@ -31,7 +31,6 @@ def check_rising(severities: Mapping[Severity, float]) -> None:
         raise ValueError("severities: expected values that rise from info to critical")
 
 
-Rows = Annotated[float, Field(gt=0, le=1000)]
 Cost = Annotated[float, Field(gt=0, le=1e6)]
 
 
@@ -48,8 +47,8 @@ class AlertSettings(Frozen):
 
     threshold: float = Field(default=2.0, gt=0, le=12)
     critical: float = Field(default=4.0, gt=0, le=15)
-    budget: Annotated[Rows | Budget, BeforeValidator(parse_budget)] = Field(
-        default=0.5, description="a number: alerts expected per 1,000 rows of an entity; with a unit: kept"
+    budget: Annotated[Budget, BeforeValidator(parse_budget)] = Field(
+        default=Budget(rows=0.5), description="a number: alerts expected per 1,000 rows of an entity; with a unit: kept"
     )
     cost_of_miss: Cost = Field(default=5.0, description="of a miss, where a false alarm costs 1")
     costs_of_miss: dict[Identifier, Cost] = Field(
@@ -69,4 +68,4 @@ class AlertSettings(Frozen):
     @property
     def kept(self) -> Budget | None:
         """The budget that is kept; None: thresholds move by rows and alerts alone."""
-        return self.budget if isinstance(self.budget, Budget) else None
+        return self.budget if self.budget.kept else None

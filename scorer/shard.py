@@ -4,7 +4,7 @@ Recovery: the newest sound snapshot at offset S, silent replay from S to the com
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,7 @@ from schemas.reasons import Reason
 from scorer.reorder import Reorder
 from scorer.scorer import Scorer
 from scorer.shadow import Beside
+from scorer.stages.budgets import Budgets
 from scorer.store import Store
 from scorer.timeline import Timeline, Timelines
 
@@ -63,6 +64,7 @@ class Shard:
         reorder: holds rows back until their time has come.
         monotonic: a clock in seconds, for snapshots only.
         beside: scores another version in the shadow; None: none is ever tried.
+        budgets: say what became of each partition's; None: none is kept.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class Shard:
         snapshots: SnapshotPolicy,
         monotonic: Callable[[], float],
         beside: Beside | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self._scorer = scorer
+        self._budgets = budgets
         self._beside = beside
         self._store = store
         self._ledger = ledger
@@ -200,7 +204,9 @@ class Shard:
             if next_offset > timeline.next_offset:
                 shadow = None if self._beside is None else self._beside.step(partition)
                 snapshot = self._snapshot(partition, next_offset, its_turn=partition == turn)
-                found.append(Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot, shadow))
+                moved = Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot, shadow)
+                achieved = {} if self._budgets is None else self._budgets.achieved(partition)
+                found.append(replace(moved, achieved=achieved) if achieved else moved)
         return found
 
     def _snapshot(self, partition: Partition, offset: int, *, its_turn: bool) -> tuple[str, int] | None:

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.budget import Budget, Rate, Span
+from schemas.budget import Achieved, Budget, Rate, Span
 from schemas.layout import Layout
 from schemas.observation import Bool, Float64, Int64, Partition, Status
 from schemas.prediction import Predictions
 from scorer.stages.account import ACCOUNT_FIELDS, NEVER, Account, own_prices, own_raised
 from scorer.store import Store
 
-_EVERYBODY, _TOTAL, _GROUP = "\0everybody", "\0total", "\0group "
-"""Accounts that are no entity's: no entity's name may hold a NUL."""
+_OURS = "\0"
+"""Begins the names of accounts that are no entity's: an entity's name may hold no NUL."""
+_ENTITY, _TOTAL, _GROUP = f"{_OURS}entity", f"{_OURS}total", f"{_OURS}group "
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Budgets:
         self._store, self._budget = store, budget
         self._share = 1.0 / partitions
         self._warm_up = layout.monitor.alerts.warm_up
+        self._names: dict[Partition, set[str]] = {}
         self._by = None if budget.by is None else layout.index[budget.by]
 
     def open(self, predictions: Predictions) -> Books:
@@ -119,12 +121,37 @@ class Budgets:
                 payers += self._payers(partition, mine_N, watched_N, predictions)
         return Books(self._store, predictions, payers, self._budget.entity)
 
+    def achieved(self, partition: Partition) -> dict[str, Achieved]:
+        """What became of a partition's budgets so far: of its entities, of each group (`group 3`), in total."""
+        found = {}
+        for name in sorted(self._names_of(partition)):
+            account, asked = self._account(partition, name), self._asked(name)
+            if asked is not None and account.since != NEVER:
+                spans = (account.now - account.since) / asked.span.size
+                found[name.removeprefix(_OURS)] = Achieved(asked, account.alarms, spans)
+        return found
+
+    def _names_of(self, partition: Partition) -> set[str]:
+        """Of its accounts; looked for once among the entities, of which there are many."""
+        if partition not in self._names:
+            self._names[partition] = {name for name in self._store.names(partition) if name.startswith(_OURS)}
+        return self._names[partition]
+
+    def _asked(self, name: str) -> Rate | None:
+        """None: an account of another configuration."""
+        budget = self._budget
+        return {_ENTITY: budget.entity, _TOTAL: budget.total}.get(name, budget.group)
+
+    def _account(self, partition: Partition, name: str) -> Account:
+        slot = self._store.slots(partition, [name])[0]
+        return Account(*(self._store.field(f"budget.{each}")[slot].item() for each in ACCOUNT_FIELDS))
+
     def _payers(self, partition: Partition, mine_N: Bool, watched_N: Int64, predictions: Predictions) -> list[_Payers]:
         budget, found = self._budget, []
         clock_N = np.maximum.accumulate(np.where(mine_N, predictions.batch.time_ms, NEVER))
         if budget.entity is not None:
             counted_N = np.cumsum(np.where(mine_N, watched_N, 0))
-            found.append(self._payer(_EVERYBODY, partition, budget.entity.per_unit, mine_N, counted_N, relative=True))
+            found.append(self._payer(_ENTITY, partition, budget.entity.per_unit, mine_N, counted_N, relative=True))
         if budget.total is not None:
             found.append(self._payer(_TOTAL, partition, budget.total.per_unit * self._share, mine_N, clock_N))
         if budget.group is not None and self._by is not None:
@@ -137,8 +164,8 @@ class Budgets:
     def _payer(
         self, name: str, partition: Partition, rate: float, rows_N: Bool, now_N: Int64, *, relative: bool = False
     ) -> _Payers:
-        slot = self._store.slots(partition, [name])[0]
-        account = Account(*(self._store.field(f"budget.{each}")[slot].item() for each in ACCOUNT_FIELDS))
+        account = self._account(partition, name)
+        self._names_of(partition).add(name)
         account.begin(0 if relative else int(now_N[rows_N][0]))
         now_N = now_N + account.now if relative else np.maximum(now_N, account.now)
         return _Payers(name, partition, rate, rows_N, now_N, account)

@@ -46,6 +46,8 @@ def stages_of(settings: AlertSettings) -> list[Stage]:
 class AlertPipeline:
     """Judges predictions against each entity's memory, which lives in the store (fields ``alert.*``).
 
+    `budgets` price alarms; None where no budget is kept.
+
     Args:
         layout: what can raise an alert, and what `alerts` says of it.
         store: where memories and accounts live.
@@ -63,7 +65,7 @@ class AlertPipeline:
         self._rules = Rules(layout)
         self._settings = settings
         self._steering = Steering(settings)
-        self._budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
+        self.budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
         self._worth = [Worth(settings, kind) for kind in self._kinds]
         self._stages = list(stages or stages_of(settings))
         self._levels = [sorted((value, level.rank) for level, value in kind.severities.items()) for kind in self._kinds]
@@ -73,7 +75,7 @@ class AlertPipeline:
     def decide(self, predictions: Predictions) -> list[Alert]:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
         strength_NK = self._strength(predictions)
-        books = None if self._budgets is None else self._budgets.open(predictions)
+        books = None if self.budgets is None else self.budgets.open(predictions)
         rank_NK = self._rank(predictions, strength_NK, books)
         alerts = []
         for row, column in self._worth_judging(predictions, rank_NK, strength_NK):
