@@ -23,6 +23,7 @@ from scorer.scorer import Scorer, state_template
 from scorer.serving import ServingModels
 from scorer.shadow import Beside
 from scorer.shard import Shard, SnapshotPolicy
+from scorer.silence.watch import Silence
 from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
 from trainer.network import Network
@@ -64,8 +65,9 @@ def shard_parts(
     beside = None
     if layout.monitor.training.shadow_rows and isinstance(registry, SqlRegistry):  # a backtest's versions serve at once
         beside = Beside(layout, store, table, serving.network_of, registry, time.monotonic, look_seconds)
-    pipeline = AlertPipeline(layout, store, partitions=partitions)
-    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline.budgets)
+    silence = None if layout.monitor.silence is None else Silence(layout, store, time.monotonic)
+    pipeline = AlertPipeline(layout, store, partitions=partitions, silence=silence)
+    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline)
     return ShardParts(shard, pipeline, store)
 
 

@@ -24,6 +24,7 @@ from schemas.modality import Modality, Scope
 from schemas.names import Identifier, Name, check_known, check_unique
 from schemas.rule import Rule
 from schemas.signal import Signal, Transform
+from schemas.silence import SilenceSettings
 from schemas.task import Share, Task, TaskKind
 from schemas.topics import Topics
 
@@ -52,6 +53,7 @@ class Monitor(Frozen):
     rules: tuple[Rule, ...] = ()
     knowledge: Knowledge = Knowledge()
     alerts: AlertSettings = AlertSettings()
+    silence: SilenceSettings | None = None
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     fitting: FittingSettings = FittingSettings()
@@ -127,6 +129,12 @@ class Monitor(Frozen):
     def _check_alerts(self) -> None:
         asking = [task.name for task in self.tasks] + [rule.name for rule in self.rules]
         check_known("alerts.costs_of_miss", self.alerts.costs_of_miss, asking, "a task or a rule")
+        if self.silence is not None:
+            watched = [
+                each for modality in self.modalities if modality.scope is Scope.ENTITY for each in modality.carried
+            ]
+            names = [signal.name for signal in watched]
+            check_known("silence.periods", self.silence.periods, names, "a signal of an entity")
         budget = self.alerts.kept
         if budget is not None and budget.by is not None:
             scopes = [modality for modality in self.modalities if modality.scope is Scope.STATIC]

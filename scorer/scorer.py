@@ -18,6 +18,7 @@ from scorer.fast import FastHead, Forecast
 from scorer.globals import GlobalTable
 from scorer.guard import Guard
 from scorer.served import Served, Server
+from scorer.silence.watch import initial_silence
 from scorer.stages.account import initial_account
 from scorer.stages.finding import initial_memory, kinds_of
 from scorer.store import Store
@@ -219,4 +220,5 @@ def state_template(layout: Layout) -> dict[str, Field]:
         **{f"fast.{name}": value for name, value in FastHead(layout).initial(1).items()},
         **initial_memory(len(kinds_of(layout))),
         **({} if layout.monitor.alerts.kept is None else initial_account()),
+        **initial_silence(layout),
     }

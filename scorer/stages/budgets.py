@@ -65,12 +65,12 @@ class Books:
         asked = [float(each.account.prices(each.rate, each.now_N[row])) for each in self._payers if each.rows_N[row]]
         return max(asked, default=0.0) + float(self._own_prices(row))
 
-    def pay(self, row: int) -> None:
-        """An alarm was raised at a row."""
+    def pay(self, row: int, *, own: bool = True) -> None:
+        """An alarm was raised at a row; `own`: of the row's entity."""
         for each in self._payers:
             if each.rows_N[row]:
                 each.account.pay(each.rate, int(each.now_N[row]))
-        if self._own is not None:
+        if self._own is not None and own:
             price, at, slot = *self._cells(), self._slot[row]
             price[slot] = own_raised(price[slot], at[slot], self._own.per_unit, int(self._mine_N[row]))
             at[slot] = self._mine_N[row]
@@ -130,6 +130,10 @@ class Budgets:
                 spans = (account.now - account.since) / asked.span.size
                 found[name.removeprefix(_OURS)] = Achieved(asked, account.alarms, spans)
         return found
+
+    def forget(self, partition: Partition) -> None:
+        """Its accounts may be others when it is held again."""
+        self._names.pop(partition, None)
 
     def _names_of(self, partition: Partition) -> set[str]:
         """Of its accounts; looked for once among the entities, of which there are many."""

@@ -6,15 +6,18 @@ Shapes: N rows, K kinds of alert (the anomaly score first, then one a rule, then
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.alert import ALARMS, Alert
 from schemas.alerting import AlertSettings
+from schemas.budget import Achieved
 from schemas.layout import Layout
-from schemas.observation import Float64, Status
+from schemas.observation import Float64, Partition, Status
 from schemas.prediction import Predictions
+from scorer.silence.watch import Silence
 from scorer.stages.affordable import HELD_BACK, Affordable
 from scorer.stages.budgets import Books, Budgets
 from scorer.stages.cooldown import Cooldown
@@ -29,6 +32,9 @@ from scorer.stages.warm_up import WarmUp
 from scorer.stages.worth import Worth, priced_ranks
 from scorer.store import Store
 from trainer.rules import Rules
+
+_FAILED = -1
+"""Place of a feed that failed, before all kinds of finding."""
 
 
 def stages_of(settings: AlertSettings) -> list[Stage]:
@@ -53,10 +59,16 @@ class AlertPipeline:
         store: where memories and accounts live.
         stages: in place of those of the settings.
         partitions: among how many a budget in total is shared out.
+        silence: watches the feeds; None: nobody does.
     """
 
     def __init__(
-        self, layout: Layout, store: Store, stages: Sequence[Stage] | None = None, partitions: int = 1
+        self,
+        layout: Layout,
+        store: Store,
+        stages: Sequence[Stage] | None = None,
+        partitions: int = 1,
+        silence: Silence | None = None,
     ) -> None:
         settings = layout.monitor.alerts
         self._layout = layout
@@ -66,6 +78,7 @@ class AlertPipeline:
         self._settings = settings
         self._steering = Steering(settings)
         self.budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
+        self._silence = silence
         self._worth = [Worth(settings, kind) for kind in self._kinds]
         self._stages = list(stages or stages_of(settings))
         self._levels = [sorted((value, level.rank) for level, value in kind.severities.items()) for kind in self._kinds]
@@ -77,20 +90,51 @@ class AlertPipeline:
         strength_NK = self._strength(predictions)
         books = None if self.budgets is None else self.budgets.open(predictions)
         rank_NK = self._rank(predictions, strength_NK, books)
+        failures = [] if self._silence is None else self._silence.watch(predictions)
+        asked: list[tuple[int, int, Alert | None]] = [(row, _FAILED, failure) for row, failure in failures]
+        asked += [(row, column, None) for row, column in self._worth_judging(predictions, rank_NK, strength_NK)]
         alerts = []
-        for row, column in self._worth_judging(predictions, rank_NK, strength_NK):
-            strength = float(strength_NK[row, column])
-            finding = self._finding(predictions, row, column, int(rank_NK[row, column]), strength)
-            memory, decision = self._judge(int(predictions.slot[row]), column, finding, row, books)
-            if predictions.silent[row]:
-                continue
-            self.held_back[self._kinds[column].task] += decision.reason == HELD_BACK
-            if decision.change is not None:
-                kind = self._kinds[column]
-                alerts.append(alert_of(self._layout, self._rules, kind, predictions, row, strength, memory, decision))
+        for row, column, failure in sorted(asked, key=itemgetter(0, 1)):
+            if failure is None:
+                told = self._told(predictions, row, column, int(rank_NK[row, column]), strength_NK, books)
+            else:
+                told = failure
+                if books is not None and failure.change in ALARMS:
+                    books.pay(row, own=False)
+            if told is not None and not predictions.silent[row]:
+                alerts.append(told)
         if books is not None:
             books.close()
         return alerts
+
+    def achieved(self, partition: Partition) -> dict[str, Achieved]:
+        """What became of a partition's budgets so far."""
+        return {} if self.budgets is None else self.budgets.achieved(partition)
+
+    def missed(self, partition: Partition, offset: int, version: int) -> list[Alert]:
+        """Feeds that stopped by the clock, while no row comes; `offset` is the last one, `version` serves now."""
+        return [] if self._silence is None else self._silence.tick(partition, offset, version)
+
+    def forget(self, partition: Partition) -> None:
+        """Its state is no longer held here, or another one is."""
+        if self._silence is not None:
+            self._silence.forget(partition)
+        if self.budgets is not None:
+            self.budgets.forget(partition)
+
+    def _told(
+        self, predictions: Predictions, row: int, column: int, rank: int, strength_NK: Float64, books: Books | None
+    ) -> Alert | None:
+        """The alert of one finding; None where nothing changed, or nobody is told."""
+        kind, strength = self._kinds[column], float(strength_NK[row, column])
+        finding = self._finding(predictions, row, column, rank, strength)
+        memory, decision = self._judge(int(predictions.slot[row]), column, finding, row, books)
+        if predictions.silent[row]:
+            return None
+        self.held_back[kind.task] += decision.reason == HELD_BACK
+        if decision.change is None:
+            return None
+        return alert_of(self._layout, self._rules, kind, predictions, row, strength, memory, decision)
 
     def _strength(self, predictions: Predictions) -> Float64:
         risks = [

@@ -27,9 +27,13 @@ ALERTS = {"threshold": 1.5, "critical": 2.5, "warm_up": 10, "cooldown": 5, "reso
 BUDGET = {"entity": "20 per hour", "group": "60 per hour", "by": "age", "total": "90 per hour"}
 
 
-def monitor(lateness: str, **alerts: object) -> Layout:
+def monitor(lateness: str, silence: object = None, **alerts: object) -> Layout:
     rules = [{"name": "jump", "kind": "move", "signal": "hr", "severities": {"warning": 2.5, "critical": 4}}]
-    return Layout(Monitor.model_validate(WARD | {"rules": rules, "alerts": ALERTS | alerts, "lateness": lateness}))
+    return Layout(
+        Monitor.model_validate(
+            WARD | {"rules": rules, "alerts": ALERTS | alerts, "lateness": lateness, "silence": silence}
+        )
+    )
 
 
 def ward(seed: int) -> Batch:
@@ -103,8 +107,8 @@ def test_a_shard_that_ends_anywhere_leaves_the_same_alerts_and_the_same_account(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_budget_is_kept_as_if_no_shard_had_ended(tmp_path, seed):
-    layout, whole = monitor("0s", budget=BUDGET), ward(seed)
+def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_path, seed):
+    layout, whole = monitor("0s", silence={"after": 1.2}, budget=BUDGET), ward(seed)
     lengths = np.random.default_rng(seed).integers(1, 7, 12).tolist()
     for name in ("calm", "disturbed"):
         (tmp_path / name).mkdir()

@@ -1,0 +1,68 @@
+"""What a person reads of a feed that failed: the alert record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from schemas.alert import Alert, Change, SignalReason
+from schemas.alerting import Severity
+from schemas.observation import Partition
+from schemas.prediction import Predictions
+from schemas.silence import SilenceKind
+
+_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """By what it was seen: a row, or a clock after a partition's last one."""
+
+    time_ms: int
+    partition: Partition
+    offset: int
+    version: int
+
+    @classmethod
+    def at(cls, predictions: Predictions, row: int) -> "Seen":
+        """By a row."""
+        batch = predictions.batch
+        partition = batch.partitions[int(batch.partition[row])]
+        return cls(int(batch.time_ms[row]), partition, int(batch.offset[row]), int(predictions.version[row]))
+
+
+def alert_of(
+    monitor: str,
+    entity: str,
+    kind: SilenceKind,
+    severity: Severity,
+    started_ms: int,
+    change: Change,
+    signals: Sequence[str],
+    told: str,
+    seen: Seen,
+) -> Alert:
+    """One transition. Its score is 1: there is no more or less of silence."""
+    named = ", ".join(signals[:_NAMED]) + (f" and {len(signals) - _NAMED} more" if len(signals) > _NAMED else "")
+    return Alert(
+        monitor=monitor,
+        entity=entity,
+        task="silence",
+        kind=kind.value,
+        started=_utc(started_ms),
+        change=change,
+        severity=severity,
+        event_time=_utc(seen.time_ms),
+        peak_time=_utc(started_ms),
+        score=1.0,
+        probability=1.0,
+        reasons=tuple(SignalReason(name, None, None, 0.0) for name in signals),
+        model_version=seen.version,
+        rung="rules",
+        partition=seen.partition,
+        offset=seen.offset,
+        summary=f"{kind.value} ({told}){': ' if named else ''}{named}"[:1000],
+    )
+
+
+def _utc(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)

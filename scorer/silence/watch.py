@@ -1,0 +1,301 @@
+"""Watches a shard's feeds: what each row shows of its own entity, and whom a partition's watermark or a clock misses.
+
+A partition's watermark is the newest event time it has shown. Periods are counted by it, so that an entity whose rows
+come late by a constant time is not missed. A signal has stopped at the first row whose watermark says so; which row
+that is does not depend on batches. While no row comes, the watermark goes on with the
+clock: that is told as soon as it is due, and again under the same identity if a restart forgot it.
+
+N rows of the batch, n rows of distinct entities, S target signals, K kinds that rows show.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.alert import Alert, Change
+from schemas.alerting import Severity
+from schemas.duration import short_form
+from schemas.layout import Layout
+from schemas.observation import Bool, Field, Int64, Partition, Status
+from schemas.prediction import Predictions
+from schemas.silence import TOLD_BY_ROWS, SilenceKind, SilenceSettings
+from scorer.silence import repeats, still
+from scorer.silence.pulse import FAR, NEVER, Pulse, State
+from scorer.silence.report import Seen, alert_of
+from scorer.silence.units import Units
+from scorer.store import Store
+from scorer.waves import waves_of
+
+_PREFIX = "silence."
+_ALL, _UNRECORDED = slice(None), -1
+
+
+@dataclass(slots=True)
+class _Clock:
+    """How far a partition's event time has come, when its last row was seen, and when somebody is overdue at last."""
+
+    watermark_ms: int
+    seen_seconds: float
+    next_due_ms: int
+
+
+class Silence:
+    """Watches the entities of a store.
+
+    Args:
+        layout: of the monitor, which has `silence` configured.
+        store: where state lives (fields ``silence.*``).
+        monotonic: a clock in seconds, for partitions that show no row.
+    """
+
+    def __init__(self, layout: Layout, store: Store, monotonic: Callable[[], float]) -> None:
+        self._layout, self._store, self._monotonic = layout, store, monotonic
+        self._settings = layout.monitor.silence or SilenceSettings()
+        self._resolve_after = layout.monitor.alerts.resolve_after
+        self._pulse, self._units = pulse_of(layout), units_of(layout)
+        self._fields = list(initial_silence(layout))
+        self._clocks: dict[Partition, _Clock] = {}
+
+    def watch(self, predictions: Predictions) -> list[tuple[int, Alert]]:
+        """What the rows show, each with the row that showed it, in their order; those of silent rows too."""
+        found: list[tuple[int, Alert]] = []
+        for place, partition in enumerate(predictions.batch.partitions):
+            rows = np.flatnonzero((predictions.batch.partition == place) & (predictions.status == Status.OK))
+            if len(rows):
+                found += self._watch(partition, rows, predictions)
+        return sorted(found, key=lambda each: (each[0], each[1].entity, each[1].kind, each[1].started))
+
+    def tick(self, partition: Partition, offset: int, version: int) -> list[Alert]:
+        """Who is overdue by the clock while no row comes. `offset`: of the partition's last row."""
+        clock = self._clock(partition)
+        elapsed_ms = int((self._monotonic() - clock.seen_seconds) * 1000.0)
+        if clock.watermark_ms == NEVER or clock.watermark_ms + elapsed_ms <= clock.next_due_ms:
+            return []
+        until_ms = clock.watermark_ms + elapsed_ms
+        seen = Seen(until_ms, partition, offset, version)
+        return [alert for _, alert in self._overdue(partition, clock, until_ms, lambda _: (0, seen))]
+
+    def forget(self, partition: Partition) -> None:
+        """It is another owner's, or begins anew."""
+        self._clocks.pop(partition, None)
+
+    def _clock(self, partition: Partition) -> _Clock:
+        if partition not in self._clocks:
+            held = self._store.held(partition)
+            watermark_ms = int(self._store.field(f"{_PREFIX}row_ms")[held].max(initial=NEVER))
+            self._clocks[partition] = _Clock(watermark_ms, self._monotonic(), NEVER)
+        return self._clocks[partition]
+
+    def _watch(self, partition: Partition, rows: Int64, predictions: Predictions) -> list[tuple[int, Alert]]:
+        clock = self._clock(partition)
+        time_ms = predictions.batch.time_ms[rows]
+        after_ms = np.maximum(np.maximum.accumulate(time_ms), clock.watermark_ms)
+        before_ms = np.concatenate([[clock.watermark_ms], after_ms[:-1]])
+
+        def seen_at(due_ms: int) -> tuple[int, Seen]:
+            """The first row by which somebody was overdue."""
+            row = int(rows[np.searchsorted(after_ms, due_ms, side="right")])
+            return row, Seen.at(predictions, row)
+
+        entities, entity = np.unique(predictions.slot[rows], return_inverse=True)
+        state = {name.removeprefix(_PREFIX): each for name, each in self._store.gather(self._fields, entities).items()}
+        found: list[tuple[int, Alert]] = []
+        for wave in waves_of(entity):
+            mine = {name: each[entity[wave]] for name, each in state.items()}
+            found += self._missed(mine, before_ms[wave], [predictions.batch.entity[r] for r in rows[wave]], seen_at)
+            found += self._rows(mine, rows[wave], after_ms[wave], predictions)
+            for name, each in mine.items():
+                state[name][entity[wave]] = each
+        self._store.scatter(entities, {f"{_PREFIX}{name}": each for name, each in state.items()})
+        due_ms = int(self._open_due(state).min(initial=FAR))
+        clock.next_due_ms = min(clock.next_due_ms, due_ms)
+        clock.watermark_ms, clock.seen_seconds = int(after_ms[-1]), self._monotonic()
+        if clock.watermark_ms > clock.next_due_ms:
+            found += self._overdue(partition, clock, clock.watermark_ms, seen_at)
+        return found
+
+    def _overdue(
+        self, partition: Partition, clock: _Clock, until_ms: int, seen_at: Callable[[int], tuple[int, Seen]]
+    ) -> list[tuple[int, Alert]]:
+        """Everybody in the partition who is overdue by now; looked for only when somebody must be."""
+        slots, names = self._store.held(partition), self._store.names(partition)
+        state = {name.removeprefix(_PREFIX): each for name, each in self._store.gather(self._fields, slots).items()}
+        found = self._missed(state, np.full(len(slots), until_ms), names, seen_at)
+        self._store.scatter(slots, {f"{_PREFIX}stopped_ms": state["stopped_ms"]})
+        clock.next_due_ms = int(self._open_due(state).min(initial=FAR))
+        return found
+
+    def _open_due(self, state: State) -> Int64:
+        """When each signal is overdue that is not known to be, [n, S]."""
+        return np.where(state["stopped_ms"] == NEVER, self._pulse.due_ms(state), FAR)
+
+    def _missed(
+        self, state: State, until_n: Int64, names: Sequence[str], seen_at: Callable[[int], tuple[int, Seen]]
+    ) -> list[tuple[int, Alert]]:
+        """Signals overdue before `until_n`, those of an entity that were missed at the same row together."""
+        due_nS = self._open_due(state)
+        found = []
+        for place in np.flatnonzero((due_nS < until_n[:, None]).any(axis=1)).tolist():
+            overdue = np.flatnonzero(due_nS[place] < until_n[place])
+            at = {int(column): seen_at(int(due_nS[place, column])) for column in overdue}
+            for row in sorted({row for row, _ in at.values()}):
+                columns = [column for column, (when, _) in at.items() if when == row]
+                started_ms = min(int(due_nS[place, column]) for column in columns)
+                stopped = state["stopped_ms"][place]
+                if stopped.max() > state["row_ms"][place]:  # nothing of it has come since: the same silence
+                    stopped[columns] = stopped.max()
+                    continue
+                stopped[columns] = started_ms
+                seen = next(seen for when, seen in at.values() if when == row)
+                if SilenceKind.STOPPED in self._settings.kinds:
+                    found.append((row, self._stopped(names[place], started_ms, columns, state, place, seen)))
+        return found
+
+    def _stopped(
+        self, name: str, started_ms: int, columns: Sequence[int], state: State, place: int, seen: Seen
+    ) -> Alert:
+        last_ms = int(state["seen_ms"][place, columns].max())
+        told = f"nothing for {short_form((seen.time_ms - last_ms) / 1000)}"
+        return self._alert(name, SilenceKind.STOPPED, started_ms, Change.OPENED, columns, told, seen)
+
+    def _rows(self, state: State, rows: Int64, now_n: Int64, predictions: Predictions) -> list[tuple[int, Alert]]:
+        """What the rows say of their own entities. `now_n`: the partition's watermark after each, [n]."""
+        value_nS = predictions.batch.values[rows, : self._layout.n_targets]
+        present_nS = ~np.isnan(value_nS)
+        shown = {
+            SilenceKind.GAP: present_nS & (self._open_due(state) < now_n[:, None]),
+            SilenceKind.FROZEN: still.frozen(state, value_nS, present_nS),
+            SilenceKind.REPEATED: repeats.repeated(state, value_nS)[:, None] & present_nS,
+            SilenceKind.SKEW: self._ahead(predictions, rows)[:, None] & present_nS,
+            SilenceKind.UNIT: self._units.changed(state, value_nS, present_nS),
+        }
+        found = self._returned(state, rows, now_n, present_nS, predictions)
+        for column, kind in enumerate(TOLD_BY_ROWS):
+            if kind in self._settings.kinds:
+                found += self._turned(state, column, kind, shown[kind], rows, predictions)
+        self._pulse.see(state, now_n, present_nS)
+        state["row_ms"] = now_n
+        return found
+
+    def _ahead(self, predictions: Predictions, rows: Int64) -> Bool:
+        """Rows that are told to have happened after they were recorded, [n]."""
+        if predictions.batch.recorded_ms is None:
+            return np.zeros(len(rows), dtype=np.bool_)
+        recorded_n = predictions.batch.recorded_ms[rows]
+        tolerated_ms = self._settings.skew.total_seconds() * 1000.0
+        ahead_n: Bool = (recorded_n > _UNRECORDED) & (predictions.batch.time_ms[rows] - recorded_n > tolerated_ms)
+        return ahead_n
+
+    def _returned(
+        self, state: State, rows: Int64, now_n: Int64, present_nS: Bool, predictions: Predictions
+    ) -> list[tuple[int, Alert]]:
+        """What had stopped and came again; an alert resolves with the last of its signals."""
+        back_nS = present_nS & (state["stopped_ms"] != NEVER)
+        found = []
+        for place in np.flatnonzero(back_nS.any(axis=1)).tolist():
+            stopped, row = state["stopped_ms"][place], int(rows[place])
+            columns = np.flatnonzero(back_nS[place])
+            ended = {int(each) for each in stopped[columns]}
+            stopped[columns] = NEVER
+            for started_ms in sorted(ended - {int(each) for each in stopped}):
+                seen = Seen.at(predictions, row)
+                silent = short_form((int(now_n[place]) - int(state["seen_ms"][place, columns].max())) / 1000)
+                told, name = f"came again after {silent}", predictions.batch.entity[row]
+                if SilenceKind.STOPPED in self._settings.kinds:
+                    change = Change.RESOLVED
+                    alert = self._alert(name, SilenceKind.STOPPED, started_ms, change, columns.tolist(), told, seen)
+                    found.append((row, alert))
+        return found
+
+    def _turned(
+        self,
+        state: State,
+        column: int,
+        kind: SilenceKind,
+        shown_nS: Bool,
+        rows: Int64,
+        predictions: Predictions,
+    ) -> list[tuple[int, Alert]]:
+        """Alerts of one kind that open, and those that resolve after enough rows without."""
+        shown_n: Bool = np.logical_or.reduce(shown_nS, axis=1)
+        started_n, without_n = state["started_ms"][:, column], state["without"][:, column]
+        is_open_n = started_n != NEVER
+        without_n[:] = np.where(shown_n, 0, np.minimum(without_n, 9999) + 1)
+        ends_n = is_open_n & (without_n >= self._resolve_after)
+        found = []
+        for place in np.flatnonzero((shown_n & ~is_open_n) | ends_n).tolist():
+            row, opens = int(rows[place]), bool(shown_n[place])
+            seen = Seen.at(predictions, row)
+            started_ms = seen.time_ms if opens else int(started_n[place])
+            started_n[place] = started_ms if opens else NEVER
+            signals = np.flatnonzero(shown_nS[place]).tolist()
+            change = Change.OPENED if opens else Change.RESOLVED
+            said = f"{self._resolve_after} rows without"
+            if opens:
+                said = self._words(kind, state, place, signals, predictions, row)
+            found.append(
+                (row, self._alert(predictions.batch.entity[row], kind, started_ms, change, signals, said, seen))
+            )
+        return found
+
+    def _words(
+        self, kind: SilenceKind, state: State, place: int, signals: Sequence[int], predictions: Predictions, row: int
+    ) -> str:
+        if kind is SilenceKind.GAP:
+            waited_ms = int(predictions.batch.time_ms[row]) - int(state["seen_ms"][place, signals].max())
+            return f"nothing for {short_form(waited_ms / 1000)}, and nothing was sent later"
+        if kind is SilenceKind.FROZEN:
+            return f"{int(state['run'][place, signals].max())} equal values"
+        if kind is SilenceKind.REPEATED:
+            return f"{int(state['matches'][place, 1:].max())} rows that were there before"
+        if kind is SilenceKind.UNIT:
+            return f"as if in {self._units.names[signals[0]][int(state['unit'][place, signals[0]])]}"
+        recorded_ms = predictions.batch.recorded_ms
+        ahead_ms = 0 if recorded_ms is None else int(predictions.batch.time_ms[row] - recorded_ms[row])
+        return f"{short_form(ahead_ms / 1000)} ahead of the record"
+
+    def _alert(
+        self,
+        entity: str,
+        kind: SilenceKind,
+        started_ms: int,
+        change: Change,
+        columns: Sequence[int],
+        told: str,
+        seen: Seen,
+    ) -> Alert:
+        severity = self._settings.severities.get(kind, Severity.WARNING)
+        names = [self._layout.names[column] for column in columns]
+        return alert_of(self._layout.monitor.monitor, entity, kind, severity, started_ms, change, names, told, seen)
+
+
+def pulse_of(layout: Layout) -> Pulse:
+    """The periods of a layout's target signals."""
+    periods = layout.monitor.silence.periods if layout.monitor.silence else {}
+    names = layout.names[: layout.n_targets]
+    declared_ms = [periods[name].total_seconds() * 1000.0 if name in periods else np.nan for name in names]
+    return Pulse(np.array(declared_ms), layout.monitor.silence.after if layout.monitor.silence else 1.0)
+
+
+def units_of(layout: Layout) -> Units:
+    """What the units of a layout's target signals may be taken for."""
+    return Units.of([signal.unit for signal in layout.signals[: layout.n_targets]])
+
+
+def initial_silence(layout: Layout) -> dict[str, Field]:
+    """State of an entity never seen: field ``silence.<name>``, [1, ...]; nothing where it is not configured."""
+    if layout.monitor.silence is None:
+        return {}
+    s, kinds = layout.n_targets, len(TOLD_BY_ROWS)
+    parts: dict[str, Field] = {
+        "row_ms": np.full((1,), NEVER, dtype=np.int64),
+        "stopped_ms": np.full((1, s), NEVER, dtype=np.int64),
+        "started_ms": np.full((1, kinds), NEVER, dtype=np.int64),
+        "without": np.zeros((1, kinds), dtype=np.int16),
+        **pulse_of(layout).initial(),
+        **still.initial(s),
+        **repeats.initial(),
+        **units_of(layout).initial(),
+    }
+    return {f"{_PREFIX}{name}": value for name, value in parts.items()}
