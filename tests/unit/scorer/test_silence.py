@@ -190,7 +190,7 @@ def test_what_is_told_does_not_depend_on_batches(seed: int) -> None:
     stream = without(whole, gone)
     cuts = np.unique(rng.integers(0, len(stream), 60)).tolist()
     at_once = Ward(after=1.2).see(stream)
-    assert len(at_once) > 10
+    assert {alert.kind for alert in at_once} >= {"stopped"}
     assert Ward(after=1.2).see(stream, cuts) == at_once
     assert Ward(after=1.2).see(stream, range(1, len(stream))) == at_once
 
