@@ -50,20 +50,15 @@ class Books:
         self._store, self._slot, self._payers, self._own = store, predictions.slot, payers, own
         self._mine_N = _count(own, predictions)
 
-    def least_prices(self) -> Float64:
-        """What an alarm costs at each row if none is raised before it in the batch, [N]: it costs no less then."""
+    def prices(self) -> Float64:
+        """What an alarm costs at each row if none is raised before it from now on, [N]: it costs no less then."""
         none = -np.inf
         shared_N = np.full(len(self._slot), none)
         for each in self._payers:
             asked_N = each.account.prices(each.rate, each.now_N)
             shared_N = np.where(each.rows_N, np.maximum(shared_N, asked_N), shared_N)
-        least_N: Float64 = np.where(shared_N == none, 0.0, shared_N) + self._own_prices(slice(None))
-        return least_N
-
-    def price(self, row: int) -> float:
-        """What an alarm costs at a row, after those raised before it."""
-        asked = [float(each.account.prices(each.rate, each.now_N[row])) for each in self._payers if each.rows_N[row]]
-        return max(asked, default=0.0) + float(self._own_prices(row))
+        price_N: Float64 = np.where(shared_N == none, 0.0, shared_N) + self._own_prices()
+        return price_N
 
     def pay(self, row: int, *, own: bool = True) -> None:
         """An alarm was raised at a row; `own`: of the row's entity."""
@@ -84,11 +79,11 @@ class Books:
             values = {f"budget.{name}": np.array([getattr(each.account, name)]) for name in ACCOUNT_FIELDS}
             self._store.scatter(np.array(slot), values)
 
-    def _own_prices(self, rows: int | slice) -> Float64:
+    def _own_prices(self) -> Float64:
         if self._own is None:
-            return np.zeros(())
-        price, at = (cell[self._slot[rows]] for cell in self._cells())
-        return own_prices(price, at, self._own.per_unit, self._mine_N[rows])
+            return np.zeros(len(self._slot))
+        price_N, at_N = (cell[self._slot] for cell in self._cells())
+        return own_prices(price_N, at_N, self._own.per_unit, self._mine_N)
 
     def _cells(self) -> tuple[Float64, Int64]:
         return self._store.field("budget.price"), self._store.field("budget.at")

@@ -5,14 +5,14 @@ Shapes: N rows, K kinds of alert (the anomaly score first, then one a rule, then
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.alert import ALARMS, Alert
-from schemas.alerting import AlertSettings
+from schemas.alerting import AlertSettings, Severity
 from schemas.budget import Achieved
 from schemas.layout import Layout
 from schemas.observation import Float64, Partition, Status
@@ -21,7 +21,7 @@ from scorer.silence.watch import Silence
 from scorer.stages.affordable import HELD_BACK, Affordable
 from scorer.stages.budgets import Books, Budgets
 from scorer.stages.cooldown import Cooldown
-from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Memory, Stage, kinds_of
+from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Kind, Memory, Stage, kinds_of
 from scorer.stages.firing import Firing
 from scorer.stages.persistence import Persistence
 from scorer.stages.report import alert_of
@@ -47,6 +47,39 @@ def stages_of(settings: AlertSettings) -> list[Stage]:
         *([] if settings.kept is None else [Affordable()]),
         Firing(settings.cooldown, settings.escalation, None if settings.kept else Steering(settings)),
     ]
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Those of one batch.
+
+    Attributes:
+        strength_NK: of each kind, NaN where nothing is found or asked.
+        rank_NK: severities reached. Of the learned score without a budget an upper bound.
+        books: of the budgets; None: none is kept, and neither worth nor price is known.
+        worth_NK: of an alarm.
+        price_N: of an alarm, if none is raised before the row from now on.
+    """
+
+    strength_NK: Float64
+    rank_NK: NDArray[np.int8]
+    books: Books | None
+    worth_NK: Float64 = field(default_factory=lambda: np.empty((0, 0)))
+    price_N: Float64 = field(default_factory=lambda: np.empty(0))
+
+    def at(self, row: int, column: int, kind: Kind, always: Severity, predictions: Predictions) -> Finding:
+        """One of them. Rules of severity `always` or worse are raised whatever they cost."""
+        rank = int(self.rank_NK[row, column])
+        return Finding(
+            row_number=int(predictions.rows_seen[row]),
+            time_ms=int(predictions.batch.time_ms[row]),
+            rank=rank,
+            strength=float(self.strength_NK[row, column]),
+            steered=kind.steered,
+            worth=0.0 if self.books is None else float(self.worth_NK[row, column]),
+            price=0.0 if self.books is None else float(self.price_N[row]),
+            always=kind.rule is not None and rank >= always.rank,
+        )
 
 
 class AlertPipeline:
@@ -87,20 +120,17 @@ class AlertPipeline:
 
     def decide(self, predictions: Predictions) -> list[Alert]:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
-        strength_NK = self._strength(predictions)
         books = None if self.budgets is None else self.budgets.open(predictions)
-        rank_NK = self._rank(predictions, strength_NK, books)
+        findings = self._findings(predictions, books)
         failures = [] if self._silence is None else self._silence.watch(predictions)
         asked: list[tuple[int, int, Alert | None]] = [(row, _FAILED, failure) for row, failure in failures]
-        asked += [(row, column, None) for row, column in self._worth_judging(predictions, rank_NK, strength_NK)]
+        asked += [(row, column, None) for row, column in self._worth_judging(predictions, findings)]
         alerts = []
         for row, column, failure in sorted(asked, key=itemgetter(0, 1)):
-            if failure is None:
-                told = self._told(predictions, row, column, int(rank_NK[row, column]), strength_NK, books)
-            else:
-                told = failure
-                if books is not None and failure.change in ALARMS:
-                    books.pay(row, own=False)
+            told = failure or self._told(predictions, findings, row, column)
+            if books is not None and failure is not None and failure.change in ALARMS:
+                books.pay(row, own=False)
+                self._price(findings, books)
             if told is not None and not predictions.silent[row]:
                 alerts.append(told)
         if books is not None:
@@ -122,19 +152,38 @@ class AlertPipeline:
         if self.budgets is not None:
             self.budgets.forget(partition)
 
-    def _told(
-        self, predictions: Predictions, row: int, column: int, rank: int, strength_NK: Float64, books: Books | None
-    ) -> Alert | None:
+    def _told(self, predictions: Predictions, findings: _Findings, row: int, column: int) -> Alert | None:
         """The alert of one finding; None where nothing changed, or nobody is told."""
-        kind, strength = self._kinds[column], float(strength_NK[row, column])
-        finding = self._finding(predictions, row, column, rank, strength)
-        memory, decision = self._judge(int(predictions.slot[row]), column, finding, row, books)
+        kind, slot = self._kinds[column], int(predictions.slot[row])
+        if not findings.rank_NK[row, column] and not self._store.field("alert.open_rank")[slot, column]:
+            return None
+        finding = findings.at(row, column, kind, self._settings.always, predictions)
+        memory, decision = self._judge(slot, column, finding)
+        if findings.books is not None and decision.change in ALARMS:
+            findings.books.pay(row)
+            self._price(findings, findings.books)
         if predictions.silent[row]:
             return None
         self.held_back[kind.task] += decision.reason == HELD_BACK
         if decision.change is None:
             return None
+        strength = finding.strength
         return alert_of(self._layout, self._rules, kind, predictions, row, strength, memory, decision)
+
+    def _findings(self, predictions: Predictions, books: Books | None) -> _Findings:
+        strength_NK = self._strength(predictions)
+        rank_NK = self._rank(predictions, strength_NK)
+        findings = _Findings(strength_NK, rank_NK, books)
+        if books is not None:
+            columns = zip(self._worth, strength_NK.T, strict=True)
+            findings.worth_NK = np.column_stack([worth.of(strength_N) for worth, strength_N in columns])
+            self._price(findings, books)
+        return findings
+
+    def _price(self, findings: _Findings, books: Books) -> None:
+        """What an alarm costs from now on, and what the learned score is worth at that."""
+        findings.price_N = books.prices()
+        findings.rank_NK[:, 0] = priced_ranks(self._settings, findings.worth_NK[:, 0], findings.price_N)
 
     def _strength(self, predictions: Predictions) -> Float64:
         risks = [
@@ -144,51 +193,37 @@ class AlertPipeline:
         ]
         return np.column_stack([predictions.surprise, predictions.rules, *risks])
 
-    def _rank(self, predictions: Predictions, strength_NK: Float64, books: Books | None) -> NDArray[np.int8]:
+    def _rank(self, predictions: Predictions, strength_NK: Float64) -> NDArray[np.int8]:
         """Severities reached; of the learned score an upper bound, for alerts within the batch raise thresholds."""
         rank = np.zeros(strength_NK.shape, dtype=np.int8)
-        if books is None:
-            raised, raised_row = (
-                np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
-            )
-            rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, strength_NK[:, 0])
-        else:
-            rank[:, 0] = priced_ranks(self._settings, self._worth[0].of(strength_NK[:, 0]), books.least_prices())
+        raised, raised_row = (
+            np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
+        )
+        rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, strength_NK[:, 0])
         for column, levels in enumerate(self._levels):
             for value, level in levels:
                 reached = strength_NK[:, column] >= value
                 rank[reached, column] = np.maximum(rank[reached, column], level)
         return rank
 
-    def _worth_judging(
-        self, predictions: Predictions, rank_NK: NDArray[np.int8], strength_NK: Float64
-    ) -> list[tuple[int, int]]:
-        """Row and kind, in the order of rows: of the entities that have a finding of the kind or an open alert."""
+    def _worth_judging(self, predictions: Predictions, findings: _Findings) -> list[tuple[int, int]]:
+        """Row and kind: of the entities that have a finding of the kind or an open alert."""
         ok = predictions.status == Status.OK
         found = []
         for kind in range(len(self._kinds)):
             is_open = np.asarray(self._store.field("alert.open_rank"))[predictions.slot, kind] > 0
-            busy = np.unique(predictions.slot[ok & ((rank_NK[:, kind] > 0) | is_open)])
+            busy = np.unique(predictions.slot[ok & ((findings.rank_NK[:, kind] > 0) | is_open)])
             if len(busy):
-                rows = np.flatnonzero(ok & np.isin(predictions.slot, busy) & ~np.isnan(strength_NK[:, kind]))
+                known = ~np.isnan(findings.strength_NK[:, kind])
+                rows = np.flatnonzero(ok & np.isin(predictions.slot, busy) & known)
                 found += [(row, kind) for row in rows.tolist()]
-        return sorted(found)
+        return found
 
-    def _finding(self, predictions: Predictions, row: int, column: int, rank: int, strength: float) -> Finding:
-        kind = self._kinds[column]
-        return Finding(
-            row_number=int(predictions.rows_seen[row]),
-            time_ms=int(predictions.batch.time_ms[row]),
-            rank=rank,
-            strength=strength,
-            steered=kind.steered,
-            always=kind.rule is not None and rank >= self._settings.always.rank,
-        )
-
-    def _judge(self, slot: int, kind: int, finding: Finding, row: int, books: Books | None) -> tuple[Memory, Decision]:
+    def _judge(self, slot: int, kind: int, finding: Finding) -> tuple[Memory, Decision]:
         cells = [self._store.field(f"alert.{name}") for name in MEMORY_FIELDS]
         memory = Memory(*(cell[slot, kind].item() for cell in cells))
-        finding = self._priced(finding, memory, kind, row, books)
+        if finding.steered and self.budgets is None:
+            finding = replace(finding, rank=self._steering.rank(memory, finding.row_number, finding.strength))
         decision = Decision(None, "no stage decided")
         for stage in self._stages:
             verdict = stage(finding, memory)
@@ -197,18 +232,4 @@ class AlertPipeline:
                 break
         for name, cell in zip(MEMORY_FIELDS, cells, strict=True):
             cell[slot, kind] = getattr(memory, name)
-        if books is not None and decision.change in ALARMS:
-            books.pay(row)
         return memory, decision
-
-    def _priced(self, finding: Finding, memory: Memory, kind: int, row: int, books: Books | None) -> Finding:
-        """With the rank that the learned score reaches in the light of the alerts before, and what an alarm costs."""
-        if books is None:
-            if not finding.steered:
-                return finding
-            return replace(finding, rank=self._steering.rank(memory, finding.row_number, finding.strength))
-        if not finding.rank:
-            return finding
-        worth, price = self._worth[kind].of(np.array([finding.strength])), books.price(row)
-        rank = int(priced_ranks(self._settings, worth, np.array([price]))[0]) if finding.steered else finding.rank
-        return replace(finding, rank=rank, worth=float(worth[0]), price=price)
