@@ -11,9 +11,11 @@ import numpy as np
 from schemas.observation import Bool, Field, Float64
 from scorer.silence.usual import learn
 
-_DISTANCES = 32
+_DISTANCES = 24
+"""Rows of the longest block that is recognised."""
 _LEAST, _TIMES = 5, np.float32(3.0)
 """Rows that repeat others before it is told, and how often the usual number."""
+_MOST = 250
 _ODD = np.random.default_rng(0xFEED).integers(0, 2**63, size=4096, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
@@ -22,7 +24,7 @@ def initial() -> dict[str, Field]:
     return {
         "hashes": np.zeros((1, _DISTANCES), dtype=np.uint32),
         "row": np.zeros((1,), dtype=np.int64),
-        "matches": np.zeros((1, _DISTANCES), dtype=np.int16),
+        "matches": np.zeros((1, _DISTANCES), dtype=np.uint8),
         "usual_matches": np.zeros((1,), dtype=np.float32),
         "matched": np.zeros((1,), dtype=np.int16),
     }
@@ -35,7 +37,7 @@ def repeated(state: dict[str, Field], value_nS: Float64) -> Bool:
     place_nD = (row_n[:, None] - 1 - np.arange(_DISTANCES)) % _DISTANCES
     match_nD = np.take_along_axis(state["hashes"], place_nD, axis=1) == hash_n[:, None]
     before_n = state["matches"][:, 1:].max(axis=1)
-    state["matches"] = np.where(match_nD, np.minimum(state["matches"], 9999) + 1, 0).astype(np.int16)
+    state["matches"] = np.where(match_nD, np.minimum(state["matches"], _MOST) + 1, 0).astype(np.uint8)
     now_n = state["matches"][:, 1:].max(axis=1)
     limit_n = np.maximum(state["usual_matches"] * _TIMES, np.float32(_LEAST))
     found_n: Bool = (now_n >= limit_n) & (state["matches"][:, 0] < _LEAST - 1)

@@ -9,9 +9,9 @@ import numpy as np
 from schemas.observation import Bool, Field
 from schemas.prediction import Float32
 
-TRAINED = 8
+TRAINED = 16
 """Values before which nothing is usual: until then the largest is kept."""
-_UP, _DOWN = np.float32(1.65), np.float32(0.995)
+_UP, _DOWN = np.float32(4.0), np.float32(0.995)
 _MOST = np.iinfo(np.int16).max
 
 
