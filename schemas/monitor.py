@@ -24,7 +24,7 @@ from schemas.modality import Modality, Scope
 from schemas.names import Identifier, Name, check_known, check_unique
 from schemas.rule import Rule
 from schemas.signal import Signal, Transform
-from schemas.silence import SilenceSettings
+from schemas.silence import TASK, SilenceSettings
 from schemas.task import Share, Task, TaskKind
 from schemas.topics import Topics
 
@@ -129,17 +129,15 @@ class Monitor(Frozen):
     def _check_alerts(self) -> None:
         asking = [task.name for task in self.tasks] + [rule.name for rule in self.rules]
         check_known("alerts.costs_of_miss", self.alerts.costs_of_miss, asking, "a task or a rule")
+        if self.alerts.budget.by is not None:
+            check_known("alerts.budget.by", [self.alerts.budget.by], self._carried(Scope.STATIC), "a static signal")
         if self.silence is not None:
-            watched = [
-                each for modality in self.modalities if modality.scope is Scope.ENTITY for each in modality.carried
-            ]
-            names = [signal.name for signal in watched]
-            check_known("silence.periods", self.silence.periods, names, "a signal of an entity")
-        budget = self.alerts.kept
-        if budget is not None and budget.by is not None:
-            scopes = [modality for modality in self.modalities if modality.scope is Scope.STATIC]
-            static = [signal.name for modality in scopes for signal in modality.signals]
-            check_known("alerts.budget.by", [budget.by], static, "a static signal")
+            check_known("silence.periods", self.silence.periods, self._carried(Scope.ENTITY), "a signal of an entity")
+            if TASK in asking:
+                raise ValueError(f"silence: expected no task or rule of that name, got {TASK!r}")
+
+    def _carried(self, scope: Scope) -> list[str]:
+        return [signal.name for modality in self.modalities if modality.scope is scope for signal in modality.carried]
 
 
 def _names(key: str, listed: Sequence[Modality | Signal | Task | Rule]) -> list[tuple[str, str]]:

@@ -10,6 +10,9 @@ from schemas.duration import Duration
 from schemas.frozen import Frozen
 from schemas.names import Name
 
+TASK = "silence"
+"""What asks, in an alert of a feed that failed."""
+
 
 class SilenceKind(StrEnum):
     """The ways in which a feed fails, one kind of alert each."""

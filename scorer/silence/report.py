@@ -8,7 +8,7 @@ from schemas.alert import Alert, Change, SignalReason
 from schemas.alerting import Severity
 from schemas.observation import Partition
 from schemas.prediction import Predictions
-from schemas.silence import SilenceKind
+from schemas.silence import TASK, SilenceKind
 
 _NAMED = 8
 
@@ -46,7 +46,7 @@ def alert_of(
     return Alert(
         monitor=monitor,
         entity=entity,
-        task="silence",
+        task=TASK,
         kind=kind.value,
         started=_utc(started_ms),
         change=change,
