@@ -8,7 +8,7 @@ from schemas.alert import Alert, Change, SignalReason
 from schemas.alerting import Severity
 from schemas.observation import Partition
 from schemas.prediction import Predictions
-from schemas.silence import TASK, SilenceKind
+from schemas.silence import TASK, SilenceKind, SilenceSettings
 
 _NAMED = 8
 
@@ -30,38 +30,53 @@ class Seen:
         return cls(int(batch.time_ms[row]), partition, int(batch.offset[row]), int(predictions.version[row]))
 
 
-def alert_of(
-    monitor: str,
-    entity: str,
-    kind: SilenceKind,
-    severity: Severity,
-    started_ms: int,
-    change: Change,
-    signals: Sequence[str],
-    told: str,
-    seen: Seen,
-) -> Alert:
-    """One transition. Its score is 1: there is no more or less of silence."""
-    named = ", ".join(signals[:_NAMED]) + (f" and {len(signals) - _NAMED} more" if len(signals) > _NAMED else "")
-    return Alert(
-        monitor=monitor,
-        entity=entity,
-        task=TASK,
-        kind=kind.value,
-        started=_utc(started_ms),
-        change=change,
-        severity=severity,
-        event_time=_utc(seen.time_ms),
-        peak_time=_utc(started_ms),
-        score=1.0,
-        probability=1.0,
-        reasons=tuple(SignalReason(name, None, None, 0.0) for name in signals),
-        model_version=seen.version,
-        rung="rules",
-        partition=seen.partition,
-        offset=seen.offset,
-        summary=f"{kind.value} ({told}){': ' if named else ''}{named}"[:1000],
-    )
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Makes alert records.
+
+    Attributes:
+        monitor: its name.
+        settings: how bad each kind is.
+        names: of the signals, by column.
+    """
+
+    monitor: str
+    settings: SilenceSettings
+    names: Sequence[str]
+
+    def alert(
+        self,
+        entity: str,
+        kind: SilenceKind,
+        started_ms: int,
+        change: Change,
+        columns: Sequence[int],
+        told: str,
+        seen: Seen,
+    ) -> Alert:
+        """One transition. Its score is 1: there is no more or less of silence."""
+        signals = [self.names[column] for column in columns]
+        more = f" and {len(signals) - _NAMED} more" if len(signals) > _NAMED else ""
+        named = f": {', '.join(signals[:_NAMED])}{more}" if signals else ""
+        return Alert(
+            monitor=self.monitor,
+            entity=entity,
+            task=TASK,
+            kind=kind.value,
+            started=_utc(started_ms),
+            change=change,
+            severity=self.settings.severities.get(kind, Severity.WARNING),
+            event_time=_utc(seen.time_ms),
+            peak_time=_utc(started_ms),
+            score=1.0,
+            probability=1.0,
+            reasons=tuple(SignalReason(name, None, None, 0.0) for name in signals),
+            model_version=seen.version,
+            rung="rules",
+            partition=seen.partition,
+            offset=seen.offset,
+            summary=f"{kind.value} ({told}){named}"[:1000],
+        )
 
 
 def _utc(milliseconds: int) -> datetime:

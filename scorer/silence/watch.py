@@ -5,7 +5,7 @@ come late by a constant time is not missed. A signal has stopped at the first ro
 that is does not depend on batches. While no row comes, the watermark goes on with the
 clock: that is told as soon as it is due, and again under the same identity if a restart forgot it.
 
-N rows of the batch, n rows of distinct entities, S target signals, K kinds that rows show.
+N rows of the batch, n rows of distinct entities, S target signals.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.alert import Alert, Change
-from schemas.alerting import Severity
 from schemas.duration import short_form
 from schemas.layout import Layout
 from schemas.observation import Bool, Field, Int64, Partition, Status
 from schemas.prediction import Predictions
-from schemas.silence import TOLD_BY_ROWS, SilenceKind, SilenceSettings
-from scorer.silence import repeats, still
+from schemas.silence import SilenceKind, SilenceSettings
 from scorer.silence.pulse import FAR, NEVER, Pulse, State
-from scorer.silence.report import Seen, alert_of
-from scorer.silence.units import Units
+from scorer.silence.report import Report, Seen
+from scorer.silence.shown import Shown, initial
 from scorer.store import Store
 from scorer.waves import waves_of
 
 _PREFIX = "silence."
-_ALL, _UNRECORDED = slice(None), -1
 
 
 @dataclass(slots=True)
@@ -52,8 +49,8 @@ class Silence:
     def __init__(self, layout: Layout, store: Store, monotonic: Callable[[], float]) -> None:
         self._layout, self._store, self._monotonic = layout, store, monotonic
         self._settings = layout.monitor.silence or SilenceSettings()
-        self._resolve_after = layout.monitor.alerts.resolve_after
-        self._pulse, self._units = pulse_of(layout), units_of(layout)
+        self._report = Report(layout.monitor.monitor, self._settings, layout.names)
+        self._pulse, self._shown = pulse_of(layout), Shown(layout, self._settings, self._report)
         self._fields = list(initial_silence(layout))
         self._clocks: dict[Partition, _Clock] = {}
 
@@ -157,35 +154,17 @@ class Silence:
     ) -> Alert:
         last_ms = int(state["seen_ms"][place, columns].max())
         told = f"nothing for {short_form((seen.time_ms - last_ms) / 1000)}"
-        return self._alert(name, SilenceKind.STOPPED, started_ms, Change.OPENED, columns, told, seen)
+        return self._report.alert(name, SilenceKind.STOPPED, started_ms, Change.OPENED, columns, told, seen)
 
     def _rows(self, state: State, rows: Int64, now_n: Int64, predictions: Predictions) -> list[tuple[int, Alert]]:
         """What the rows say of their own entities. `now_n`: the partition's watermark after each, [n]."""
-        value_nS = predictions.batch.values[rows, : self._layout.n_targets]
-        present_nS = ~np.isnan(value_nS)
-        shown = {
-            SilenceKind.GAP: present_nS & (self._open_due(state) < now_n[:, None]),
-            SilenceKind.FROZEN: still.frozen(state, value_nS, present_nS),
-            SilenceKind.REPEATED: repeats.repeated(state, value_nS)[:, None] & present_nS,
-            SilenceKind.SKEW: self._ahead(predictions, rows)[:, None] & present_nS,
-            SilenceKind.UNIT: self._units.changed(state, value_nS, present_nS),
-        }
+        present_nS = ~np.isnan(predictions.batch.values[rows, : self._layout.n_targets])
+        late_nS = present_nS & (self._open_due(state) < now_n[:, None])
         found = self._returned(state, rows, now_n, present_nS, predictions)
-        for column, kind in enumerate(TOLD_BY_ROWS):
-            if kind in self._settings.kinds:
-                found += self._turned(state, column, kind, shown[kind], rows, predictions)
+        found += self._shown.look(state, rows, late_nS, predictions)
         self._pulse.see(state, now_n, present_nS)
         state["row_ms"] = now_n
         return found
-
-    def _ahead(self, predictions: Predictions, rows: Int64) -> Bool:
-        """Rows that are told to have happened after they were recorded, [n]."""
-        if predictions.batch.recorded_ms is None:
-            return np.zeros(len(rows), dtype=np.bool_)
-        recorded_n = predictions.batch.recorded_ms[rows]
-        tolerated_ms = self._settings.skew.total_seconds() * 1000.0
-        ahead_n: Bool = (recorded_n > _UNRECORDED) & (predictions.batch.time_ms[rows] - recorded_n > tolerated_ms)
-        return ahead_n
 
     def _returned(
         self, state: State, rows: Int64, now_n: Int64, present_nS: Bool, predictions: Predictions
@@ -204,70 +183,11 @@ class Silence:
                 told, name = f"came again after {silent}", predictions.batch.entity[row]
                 if SilenceKind.STOPPED in self._settings.kinds:
                     change = Change.RESOLVED
-                    alert = self._alert(name, SilenceKind.STOPPED, started_ms, change, columns.tolist(), told, seen)
+                    alert = self._report.alert(
+                        name, SilenceKind.STOPPED, started_ms, change, columns.tolist(), told, seen
+                    )
                     found.append((row, alert))
         return found
-
-    def _turned(
-        self,
-        state: State,
-        column: int,
-        kind: SilenceKind,
-        shown_nS: Bool,
-        rows: Int64,
-        predictions: Predictions,
-    ) -> list[tuple[int, Alert]]:
-        """Alerts of one kind that open, and those that resolve after enough rows without."""
-        shown_n: Bool = np.logical_or.reduce(shown_nS, axis=1)
-        started_n, without_n = state["started_ms"][:, column], state["without"][:, column]
-        is_open_n = started_n != NEVER
-        without_n[:] = np.where(shown_n, 0, np.minimum(without_n, 9999) + 1)
-        ends_n = is_open_n & (without_n >= self._resolve_after)
-        found = []
-        for place in np.flatnonzero((shown_n & ~is_open_n) | ends_n).tolist():
-            row, opens = int(rows[place]), bool(shown_n[place])
-            seen = Seen.at(predictions, row)
-            started_ms = seen.time_ms if opens else int(started_n[place])
-            started_n[place] = started_ms if opens else NEVER
-            signals = np.flatnonzero(shown_nS[place]).tolist()
-            change = Change.OPENED if opens else Change.RESOLVED
-            said = f"{self._resolve_after} rows without"
-            if opens:
-                said = self._words(kind, state, place, signals, predictions, row)
-            found.append(
-                (row, self._alert(predictions.batch.entity[row], kind, started_ms, change, signals, said, seen))
-            )
-        return found
-
-    def _words(
-        self, kind: SilenceKind, state: State, place: int, signals: Sequence[int], predictions: Predictions, row: int
-    ) -> str:
-        if kind is SilenceKind.GAP:
-            waited_ms = int(predictions.batch.time_ms[row]) - int(state["seen_ms"][place, signals].max())
-            return f"nothing for {short_form(waited_ms / 1000)}, and nothing was sent later"
-        if kind is SilenceKind.FROZEN:
-            return f"{int(state['run'][place, signals].max())} equal values"
-        if kind is SilenceKind.REPEATED:
-            return f"{int(state['matches'][place, 1:].max())} rows that were there before"
-        if kind is SilenceKind.UNIT:
-            return f"as if in {self._units.names[signals[0]][int(state['unit'][place, signals[0]])]}"
-        recorded_ms = predictions.batch.recorded_ms
-        ahead_ms = 0 if recorded_ms is None else int(predictions.batch.time_ms[row] - recorded_ms[row])
-        return f"{short_form(ahead_ms / 1000)} ahead of the record"
-
-    def _alert(
-        self,
-        entity: str,
-        kind: SilenceKind,
-        started_ms: int,
-        change: Change,
-        columns: Sequence[int],
-        told: str,
-        seen: Seen,
-    ) -> Alert:
-        severity = self._settings.severities.get(kind, Severity.WARNING)
-        names = [self._layout.names[column] for column in columns]
-        return alert_of(self._layout.monitor.monitor, entity, kind, severity, started_ms, change, names, told, seen)
 
 
 def pulse_of(layout: Layout) -> Pulse:
@@ -278,24 +198,14 @@ def pulse_of(layout: Layout) -> Pulse:
     return Pulse(np.array(declared_ms), layout.monitor.silence.after if layout.monitor.silence else 1.0)
 
 
-def units_of(layout: Layout) -> Units:
-    """What the units of a layout's target signals may be taken for."""
-    return Units.of([signal.unit for signal in layout.signals[: layout.n_targets]])
-
-
 def initial_silence(layout: Layout) -> dict[str, Field]:
     """State of an entity never seen: field ``silence.<name>``, [1, ...]; nothing where it is not configured."""
     if layout.monitor.silence is None:
         return {}
-    s, kinds = layout.n_targets, len(TOLD_BY_ROWS)
     parts: dict[str, Field] = {
         "row_ms": np.full((1,), NEVER, dtype=np.int64),
-        "stopped_ms": np.full((1, s), NEVER, dtype=np.int64),
-        "started_ms": np.full((1, kinds), NEVER, dtype=np.int64),
-        "without": np.zeros((1, kinds), dtype=np.int16),
+        "stopped_ms": np.full((1, layout.n_targets), NEVER, dtype=np.int64),
         **pulse_of(layout).initial(),
-        **still.initial(s),
-        **repeats.initial(),
-        **units_of(layout).initial(),
+        **initial(layout),
     }
     return {f"{_PREFIX}{name}": value for name, value in parts.items()}
