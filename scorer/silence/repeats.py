@@ -11,7 +11,7 @@ import numpy as np
 from schemas.observation import Bool, Field, Float64
 from scorer.silence.usual import learn
 
-_DISTANCES = 24
+_DISTANCES = 20
 """Rows of the longest block that is recognised."""
 _LEAST, _TIMES = 5, np.float32(3.0)
 """Rows that repeat others before it is told, and how often the usual number."""
