@@ -112,7 +112,7 @@ class AlertPipeline:
         self._steering = Steering(settings)
         self.budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
         self._silence = silence
-        self._worth = [Worth(settings, kind) for kind in self._kinds]
+        self._worth = [Worth(layout, kind) for kind in self._kinds]
         self._stages = list(stages or stages_of(settings))
         self._levels = [sorted((value, level.rank) for level, value in kind.severities.items()) for kind in self._kinds]
         self.held_back: Counter[str] = Counter()
@@ -175,8 +175,9 @@ class AlertPipeline:
         rank_NK = self._rank(predictions, strength_NK)
         findings = _Findings(strength_NK, rank_NK, books)
         if books is not None:
+            standing_NR = np.fmax(predictions.rules, self._rules.lasting(predictions.last, predictions.age))
             columns = zip(self._worth, strength_NK.T, strict=True)
-            findings.worth_NK = np.column_stack([worth.of(strength_N) for worth, strength_N in columns])
+            findings.worth_NK = np.column_stack([worth.of(strength_N, standing_NR) for worth, strength_N in columns])
             self._price(findings, books)
         return findings
 
