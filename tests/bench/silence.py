@@ -4,7 +4,8 @@ Into each stream of real or synthetic rows one failure of each kind is put, in a
 seed; everything is streamed once with `silence: {}`, periods learned. `found`: an alert of that kind and entity opened
 while the failure lasted or by the first row after it; `periods`: from the last sound row to the alert, in typical gaps
 (median). `false_per_entity_day`: alerts of any kind on the same stream without a failure. Beside, what a rule of thumb
-would tell: a gap above twice the typical one, 12 equal values.
+would tell: a gap between rows above twice the typical one (of a signal that is missing it says nothing), 12 equal
+values.
 """
 
 import argparse
