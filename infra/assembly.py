@@ -23,6 +23,7 @@ from scorer.scorer import Scorer, state_template
 from scorer.serving import ServingModels
 from scorer.shadow import Beside
 from scorer.shard import Shard, SnapshotPolicy
+from scorer.silence.watch import Silence
 from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
 from trainer.network import Network
@@ -44,9 +45,17 @@ class ShardParts:
 
 
 def shard_parts(
-    layout: Layout, ledger: Ledger, registry: Registry, snapshots: SnapshotPolicy, look_seconds: float = 0.5
+    layout: Layout,
+    ledger: Ledger,
+    registry: Registry,
+    snapshots: SnapshotPolicy,
+    look_seconds: float = 0.5,
+    partitions: int = 1,
 ) -> ShardParts:
-    """A shard over any ledger and registry; it looks for newer models every `look_seconds`."""
+    """A shard over any ledger and registry; it looks for newer models every `look_seconds`.
+
+    An alarm budget in total is shared out among so many `partitions`.
+    """
     template: dict[str, Field] = state_template(layout)
     store = Store(template)
     serving = ServingModels(layout, registry, time.monotonic, look_seconds)
@@ -56,8 +65,10 @@ def shard_parts(
     beside = None
     if layout.monitor.training.shadow_rows and isinstance(registry, SqlRegistry):  # a backtest's versions serve at once
         beside = Beside(layout, store, table, serving.network_of, registry, time.monotonic, look_seconds)
-    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside)
-    return ShardParts(shard, AlertPipeline(layout, store), store)
+    silence = None if layout.monitor.silence is None else Silence(layout, store, time.monotonic)
+    pipeline = AlertPipeline(layout, store, partitions=partitions, silence=silence)
+    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline)
+    return ShardParts(shard, pipeline, store)
 
 
 def snapshot_policy(monitor: Monitor) -> SnapshotPolicy:

@@ -1,10 +1,11 @@
 """The seams. infra hands implementations of these to the scorer and the trainer, which know nothing else of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from schemas.alert import Alert
+from schemas.budget import Achieved
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
 from schemas.shadow import ShadowStep
 
@@ -53,7 +54,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """One partition's step in a commit. `swap` is set when `version` first serves it, from `from_offset` on."""
+    """One partition's step in a commit. `swap` is set when `version` first serves it, from `from_offset` on.
+
+    `achieved`: what became of its budgets so far, those of groups by name.
+    """
 
     partition: Partition
     from_offset: int
@@ -62,6 +66,7 @@ class Advance:
     version: int
     snapshot: tuple[str, int] | None = None
     shadow: ShadowStep | None = None
+    achieved: Mapping[str, Achieved] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

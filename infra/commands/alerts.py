@@ -72,6 +72,23 @@ def list_(
 
 
 @alerts.command()
+@click.option("--monitor", help="One monitor's only.")
+@_database
+@_json
+def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
+    """Alarms against the budgets that monitors keep: asked for, and achieved since the beginning."""
+    from scorer.alerts import read_budgets
+
+    found = read_budgets(monitor, database)
+    if as_json:
+        click.echo(json.dumps(found))
+    elif not found:
+        click.echo("no budget is kept (alerts.budget: 0.5 per entity-day)")
+    else:
+        _print_budgets(found)
+
+
+@alerts.command()
 @click.argument("alert_id", metavar="ID")
 @_database
 @_json
@@ -240,6 +257,18 @@ def _print_table(records: list[Record]) -> None:
     for record in records:
         cells = [f"{record[name]:.2f}" if name == "score" else str(record[name]) for name in _COLUMNS]
         table.add_row(*(Text(cell) for cell in cells), style=_STYLES.get(record["severity"]))
+    console().print(table)
+
+
+def _print_budgets(records: list[Record]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from infra.terminal import console
+
+    table = Table(*records[0])
+    for record in records:
+        table.add_row(*(Text(_cell(name, value)) for name, value in record.items()))
     console().print(table)
 
 
