@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from infra.database import connect
 from infra.registry import SqlRegistry
 from ingest.cluster import cluster_of
+from ingest.topics import partitions_of
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Field
@@ -69,6 +70,13 @@ def shard_parts(
     pipeline = AlertPipeline(layout, store, partitions=partitions, silence=silence)
     shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline)
     return ShardParts(shard, pipeline, store)
+
+
+def shares_of(monitor: Monitor) -> int:
+    """How many partitions share a budget that is said in total; 1 where none is."""
+    if monitor.alerts.kept is None:
+        return 1
+    return partitions_of(monitor.kafka.bootstrap_servers)[monitor.topics.observations]
 
 
 def snapshot_policy(monitor: Monitor) -> SnapshotPolicy:

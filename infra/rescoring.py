@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from sqlalchemy import Connection, and_, select
 
-from infra.assembly import registry_of, shard_parts, utc_now
+from infra.assembly import registry_of, shard_parts, shares_of, utc_now
 from infra.database import connect
 from ingest.cluster import cluster_of
 from ingest.lookback import batches_between, globals_of
@@ -17,6 +17,7 @@ from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
 from schemas.protocols import Advance, Owner, Position
+from schemas.silence import SilenceKind
 from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, Row, event_row, snapshots_of, swaps_of
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
@@ -25,6 +26,8 @@ _SPAN = 2_000
 """Offsets of a partition that are read together."""
 _ROUNDING = 1e-9
 """Of a score that a database kept as a number of its own."""
+_CLOCKED = SilenceKind.STOPPED.value
+"""Kind of alert that a clock may raise, while no row comes: it is no part of what rows bring about."""
 _JUDGED = (Change.ACKNOWLEDGED.value, Change.FALSE_ALARM.value)
 _COMPARED = ("change", "event_time", "severity", "model_version", "partition", "offset")
 Step = Mapping[str, Any]
@@ -77,11 +80,10 @@ def rescore(monitor: Monitor, *, from_snapshot: bool = False) -> Rescored:
         stands = _standing(connection, monitor)
         ledger = _Ledger({each: _begin(connection, key, from_snapshot) for each, key in stands.items()})
     source = _Topic(layout, {each: (begin.committed, begin.logged) for each, begin in ledger.begins.items()})
-    parts = shard_parts(
-        layout, ledger, registry_of(plain, engine), SnapshotPolicy(None, monitor.database.snapshot_every)
-    )
+    nowhere, shares = SnapshotPolicy(None, monitor.database.snapshot_every), shares_of(monitor)
+    parts = shard_parts(layout, ledger, registry_of(plain, engine), nowhere, partitions=shares)
     rows = sum(len(scored.predictions.batch) for scored in run(source, parts.shard, parts.pipeline) if scored)
-    taken = (event_row(alert.id, alert, utc_now()) for alert in ledger.alerts)
+    taken = (event_row(alert.id, alert, utc_now()) for alert in ledger.alerts if alert.kind != _CLOCKED)
     now: dict[str, Step] = {str(row["id"]): row for row in taken}
     with engine.connect() as connection:
         then = _steps(connection, monitor, source.read)
@@ -116,6 +118,7 @@ def _steps(connection: Connection, monitor: Monitor, read: Mapping[Partition, tu
     """What the shards wrote down of these offsets."""
     joined = select(EVENTS).join(ALERTS, ALERTS.c.id == EVENTS.c.alert_id)
     query = joined.where(ALERTS.c.monitor == monitor.monitor, EVENTS.c.change.not_in(_JUDGED))
+    query = query.where(ALERTS.c.kind != _CLOCKED)
     topic = monitor.topics.observations
     found: dict[str, Step] = {}
     for row in connection.execute(query.where(ALERTS.c.topic == topic)).mappings():

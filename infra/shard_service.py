@@ -4,11 +4,10 @@ import gc
 import os
 import threading
 
-from infra.assembly import first_version, ledger_of, registry_of, shard_parts, snapshot_policy, utc_now
+from infra.assembly import first_version, ledger_of, registry_of, shard_parts, shares_of, snapshot_policy, utc_now
 from infra.database import connect
 from infra.meter import Meter
 from ingest.kafka import KafkaSource
-from ingest.topics import partitions_of
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from scorer.run import run
@@ -28,10 +27,8 @@ class ShardService:
         self._source = KafkaSource(layout, utc_now, group_instance_id=member)
         ledger, registry = ledger_of(monitor, engine, monitor.monitor, member), registry_of(monitor, engine)
         first_version(layout, registry)
-        partitions = 1
-        if monitor.alerts.kept is not None:  # what is said in total is shared out
-            partitions = partitions_of(monitor.kafka.bootstrap_servers)[monitor.topics.observations]
-        self._parts = shard_parts(layout, ledger, registry, snapshot_policy(monitor), partitions=partitions)
+        shares = shares_of(monitor)
+        self._parts = shard_parts(layout, ledger, registry, snapshot_policy(monitor), partitions=shares)
         self._meter = Meter()
         self._stop = threading.Event()
 
