@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.backtest.chart import charts
 from infra.backtest.show import page
 from infra.backtest.table import ScoresTable
 from ingest.wide import expand
 from schemas.errors import ConfigError
+from schemas.observation import Float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class Outputs:
             except OSError as error:
                 raise _unwritable(option, path, error) from error
 
-    def write(self, table: ScoresTable, report: Mapping[str, Any]) -> None:
-        """Write what was asked for.
+    def write(self, table: ScoresTable, report: Mapping[str, Any], label: Float64 | None = None) -> None:
+        """Write what was asked for; `label` is each input row's, for pictures.
 
         Raises:
             ConfigError: a file can no longer be written.
@@ -45,12 +47,16 @@ class Outputs:
                 if option == "--scores":
                     table.write(path)
                 else:
-                    path.write_text(page(report) if path.suffix == ".html" else json.dumps(report, indent=1), "utf-8")
+                    path.write_text(_told(path, table, report, label), "utf-8")
             except OSError as error:
                 raise _unwritable(option, path, error) from error
 
     def _asked(self) -> list[tuple[str, Path]]:
         return [(option, path) for option, path in (("--scores", self.scores), ("--report", self.report)) if path]
+
+
+def _told(path: Path, table: ScoresTable, report: Mapping[str, Any], label: Float64 | None) -> str:
+    return page(report, charts(table, label)) if path.suffix == ".html" else json.dumps(report, indent=1)
 
 
 def _try(path: Path) -> None:

@@ -25,6 +25,7 @@ from ingest.files import INPUT, FileSource
 from ingest.outcomes import Outcome, read_outcomes
 from schemas.errors import InputError
 from schemas.layout import Layout
+from schemas.observation import Float64
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
 from scorer.stages.pipeline import AlertPipeline
@@ -37,10 +38,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Backtested:
-    """The scores, and what was measured on them."""
+    """The scores, what was measured on them, and the input rows' labels, NaN = none; None: there were none."""
 
     table: ScoresTable
     report: dict[str, Any]
+    label: Float64 | None = None
 
 
 def backtest(options: Options) -> Backtested:
@@ -72,7 +74,8 @@ def backtest(options: Options) -> Backtested:
     measured["tasks"][layout.anomaly.name] |= budgets_of(pipeline, INPUT)
     for task, way in ways_served(layout, registry, table.versions).items():
         measured["tasks"][task]["sharing"] = way
-    return Backtested(table, measured | found | _running(source, registry, learner, reveals, seconds))
+    running = _running(source, registry, learner, reveals, seconds)
+    return Backtested(table, measured | found | running, source.events.label)
 
 
 def _found(source: FileSource, layout: Layout, auto: AutoColumns | None) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import html
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from infra.backtest.chart import Chart
 
 Line = tuple[str, str, str, str]
 """Task, metric, our figure, those of its baselines."""
@@ -43,15 +45,24 @@ def lines(report: Mapping[str, Any], *, brief: bool = False) -> list[Line]:
     return found
 
 
-def page(report: Mapping[str, Any]) -> str:
-    """One HTML page: the table, and the whole report beneath it."""
+def page(report: Mapping[str, Any], charts: Sequence[Chart] = ()) -> str:
+    """One HTML page, which needs no other file: pictures of single entities, the table, the whole report beneath it."""
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in lines(report))
     heading = "<tr><th>task</th><th>metric</th><th>bellwether</th><th>baseline</th></tr>"
     whole = html.escape(json.dumps(report, indent=1))
     return (
         "<!doctype html><meta charset=utf-8><title>bellwether backtest</title>"
-        f"<h1>Backtest</h1><table>{heading}{body}</table><details><summary>JSON</summary><pre>{whole}</pre></details>\n"
+        "<style>body{font-family:sans-serif;max-width:75em;margin:auto}td{padding-right:1em}svg{max-width:100%}</style>"
+        f"<h1>Backtest</h1>{_pictures(charts)}<h2>Figures</h2><table>{heading}{body}</table><details><summary>JSON</summary><pre>{whole}</pre></details>\n"
     )
+
+
+def _pictures(charts: Sequence[Chart]) -> str:
+    if not charts:
+        return ""
+    told = "Black: what came. Blue: the band forecast a step before. Orange: a warning. Red: critical. Grey: labels."
+    shown = "".join(f"<h3>{html.escape(chart.title)}</h3>{chart.svg}" for chart in charts)
+    return f"<h2>Entities with most alerts</h2><p>{told}</p>{shown}"
 
 
 def _brief(forecast: Mapping[str, Any]) -> dict[str, Any]:

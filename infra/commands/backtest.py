@@ -134,7 +134,7 @@ def backtest(
     outputs = Outputs(scores, report)
     outputs.check(files)
     done = run_backtest(options)
-    outputs.write(done.table, done.report)
+    outputs.write(done.table, done.report, done.label)
     if as_json:
         click.echo(json.dumps(done.report))
     else:
