@@ -54,7 +54,7 @@ def main() -> None:
         folder = Path(name)
         rows = pd.read_parquet(icu.convert(shared_data(), folder, arguments.stays))
         found = {ranks: _together(rows, ranks, folder) for ranks in arguments.ranks}
-    Console(stderr=arguments.json).print(_table(found))
+    Console(stderr=arguments.json).print(_speed(found), _courses(found))
     if arguments.json:
         print(json.dumps(found))
 
@@ -132,16 +132,21 @@ def _course(reports: Sequence[StepReport]) -> list[dict[str, float]]:
     ]
 
 
-def _table(found: Mapping[int, Figures]) -> Table:
+def _speed(found: Mapping[int, Figures]) -> Table:
     table = Table("ranks", "rows", "steps", "rows/s", "rows/CPU-s", "efficiency", title="Learned by one, and together")
-    for part in range(_PARTS):
-        table.add_column(f"losses, part {part + 1} of {_PARTS}")
     first_ranks, first = next(iter(found.items()))
     for ranks, each in found.items():
         efficiency = each["rows_per_second"] / first["rows_per_second"] * first_ranks / ranks
-        courses = ["  ".join(f"{task} {loss:.3f}" for task, loss in losses.items()) for losses in each["course"]]
         speed = (f"{each['rows_per_second']:,.0f}", f"{each['rows_per_cpu_second']:,.0f}", f"{efficiency:.2f}")
-        table.add_row(str(ranks), f"{each['rows']:,}", str(each["steps"]), *speed, *courses)
+        table.add_row(str(ranks), f"{each['rows']:,}", str(each["steps"]), *speed)
+    return table
+
+
+def _courses(found: Mapping[int, Figures]) -> Table:
+    table = Table("ranks", "task", *(f"part {part + 1}" for part in range(_PARTS)), title="Loss over the rows learned")
+    for ranks, each in found.items():
+        for task in each["course"][0]:
+            table.add_row(str(ranks), task, *(f"{losses[task]:.3f}" for losses in each["course"]))
     return table
 
 

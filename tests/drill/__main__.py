@@ -19,10 +19,10 @@ from tests.e2e.stream import icu_records
 
 
 def main() -> int:
-    """Run the drill; exit code 1 when anything was lost, doubled or altered."""
+    """Run the drill; exit code 1 when anything was lost, doubled or altered, or scoring stood still."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--events", type=int, default=60_000)
+    parser.add_argument("--events", type=int, default=60_000, help="that shards are killed over")
     parser.add_argument("--rate", type=float, default=150.0, help="observations a second while kills go on")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trainer-kills", type=int, default=20)
@@ -44,7 +44,8 @@ def main() -> int:
             if asked.kills:
                 verdicts.append(kill_run(drill, asked.kills, asked.seed))
             if asked.trainer_kills:
-                drill = replace(drill, topic="drill.trainers", disturbed_url=urls[2])
+                everything = icu_records(shared, monitor, None)
+                drill = replace(drill, records=everything, topic="drill.trainers", disturbed_url=urls[2])
                 verdicts.append(kill_trainers(drill, asked.trainer_kills, asked.every, asked.trainers, asked.seed))
     for verdict in verdicts:
         print(json.dumps(verdict.described()))

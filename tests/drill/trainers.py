@@ -14,6 +14,9 @@ from tests.e2e.learned import Witness, gaps
 from tests.e2e.program import Program, monitor_file, wait_for
 from tests.e2e.stream import Sending, tallies, wait_until_accounted
 
+_STALL_S = 5.0
+"""Longest that commits may be apart: as long as a killed shard may need to come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainersVerdict:
@@ -24,7 +27,7 @@ class TrainersVerdict:
         steps: taken and written down.
         events: rows learned.
         gaps: offsets skipped or taken in twice, by the log of every checkpoint; must be 0.
-        longest_stall_s: between two commits of the shards while rows came in.
+        longest_stall_s: between two commits of the shards while rows came in; at most 5.
         longest_pause_s: from a kill to the first step that was written down after it.
     """
 
@@ -37,8 +40,8 @@ class TrainersVerdict:
 
     @property
     def clean(self) -> bool:
-        """Was nothing skipped or doubled, and did learning advance?"""
-        return not self.gaps and self.steps > 0
+        """Was nothing skipped or doubled, did learning advance, and did scoring never wait for it?"""
+        return not self.gaps and self.steps > 0 and self.longest_stall_s <= _STALL_S
 
     def described(self) -> dict[str, Any]:
         """Plain numbers."""

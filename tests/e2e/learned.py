@@ -28,13 +28,13 @@ class Witness:
 
     @property
     def events(self) -> int:
-        """Rows learned, by the newest checkpoint."""
-        return self.checkpoints.all()[0].events
+        """Rows learned, by the newest checkpoint; 0 before the first."""
+        return sum(each.events for each in self.checkpoints.all()[:1])
 
     @property
     def taken(self) -> int:
-        """Records taken in, by the newest checkpoint."""
-        return sum(max(at, 0) for at in self.checkpoints.all()[0].offsets.values())
+        """Records taken in, by the newest checkpoint; 0 before the first."""
+        return sum(max(at, 0) for each in self.checkpoints.all()[:1] for at in each.offsets.values())
 
     def _look(self) -> None:
         while not self.ended.wait(0.1):

@@ -22,8 +22,8 @@ Record = tuple[bytes, bytes, int | None]
 PARTITIONS = 4
 
 
-def icu_records(shared_data: Path, monitor: Monitor, count: int) -> list[Record]:
-    """The first `count` observations, in event-time order."""
+def icu_records(shared_data: Path, monitor: Monitor, count: int | None) -> list[Record]:
+    """The first `count` observations, or all, in event-time order."""
     feed = icu(monitor.topics, shared_data / "icu2012a" / "events.parquet")
     return [(message.key, message.value, None) for message in islice(feed.messages(), count)]
 

@@ -1,4 +1,4 @@
-"""Trainers as ranks of one group, on a real broker: they come, die and go, and every row is learned once."""
+"""Trainers as ranks of one group, on a real broker: they come, die and go, every row is learned once, and as well."""
 
 import json
 import subprocess
@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
+from infra.prequential import read_courses
 from infra.replaying import Replayed, replay
 from infra.settings import load_monitor
 from infra.stack.server import free_port
@@ -103,9 +104,10 @@ def group_of(monitor: Path) -> Iterator[Group]:
             trainer.kill()
 
 
-@pytest.fixture
-def monitor(kafka: str, topic: str, tmp_path: Path) -> Path:
-    described = {
+def described(kafka: str, topic: str, directory: Path) -> Path:
+    """A monitor's file, its database with a first version beside it, and the topic."""
+    directory.mkdir(exist_ok=True)
+    words = {
         "monitor": "ward",
         "topics": {"observations": topic},
         "modalities": [{"name": "vitals", "signals": [{"name": "hr"}, {"name": "rr"}]}],
@@ -113,16 +115,21 @@ def monitor(kafka: str, topic: str, tmp_path: Path) -> Path:
         "model": {"width": 16},
         "training": {"window": WINDOW, "windows_per_step": 16, "gate_windows": 64, "checkpoint_every": "300ms"},
         "kafka": {"bootstrap_servers": kafka, "max_poll_records": 200},
-        "database": {"url": f"sqlite:///{tmp_path / 'bellwether.db'}", "directory": str(tmp_path)},
+        "database": {"url": f"sqlite:///{directory / 'bellwether.db'}", "directory": str(directory)},
     }
-    path = tmp_path / "ward.yaml"
-    path.write_text(yaml.safe_dump(described))
+    path = directory / "ward.yaml"
+    path.write_text(yaml.safe_dump(words))
     loaded = load_monitor(path)
     engine = connect(loaded.database.url)
     migrate(engine)
     first_version(Layout(loaded), registry_of(loaded, engine))
     create_topics(kafka, {topic: PARTITIONS})
     return path
+
+
+@pytest.fixture
+def monitor(kafka: str, topic: str, tmp_path: Path) -> Path:
+    return described(kafka, topic, tmp_path)
 
 
 def fill(kafka: str, topic: str, first: int, rows: int) -> None:
@@ -151,12 +158,19 @@ def lags(monitor: Path) -> list[float]:
         return list(connection.execute(query.order_by(TaskMetricRow.id)).scalars())
 
 
+def last_losses(monitor: Path) -> dict[str, float]:
+    """Task -> mean loss over the last third of the steps, each before its rows were learned."""
+    with connect(load_monitor(monitor).database.url).connect() as connection:
+        courses = read_courses(connection, "ward", 3)
+    return {each.task: each.means[-1] for each in courses if each.metric == "loss" and each.means[-1] is not None}
+
+
 def message(entity: str, step: int, hr: float, rr: float) -> tuple[bytes, bytes, None]:
     record = {"entity": entity, "time": 1_700_000_000_000 + 60_000 * step, "hr": 70 + hr, "rr": 15 + rr}
     return entity.encode(), json.dumps(record).encode(), None
 
 
-def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, monitor):
+def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, monitor, tmp_path):
     witness = Witness(load_monitor(monitor))
     with group_of(monitor) as group:
         group.start(2)
@@ -183,3 +197,12 @@ def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, m
     assert {each.ranks for each in history} >= {1, 2, 3}
     assert gaps(history) == []
     assert learned - waiting < history[-1].events <= learned
+
+    undisturbed = described(kafka, topic, tmp_path / "undisturbed")
+    witness = Witness(load_monitor(undisturbed))
+    with group_of(undisturbed) as group:
+        group.start(1)
+        group.form()
+        wait(lambda: witness.taken == end and witness.events > learned - waiting, "everything to be learned by one")
+    witness.history()
+    assert last_losses(monitor) == pytest.approx(last_losses(undisturbed), rel=0.1)
