@@ -146,9 +146,7 @@ def _bursts(rows: int, random: np.random.Generator) -> np.ndarray:
     return series
 
 
-def _break(
-    beneath_NS: np.ndarray, group_S: np.ndarray, severity: float, random: np.random.Generator
-) -> np.ndarray:
+def _break(beneath_NS: np.ndarray, group_S: np.ndarray, severity: float, random: np.random.Generator) -> np.ndarray:
     """Put faults in, in place; the labels."""
     rows = len(beneath_NS)
     label_N = np.zeros(rows, dtype=np.int8)
@@ -196,19 +194,20 @@ def _drawn(odds: Mapping[_Kind, float], random: np.random.Generator) -> _Kind:
 
 
 def _read(reading: Reading, beneath_N: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    rows = len(beneath_N)
     if reading is Reading.SHARE:
-        return 100.0 / (1.0 + np.exp(random.uniform(0.5, 3.0) - beneath_N))
-    if reading is Reading.VOLUME:
-        return np.exp(random.uniform(2.0, 10.0) + random.uniform(0.3, 1.0) * beneath_N)
-    if reading is Reading.COUNT:
-        return np.round(np.maximum(random.uniform(5.0, 200.0) * (1.0 + 0.3 * beneath_N), 0.0))
-    if reading is Reading.RARE:
+        shown = 100.0 / (1.0 + np.exp(random.uniform(0.5, 3.0) - beneath_N))
+    elif reading is Reading.VOLUME:
+        shown = np.exp(random.uniform(2.0, 10.0) + random.uniform(0.3, 1.0) * beneath_N)
+    elif reading is Reading.COUNT:
+        shown = np.round(np.maximum(random.uniform(5.0, 200.0) * (1.0 + 0.3 * beneath_N), 0.0))
+    elif reading is Reading.RARE:
         rate = np.exp(random.uniform(-7.0, -3.0) + 1.5 * beneath_N)
-        return random.poisson(np.minimum(rate, 1e4)).astype(np.float64)
-    if reading is Reading.FILLING:
+        shown = random.poisson(np.minimum(rate, 1e4)).astype(np.float64)
+    elif reading is Reading.FILLING:
         fill = np.cumsum(np.exp(0.3 * beneath_N)) * random.uniform(1e-3, 1e-2)
-        return fill % random.uniform(10.0, 40.0) + 0.5 * beneath_N
-    if reading is Reading.AVERAGE:
-        return pd.Series(beneath_N).ewm(span=random.choice([5, 15, 60])).mean().to_numpy() + 4.0
-    return np.full(rows, random.choice([0.0, 1.0, 16.0]))
+        shown = fill % random.uniform(10.0, 40.0) + 0.5 * beneath_N
+    elif reading is Reading.AVERAGE:
+        shown = pd.Series(beneath_N).ewm(span=random.choice([5, 15, 60])).mean().to_numpy() + 4.0
+    else:
+        shown = np.full(len(beneath_N), random.choice([0.0, 1.0, 16.0]))
+    return shown

@@ -1,0 +1,69 @@
+"""The dense score of several signals: high over the whole of a fault, where alerts want its onset.
+
+Evidence of an entity's row: how far the signals stand from their long levels, lately; how far from what the others
+explain, now and lately; and what alerts are made of, lately. Each goes through its own tail, so that none speaks more
+often than another, and their 4-norm follows whichever speaks. Until an entity's own tails are worth something (300
+rows count half), the evidence of alerts stands for itself.
+
+N packed rows, E packed entities, S signals, K kinds of evidence.
+"""
+
+import numpy as np
+
+from schemas.observation import Bool, Field
+from schemas.prediction import Float32
+from scorer.level import LARGEST
+from scorer.recurrence import affine, total
+from scorer.tail import Tail, judge_rows
+
+_LATELY = 16.0
+"""Rows that the averages look back."""
+_KINDS = 4
+_TRUSTED = 300.0
+"""Rows after which an entity's own tails count half."""
+_FLOOR = 1e-4
+
+
+def initial(e: int) -> dict[str, Field]:
+    """State of entities never seen, [E, ...]."""
+    tail = Tail.initial((e, _KINDS), (e, 1)).fields()
+    return {"lately": np.zeros((e, 2), dtype=np.float32), **{f"dense.{name}": value for name, value in tail.items()}}
+
+
+def dense(
+    level_NS: Float32,
+    unexplained_NS: Float32,
+    alerting_N: Float32,
+    present_NS: Bool,
+    rows_N: Float32,
+    waves: tuple[int, ...],
+    state: dict[str, Field],
+) -> Float32:
+    """The score of every row, before it is learned, about -log10 p; rows without signals: undefined. [N].
+
+    Args:
+        level_NS: deviations from the long level, 0 where absent.
+        unexplained_NS: deviations given the others, 0 where absent.
+        alerting_N: what alerts are made of, averaged.
+        present_NS: the row carries the signal.
+        rows_N: the entity's rows that carried any, this one included.
+        waves: sizes of the waves.
+        state: changed in place.
+    """
+    any_N: Bool = np.logical_or.reduce(present_NS, axis=1)
+    now_N2 = np.stack([_typical(level_NS, present_NS), _typical(unexplained_NS, present_NS)], axis=-1)
+    rate_N1 = (np.maximum(np.float32(1.0 / _LATELY), np.float32(1.0) / np.maximum(rows_N, 1.0)) * any_N)[:, None]
+    lately_N2 = affine(state["lately"], np.float32(1.0) - rate_N1, rate_N1 * now_N2, waves)
+    evidence_NK = np.column_stack([lately_N2, now_N2[:, 1], alerting_N])
+    tail = Tail(**{name: state[f"dense.{name}"] for name in Tail.__dataclass_fields__})
+    surprise_NK = judge_rows(tail, np.log(evidence_NK + np.float32(_FLOOR)), any_N[:, None], waves)
+    own_N = rows_N / (rows_N + np.float32(_TRUSTED))
+    spoken_NK = np.column_stack([surprise_NK * own_N[:, None], alerting_N * (np.float32(1.0) - own_N)])
+    return np.sqrt(np.sqrt(total(np.square(np.square(spoken_NK)))))
+
+
+def _typical(deviation_NS: Float32, present_NS: Bool) -> Float32:
+    """Quadratic mean over the signals observed, [N]."""
+    observed_N = np.maximum(total(present_NS.astype(np.float32)), np.float32(1.0))
+    clipped_NS = np.clip(deviation_NS, np.float32(-LARGEST), np.float32(LARGEST))
+    return np.sqrt(total(np.square(clipped_NS)) / observed_N)
