@@ -2,7 +2,8 @@
 
 Evidence of an entity's row: how far the signals stand from their long levels, lately; how far from what the others
 explain, now and lately; and what alerts are made of, lately. Each goes through its own tail, so that none speaks more
-often than another, and their 4-norm follows whichever speaks. Until an entity's own tails are worth something (300
+often than another, and their 4-norm follows whichever speaks. The levels' counts in proportion to the root of how many
+signals were observed, for so much steadier is a mean over them. Until an entity's own tails are worth something (300
 rows count half), the evidence of alerts stands for itself.
 
 N packed rows, E packed entities, S signals, K kinds of evidence.
@@ -19,6 +20,8 @@ from scorer.tail import Tail, judge_rows
 _LATELY = 16.0
 """Rows that the averages look back."""
 _KINDS = 4
+_ALIKE = 8.0
+"""Signals with which all evidence counts alike."""
 _TRUSTED = 300.0
 """Rows after which an entity's own tails count half."""
 _FLOOR = 1e-4
@@ -51,19 +54,20 @@ def dense(
         state: changed in place.
     """
     any_N: Bool = np.logical_or.reduce(present_NS, axis=1)
-    now_N2 = np.stack([_typical(level_NS, present_NS), _typical(unexplained_NS, present_NS)], axis=-1)
+    observed_N = np.maximum(total(present_NS.astype(np.float32)), np.float32(1.0))
+    now_N2 = np.stack([_typical(level_NS, observed_N), _typical(unexplained_NS, observed_N)], axis=-1)
     rate_N1 = (np.maximum(np.float32(1.0 / _LATELY), np.float32(1.0) / np.maximum(rows_N, 1.0)) * any_N)[:, None]
     lately_N2 = affine(state["lately"], np.float32(1.0) - rate_N1, rate_N1 * now_N2, waves)
     evidence_NK = np.column_stack([lately_N2, now_N2[:, 1], alerting_N])
     tail = Tail(**{name: state[f"dense.{name}"] for name in Tail.__dataclass_fields__})
     surprise_NK = judge_rows(tail, np.log(evidence_NK + np.float32(_FLOOR)), any_N[:, None], waves)
+    surprise_NK[:, 0] *= np.sqrt(observed_N / np.float32(_ALIKE))
     own_N = rows_N / (rows_N + np.float32(_TRUSTED))
     spoken_NK = np.column_stack([surprise_NK * own_N[:, None], alerting_N * (np.float32(1.0) - own_N)])
     return np.sqrt(np.sqrt(total(np.square(np.square(spoken_NK)))))
 
 
-def _typical(deviation_NS: Float32, present_NS: Bool) -> Float32:
+def _typical(deviation_NS: Float32, observed_N: Float32) -> Float32:
     """Quadratic mean over the signals observed, [N]."""
-    observed_N = np.maximum(total(present_NS.astype(np.float32)), np.float32(1.0))
     clipped_NS = np.clip(deviation_NS, np.float32(-LARGEST), np.float32(LARGEST))
     return np.sqrt(total(np.square(clipped_NS)) / observed_N)
