@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from infra.database import connect
 from infra.registry import SqlRegistry
 from ingest.cluster import cluster_of
+from ingest.topics import partitions_of
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Field
@@ -23,6 +24,7 @@ from scorer.scorer import Scorer, state_template
 from scorer.serving import ServingModels
 from scorer.shadow import Beside
 from scorer.shard import Shard, SnapshotPolicy
+from scorer.silence.watch import Silence
 from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
 from trainer.network import Network
@@ -44,9 +46,17 @@ class ShardParts:
 
 
 def shard_parts(
-    layout: Layout, ledger: Ledger, registry: Registry, snapshots: SnapshotPolicy, look_seconds: float = 0.5
+    layout: Layout,
+    ledger: Ledger,
+    registry: Registry,
+    snapshots: SnapshotPolicy,
+    look_seconds: float = 0.5,
+    partitions: int = 1,
 ) -> ShardParts:
-    """A shard over any ledger and registry; it looks for newer models every `look_seconds`."""
+    """A shard over any ledger and registry; it looks for newer models every `look_seconds`.
+
+    An alarm budget in total is shared out among so many `partitions`.
+    """
     template: dict[str, Field] = state_template(layout)
     store = Store(template)
     serving = ServingModels(layout, registry, time.monotonic, look_seconds)
@@ -56,8 +66,17 @@ def shard_parts(
     beside = None
     if layout.monitor.training.shadow_rows and isinstance(registry, SqlRegistry):  # a backtest's versions serve at once
         beside = Beside(layout, store, table, serving.network_of, registry, time.monotonic, look_seconds)
-    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside)
-    return ShardParts(shard, AlertPipeline(layout, store), store)
+    silence = None if layout.monitor.silence is None else Silence(layout, store, time.monotonic)
+    pipeline = AlertPipeline(layout, store, partitions=partitions, silence=silence)
+    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline)
+    return ShardParts(shard, pipeline, store)
+
+
+def shares_of(monitor: Monitor) -> int:
+    """How many partitions share a budget that is said in total; 1 where none is."""
+    if monitor.alerts.kept is None:
+        return 1
+    return partitions_of(monitor.kafka.bootstrap_servers)[monitor.topics.observations]
 
 
 def snapshot_policy(monitor: Monitor) -> SnapshotPolicy:

@@ -20,6 +20,7 @@ from schemas.errors import ConfigError, InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Batch, Float64, Int64, Partition, Status
+from schemas.silence import TASK
 from scorer.admission import Admission
 from scorer.alerts import read_alert, read_events
 from scorer.globals import GlobalTable
@@ -100,6 +101,8 @@ def _told(record: Record, origin: Record) -> Record:
 
 
 def _task_behind(layout: Layout, record: Record) -> int | None:
+    if record["task"] == TASK:
+        return None
     kinds = {(kind.task, kind.kind): kind.question for kind in kinds_of(layout)}
     try:
         return kinds[record["task"], record["kind"]]
@@ -111,6 +114,8 @@ def _task_behind(layout: Layout, record: Record) -> int | None:
 def _why_not(record: Record, origin: Record) -> str:
     if not origin["model_version"]:
         return "no network ran when this alert was raised"
+    if record["task"] == TASK:
+        return "a feed that failed is told by its rows and the clock: no task of the network has a part in it"
     return f"rule {record['task']} decides by itself: no task of the network follows from it"
 
 

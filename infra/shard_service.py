@@ -4,7 +4,7 @@ import gc
 import os
 import threading
 
-from infra.assembly import first_version, ledger_of, registry_of, shard_parts, snapshot_policy, utc_now
+from infra.assembly import first_version, ledger_of, registry_of, shard_parts, shares_of, snapshot_policy, utc_now
 from infra.database import connect
 from infra.meter import Meter
 from ingest.kafka import KafkaSource
@@ -27,7 +27,8 @@ class ShardService:
         self._source = KafkaSource(layout, utc_now, group_instance_id=member)
         ledger, registry = ledger_of(monitor, engine, monitor.monitor, member), registry_of(monitor, engine)
         first_version(layout, registry)
-        self._parts = shard_parts(layout, ledger, registry, snapshot_policy(monitor))
+        shares = shares_of(monitor)
+        self._parts = shard_parts(layout, ledger, registry, snapshot_policy(monitor), partitions=shares)
         self._meter = Meter()
         self._stop = threading.Event()
 

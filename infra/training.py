@@ -13,9 +13,10 @@ from infra.fitting.directory import Directory
 from infra.fitting.local import OnEpoch, fit_rank
 from infra.fitting.options import FitOptions
 from infra.fitting.read import History, layout_of, read_history
+from infra.fitting.start import Start, start_of
 from infra.registry import SqlRegistry
 from infra.settings import load_monitor
-from infra.weights import weights_of
+from infra.standings import Standing
 from ingest.outcomes import Outcome
 from schemas.errors import ConfigError
 from schemas.layout import Layout
@@ -39,6 +40,7 @@ class Trained:
         losses: of the chosen version, per task, on the validation part.
         metrics: the same for metrics.
         sharing: task -> the way by which it serves the task, as the manifest has it; empty without private paths.
+        transferred: how many weights were taken over whole and in part, and how many are fresh; empty: no transfer.
         directory: of the run.
         published: None: written to a file, or no better than the version that serves.
     """
@@ -49,6 +51,7 @@ class Trained:
     losses: Mapping[str, float]
     metrics: Mapping[str, float]
     sharing: Mapping[str, Mapping[str, Any]]
+    transferred: Mapping[str, int]
     directory: Path
     published: ModelRecord | None
 
@@ -66,10 +69,10 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     torch.set_num_threads(1)
     layout, outcomes = layout_of(options)
     registry = None if options.output else _registry(layout, options)
-    start = _start(layout, options, registry)
+    start = start_of(layout, options, registry)
     history = read_history(options.files, layout, outcomes, options.seed)
     path = options.directory or Path(layout.monitor.database.directory) / "fits" / layout.monitor.monitor
-    directory = _fit(layout, history, outcomes, start, path, options, on_epoch)
+    directory = _fit(layout, history, outcomes, start.content, path, options, on_epoch)
     best = directory.read()
     content, chosen = _chosen(layout, directory, best)
     published = None
@@ -77,9 +80,10 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_bytes(content)
     elif registry is not None:
-        published = _publish(layout, history, registry, content, chosen["metrics"])
+        published = _publish(layout, history, registry, start, content, chosen["metrics"])
     losses, metrics, sharing = chosen["validation"], chosen["metrics"], chosen["sharing"]
-    return Trained(history.rows, len(directory.epochs), best.epoch, losses, metrics, sharing, path, published)
+    told = _transferred(start)
+    return Trained(history.rows, len(directory.epochs), best.epoch, losses, metrics, sharing, told, path, published)
 
 
 def _chosen(layout: Layout, directory: Directory, best: Best) -> tuple[bytes, dict[str, Any]]:
@@ -125,22 +129,36 @@ def _registry(layout: Layout, options: FitOptions) -> SqlRegistry:
     return registry
 
 
-def _start(layout: Layout, options: FitOptions, registry: SqlRegistry | None) -> bytes | None:
-    if options.model is not None:
-        return None if options.model == "fresh" else weights_of(layout, options.model)
-    serving = None if registry is None else registry.serving()
-    return None if serving is None or registry is None else registry.load(serving)
+def _transferred(start: Start) -> dict[str, int]:
+    if start.transfer is None:
+        return {}
+    return {name: len(getattr(start.transfer, name)) for name in ("taken", "partly", "fresh")}
 
 
 def _publish(
-    layout: Layout, history: History, registry: SqlRegistry, content: bytes, metrics: Mapping[str, float]
+    layout: Layout,
+    history: History,
+    registry: SqlRegistry,
+    start: Start,
+    content: bytes,
+    metrics: Mapping[str, float],
 ) -> ModelRecord | None:
-    """Publish what is better on a task and inferior on none, on the validation part, with error to spare."""
+    """Publish what is better on a task and inferior on none, on the validation part, with error to spare.
+
+    What took over a network for other tasks is held against what it took over, and serves at once: no shadow of the
+    one that served until now could answer the same questions.
+    """
     serving = registry.serving()
     assert serving is not None
     judged = history.judged(layout)
     judge = Fit(Network(layout), layout, judged, judged, seed=0).judge
-    candidate, before = (judge(load_weights(layout, each)).loss_WK for each in (content, registry.load(serving)))
+    beaten = registry.load(serving) if start.transfer is None or start.content is None else start.content
+    candidate, before = (judge(load_weights(layout, each)).loss_WK for each in (content, beaten))
     gate = Gate(len(layout.tasks), len(candidate))
     gate.add(candidate, before)
-    return registry.publish(content, serving.version, metrics) if gate.verdict().proved else None
+    if not gate.verdict().proved:
+        return None
+    published = registry.publish(content, serving.version, metrics)
+    if start.transfer is not None and published.status != Standing.SERVING:
+        return registry.promote(published.version, "train", f"took over what v{serving.version} had in common with it")
+    return published

@@ -232,7 +232,8 @@ class TrainingRank:
         if self._taken:  # in no step yet
             self._entries.append([self.learner.steps, self._taken, None, None])
         offsets = [self._offsets[partition] for partition in self._mine]
-        told = gather_words({"files": files, "offsets": offsets, "log": self._entries}, self._group)
+        mine = {"files": files, "offsets": offsets, "log": self._entries, "lag": self.lag()}
+        told = gather_words(mine, self._group)
         number = self._record(folder, told) if self.learner.leads else 0
         self._parent = int(pool_sum(torch.tensor(number), self._group))
         self._taken, self._entries, self._followed = [], [], None
@@ -243,6 +244,8 @@ class TrainingRank:
         ranks = self._place.ranks
         offsets = {each: told[each.number % ranks]["offsets"][each.number // ranks] for each in self._partitions}
         self._advance(offsets)
+        step, events, lag = self.learner.steps, self.learner.events, sum(each["lag"] for each in told)
+        self._registry.record_metrics(self.learner.version, step, events, {"lag": float(lag)})
         return self._checkpoints.add(
             Checkpoint(
                 id=0,

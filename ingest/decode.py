@@ -208,6 +208,7 @@ def _batch(
         next_offsets=progress[1],
         dead_letters=tuple(letters),
         raw=[arrived[row].value or b"" for row in rows],
+        recorded_ms=np.array([arrived[row].timestamp for row in rows], dtype=np.int64),
         headers=[own_headers(arrived[row]) for row in rows] if draft.vectors else [],
         vectors={name: vector[kept] for name, vector in draft.vectors.items()},
     )

@@ -1,8 +1,9 @@
 """Rows read back from the log: an entity's last ones, or whole batches. No group is joined, nothing is committed."""
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from kafka.errors import KafkaError
@@ -47,23 +48,51 @@ def batches_between(
         StackError: the broker or the topic cannot be read.
     """
     decoder = Decoder(layout, clock)
-    with _consumer(layout, layout.monitor.topics.observations) as consumer:
-        where = {each: client.theirs(each) for span in spans for each in span}
-        consumer.assign(list(where.values()))
-        begins = consumer.beginning_offsets(list(where.values()))
-        for each, first in begins.items():
-            consumer.seek(each, first)  # one without a position fails the poll of all
+    with ExitStack() as stack:
+        tapes = {each: _Tape(stack.enter_context(_consumer(layout, each.topic)), each) for each in _named(spans)}
         for span in spans:
-            for partition, (first, _) in span.items():
-                if 0 <= first < begins[where[partition]]:
-                    held = f"a topic that begins at {begins[where[partition]]}"
-                    raise InputError(f"partition {partition}: expected offset {first}, got {held}")
-            yield decoder.decode(
-                {
-                    partition: list(_between(consumer, where[partition], max(first, begins[where[partition]]), after))
-                    for partition, (first, after) in span.items()
-                }
-            )
+            yield decoder.decode({each: tapes[each].read(first, after) for each, (first, after) in span.items()})
+
+
+def _named(spans: Sequence[Mapping[Partition, tuple[int, int]]]) -> list[Partition]:
+    return list(dict.fromkeys(each for span in spans for each in span))
+
+
+class _Tape:
+    """One partition, read onwards by a consumer of its own: what a poll brings beyond a span is kept for the next one.
+
+    Several partitions on one consumer, all but one of them paused in turn, were seen to halt: after a seek the one that
+    was resumed got nothing any more (kafka-python 3.0.12).
+    """
+
+    def __init__(self, consumer: Any, partition: Partition) -> None:
+        self._consumer, self._partition, self._where = consumer, partition, client.theirs(partition)
+        consumer.assign([self._where])
+        self._begin = consumer.beginning_offsets([self._where])[self._where]
+        self._held: deque[Any] = deque()
+        self._next = -1
+
+    def read(self, first: int, after: int) -> list[Any]:
+        """The records from offset `first` (below 0: the beginning) to before `after`."""
+        if 0 <= first < self._begin:
+            held = f"a topic that begins at {self._begin}"
+            raise InputError(f"partition {self._partition}: expected offset {first}, got {held}")
+        first = max(first, self._begin)
+        if first != self._next:
+            self._consumer.seek(self._where, first)
+            self._held.clear()
+        found = self._taken(after)
+        while not self._held and self._consumer.position(self._where) < after:
+            self._held.extend(self._consumer.poll(timeout_ms=_POLL_MS).get(self._where, ()))
+            found += self._taken(after)
+        self._next = after
+        return found
+
+    def _taken(self, after: int) -> list[Any]:
+        found = []
+        while self._held and self._held[0].offset < after:
+            found.append(self._held.popleft())
+        return found
 
 
 @contextmanager
@@ -105,8 +134,6 @@ def _records(consumer: Any, partition: Partition, offset: int, key: bytes, most:
 
 
 def _between(consumer: Any, where: Any, lower: int, upper: int) -> Iterator[Any]:
-    consumer.pause(*(each for each in consumer.assignment() if each != where))
-    consumer.resume(where)
     consumer.seek(where, lower)
     while consumer.position(where) < upper:
         for record in consumer.poll(timeout_ms=_POLL_MS).get(where, ()):

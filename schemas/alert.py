@@ -31,6 +31,10 @@ RAISED = (Change.OPENED, Change.UPDATED, Change.ESCALATED)
 """Steps at whose rows there was something to warn of; the others end or judge an alert."""
 
 
+ALARMS = (Change.OPENED, Change.ESCALATED)
+"""Steps that call somebody: what a budget counts."""
+
+
 class Judgement(StrEnum):
     """What a person says of an alert: it was right, it was a false alarm, or nobody can tell."""
 

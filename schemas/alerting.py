@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from schemas.budget import Budget, parse_budget
 from schemas.frozen import Frozen
+from schemas.names import Identifier
 
 
 class Severity(StrEnum):
@@ -28,17 +31,30 @@ def check_rising(severities: Mapping[Severity, float]) -> None:
         raise ValueError("severities: expected values that rise from info to critical")
 
 
+Cost = Annotated[float, Field(gt=0, le=1e6)]
+
+
 class AlertSettings(Frozen):
     """When a score becomes an alert.
 
     `threshold` and `critical` are evidence: about -log10 p of the row's strangest signal. The threshold steers itself,
     per entity: an alert raises it by `steering`, and each row lowers it so much that `budget` alerts cancel out, down
     to `relaxation` below where it began. An entity that keeps alarming is soon judged by its own worst rows.
+
+    A `budget` with a unit (`0.5 per entity-day`) is kept instead: all kinds of alert share it by what they are worth,
+    their probability times `cost_of_miss`. Rules of severity `always` or worse are counted, never held back.
     """
 
     threshold: float = Field(default=2.0, gt=0, le=12)
     critical: float = Field(default=4.0, gt=0, le=15)
-    budget: float = Field(default=0.5, gt=0, le=1000, description="alerts expected per 1,000 rows of an entity")
+    budget: Annotated[Budget, BeforeValidator(parse_budget)] = Field(
+        default=Budget(rows=0.5), description="a number: alerts expected per 1,000 rows of an entity; with a unit: kept"
+    )
+    cost_of_miss: Cost = Field(default=5.0, description="of a miss, where a false alarm costs 1")
+    costs_of_miss: dict[Identifier, Cost] = Field(
+        default_factory=dict, description="of a task or rule by name, instead"
+    )
+    always: Severity = Field(default=Severity.CRITICAL, description="rules so bad or worse are never held back")
     steering: float = Field(default=0.1, ge=0, le=10, description="by how much an alert raises the entity's threshold")
     relaxation: float = Field(default=0.3, ge=0, le=12, description="how far a quiet entity's threshold may fall")
     persistence: int = Field(default=1, ge=1, le=1000, description="consecutive rows above before an alert opens")
@@ -48,3 +64,8 @@ class AlertSettings(Frozen):
     )
     resolve_after: int = Field(default=12, ge=1, le=10_000, description="consecutive rows below before it resolves")
     warm_up: int = Field(default=50, ge=0, description="rows an entity must have shown before scores may alert")
+
+    @property
+    def kept(self) -> Budget | None:
+        """The budget that is kept; None: thresholds move by rows and alerts alone."""
+        return self.budget if self.budget.kept else None

@@ -149,6 +149,9 @@ class FittingSettings(Frozen):
     learning_rate: float = Field(default=3e-3, gt=0, description="the highest: it rises to there and falls to nothing")
     warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which it rises")
     weight_decay: float = Field(default=1e-2, ge=0)
+    trunk_rate: float = Field(
+        default=1.0, ge=0, le=1, description="share of the learning rate for what all tasks share; 0: it stays as it is"
+    )
     hide_signals: float = Field(default=0.0, ge=0, lt=1, description="share of a piece's signals left out, at random")
     hide_from_events: float = Field(
         default=0.3, ge=0, lt=1, description="share of a row's signals that event tasks' private paths do not see"

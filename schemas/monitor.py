@@ -24,6 +24,7 @@ from schemas.modality import Modality, Scope
 from schemas.names import Identifier, Name, check_known, check_unique
 from schemas.rule import Rule
 from schemas.signal import Signal, Transform
+from schemas.silence import TASK, SilenceSettings
 from schemas.task import Share, Task, TaskKind
 from schemas.topics import Topics
 
@@ -52,6 +53,7 @@ class Monitor(Frozen):
     rules: tuple[Rule, ...] = ()
     knowledge: Knowledge = Knowledge()
     alerts: AlertSettings = AlertSettings()
+    silence: SilenceSettings | None = None
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     fitting: FittingSettings = FittingSettings()
@@ -66,6 +68,7 @@ class Monitor(Frozen):
         self._check_rules()
         self._check_knowledge()
         self._check_labels()
+        self._check_alerts()
         return self
 
     def _check_modalities(self) -> None:
@@ -122,6 +125,19 @@ class Monitor(Frozen):
         for key, name in (("entity", self.entity), ("time", self.time)) if self.topics.labels else ():
             if name in FIELDS:
                 raise ValueError(f"{key}: expected a name that is no field of a label, got {name!r}")
+
+    def _check_alerts(self) -> None:
+        asking = [task.name for task in self.tasks] + [rule.name for rule in self.rules]
+        check_known("alerts.costs_of_miss", self.alerts.costs_of_miss, asking, "a task or a rule")
+        if self.alerts.budget.by is not None:
+            check_known("alerts.budget.by", [self.alerts.budget.by], self._carried(Scope.STATIC), "a static signal")
+        if self.silence is not None:
+            check_known("silence.periods", self.silence.periods, self._carried(Scope.ENTITY), "a signal of an entity")
+            if TASK in asking:
+                raise ValueError(f"silence: expected no task or rule of that name, got {TASK!r}")
+
+    def _carried(self, scope: Scope) -> list[str]:
+        return [signal.name for modality in self.modalities if modality.scope is scope for signal in modality.carried]
 
 
 def _names(key: str, listed: Sequence[Modality | Signal | Task | Rule]) -> list[tuple[str, str]]:

@@ -81,6 +81,7 @@ class Batch:
         raw: the records' values as received (for dead letters found later); empty where there are none.
         headers: the records' own, where they are part of a record as of a frame, beside `raw`; empty: of none.
         due: offset of the record that let each row pass, [N]; None where none waited: the row's own.
+        recorded_ms: when each row's record was written, -1 where unknown, [N]; None: nobody says.
         vectors: modality -> its frames, [N, C, H, W] uint8, or embeddings, [N, P] float32; 0 where the row has none.
     """
 
@@ -97,6 +98,7 @@ class Batch:
     raw: list[bytes] = field(default_factory=list)
     headers: list[Sequence[tuple[str, bytes]]] = field(default_factory=list)
     due: Int64 | None = None
+    recorded_ms: Int64 | None = None
     vectors: Mapping[str, Field] = field(default_factory=dict)
 
     def __len__(self) -> int:

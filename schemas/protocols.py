@@ -1,10 +1,11 @@
 """The seams. infra hands implementations of these to the scorer and the trainer, which know nothing else of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from schemas.alert import Alert
+from schemas.budget import Achieved
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
 from schemas.shadow import ShadowStep
 
@@ -53,7 +54,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """One partition's step in a commit. `swap` is set when `version` first serves it, from `from_offset` on."""
+    """One partition's step in a commit. `swap` is set when `version` first serves it, from `from_offset` on.
+
+    `achieved`: what became of its budgets so far, those of groups by name.
+    """
 
     partition: Partition
     from_offset: int
@@ -62,19 +66,22 @@ class Advance:
     version: int
     snapshot: tuple[str, int] | None = None
     shadow: ShadowStep | None = None
+    achieved: Mapping[str, Achieved] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a partition stands in the ledger: `committed` is the next offset to be accounted for (-2 = none yet).
 
-    `snapshots` are (file, offset), newest first; `swaps` are (first offset, model version), ascending.
+    `snapshots` are (file, offset), newest first; `swaps` are (first offset, model version), ascending. Rows before
+    `logged` are scored by the versions that the swaps name though they are not committed: they are scored anew.
     """
 
     epoch: int
     committed: int
     snapshots: tuple[tuple[str, int], ...]
     swaps: tuple[tuple[int, int], ...]
+    logged: int = 0
 
 
 class Ledger(Protocol):

@@ -37,6 +37,8 @@ KEY = ("monitor", "cluster", "topic", "topic_id", "partition")
 """What names a partition's row."""
 TALLIES = ("accepted", "partly", "dead_lettered", "duplicate")
 
+_MOVED = ("offset", "model_version", "achieved", "lease_until", "updated_at")
+
 LOCK = (
     select(PARTITIONS)
     .where(
@@ -62,7 +64,7 @@ ADVANCE = (
     )
     .values(
         {name: PARTITIONS.c[name] + bindparam(f"b_{name}") for name in TALLIES}
-        | {name: bindparam(f"b_{name}") for name in ("offset", "model_version", "lease_until", "updated_at")}
+        | {name: bindparam(f"b_{name}") for name in _MOVED}
     )
 )
 """Moves a partition's row on and locks it; none where another owner has taken it, or it stands elsewhere."""

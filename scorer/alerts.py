@@ -23,10 +23,11 @@ from sqlalchemy.exc import DBAPIError
 
 from schemas.alert import Phase
 from schemas.alerting import Severity
+from schemas.budget import Achieved, pooled
 from schemas.components import DatabaseSettings
 from schemas.database import masked, parse_url
 from schemas.errors import InputError, StackError
-from schemas.statements import ALERTS, EVENTS, VERDICTS
+from schemas.statements import ALERTS, EVENTS, PARTITIONS, VERDICTS
 from schemas.tables import UtcDateTime
 
 if TYPE_CHECKING:
@@ -160,6 +161,26 @@ def read_events(alert_id: str, url: str | None = None) -> list[Record]:
     order = EVENTS.c.event_time, EVENTS.c.offset, EVENTS.c.recorded_at
     with reading(url) as connection:
         return _records(connection, select(EVENTS).where(EVENTS.c.alert_id == alert_id).order_by(*order))
+
+
+def read_budgets(monitor: str | None = None, url: str | None = None) -> list[Record]:
+    """What became of each alarm budget that is kept. Raises StackError as `alerts` does.
+
+    Returns:
+        `monitor`, `budget` (entity, group of a value, total), `asked`, `alarms` and `achieved`, in the span of `asked`.
+    """
+    query = select(PARTITIONS.c.monitor, PARTITIONS.c.achieved).where(PARTITIONS.c.achieved.is_not(None))
+    if monitor is not None:
+        query = query.where(PARTITIONS.c.monitor == monitor)
+    parts: dict[str, list[dict[str, Achieved]]] = {}
+    with reading(url) as connection:
+        for name, achieved in connection.execute(query.order_by(PARTITIONS.c.monitor, PARTITIONS.c.updated_at.desc())):
+            parts.setdefault(name, []).append({budget: Achieved.read(told) for budget, told in achieved.items()})
+    return [
+        {"monitor": name, "budget": budget, "asked": str(each.asked), "alarms": each.alarms, "achieved": each.rate}
+        for name, told in parts.items()
+        for budget, each in pooled(told).items()
+    ]
 
 
 def read_verdicts(alert_id: str, url: str | None = None) -> list[Record]:

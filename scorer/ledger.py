@@ -162,6 +162,7 @@ class SqlLedger:
             | tally_values(advance.tally)
             | {"epoch": held.epoch, "from_offset": advance.from_offset, "offset": advance.next_offset}
             | {"model_version": advance.version, **until}
+            | {"achieved": {name: each.told() for name, each in advance.achieved.items()} or None}
             for advance in step.advances
             if (held := self._held.get(advance.partition)) is not None
         ]

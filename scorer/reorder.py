@@ -21,6 +21,7 @@ from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition
 
 _NEVER = np.iinfo(np.int64).min // 2
 _PREFIX = "waiting."
+_UNRECORDED = -1
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class _Rows:
     values: Float64
     offset: Int64
     masked: Bool
+    recorded_ms: Int64
     vectors: Mapping[str, Field]
 
     def pick(self, rows: Int64) -> "_Rows":
@@ -46,6 +48,7 @@ class _Rows:
             self.values[rows],
             self.offset[rows],
             self.masked[rows],
+            self.recorded_ms[rows],
             {name: vector[rows] for name, vector in self.vectors.items()},
         )
 
@@ -84,6 +87,7 @@ class Reorder:
             values=rows.values,
             offset=rows.offset,
             masked=rows.masked,
+            recorded_ms=rows.recorded_ms,
             vectors=rows.vectors,
             partition=np.repeat(np.arange(len(count)), count),
             status=np.zeros(len(rows.entity), dtype=batch.status.dtype),
@@ -105,6 +109,7 @@ class Reorder:
             f"{_PREFIX}values": rows.values,
             f"{_PREFIX}offset": rows.offset,
             f"{_PREFIX}masked": rows.masked,
+            f"{_PREFIX}recorded_ms": rows.recorded_ms,
             f"{_PREFIX}newest_ms": np.array([self._newest_ms[partition]], dtype=np.int64),
             **{f"{_PREFIX}vectors.{name}": vector for name, vector in rows.vectors.items()},
         }
@@ -130,6 +135,7 @@ class Reorder:
             values=held["values"],
             offset=held["offset"],
             masked=held["masked"],
+            recorded_ms=held.get("recorded_ms", np.full(len(ends), _UNRECORDED, dtype=np.int64)),
             vectors={name: held[f"vectors.{name}"] for name in self._nothing.vectors},
         )
 
@@ -170,6 +176,7 @@ def _rows_of(batch: Batch, place: int) -> _Rows:
         batch.values,
         batch.offset,
         batch.masked,
+        np.full(len(batch), _UNRECORDED, dtype=np.int64) if batch.recorded_ms is None else batch.recorded_ms,
         batch.vectors,
     )
     return whole.pick(rows)
@@ -184,6 +191,7 @@ def _no_rows(layout: Layout) -> _Rows:
         np.empty((0, len(layout.signals))),
         np.empty(0, dtype=np.int64),
         np.empty(0, dtype=np.bool_),
+        np.empty(0, dtype=np.int64),
         no_vectors(layout, 0),
     )
 
@@ -197,5 +205,6 @@ def _joined(parts: Sequence[_Rows]) -> _Rows:
         values=np.concatenate([part.values for part in parts]),
         offset=np.concatenate([part.offset for part in parts]),
         masked=np.concatenate([part.masked for part in parts]),
+        recorded_ms=np.concatenate([part.recorded_ms for part in parts]),
         vectors={name: np.concatenate([part.vectors[name] for part in parts]) for name in parts[0].vectors},
     )

@@ -22,11 +22,12 @@ def run(source: Source, shard: Shard, pipeline: AlertPipeline) -> Iterator[Score
     """Turn every batch into alerts; whoever iterates learns only after a batch was scored and committed.
 
     Dead letters are safe before the offsets move, and alerts move with the offsets in one transaction. Yields None
-    when the source is idle.
+    when the source is idle: then only a clock can tell whose feed has stopped.
     """
     for batch in source.batches(shard):
         shard.note(source.globals())
         if batch is None or not shard.owns(batch):
+            shard.miss()
             yield None
         else:
             predictions = shard.score(batch)

@@ -18,6 +18,8 @@ from scorer.fast import FastHead, Forecast
 from scorer.globals import GlobalTable
 from scorer.guard import Guard
 from scorer.served import Served, Server
+from scorer.silence.watch import initial_silence
+from scorer.stages.account import initial_account
 from scorer.stages.finding import initial_memory, kinds_of
 from scorer.store import Store
 from scorer.waves import waves_of
@@ -217,4 +219,6 @@ def state_template(layout: Layout) -> dict[str, Field]:
         **{f"detector.{name}": value for name, value in Detector(layout).initial(1).items()},
         **{f"fast.{name}": value for name, value in FastHead(layout).initial(1).items()},
         **initial_memory(len(kinds_of(layout))),
+        **({} if layout.monitor.alerts.kept is None else initial_account()),
+        **initial_silence(layout),
     }

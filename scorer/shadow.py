@@ -188,6 +188,7 @@ def _rows_of(batch: Batch, rows: Int64) -> Batch:
         entity=[batch.entity[row] for row in rows.tolist()],
         status=batch.status[rows].copy(),
         due=None if batch.due is None else batch.due[rows],
+        recorded_ms=None,
         vectors={name: vector[rows] for name, vector in batch.vectors.items()},
         raw=[],
         headers=[],

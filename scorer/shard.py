@@ -4,7 +4,7 @@ Recovery: the newest sound snapshot at offset S, silent replay from S to the com
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,7 @@ from schemas.reasons import Reason
 from scorer.reorder import Reorder
 from scorer.scorer import Scorer
 from scorer.shadow import Beside
+from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
 from scorer.timeline import Timeline, Timelines
 
@@ -63,6 +64,7 @@ class Shard:
         reorder: holds rows back until their time has come.
         monotonic: a clock in seconds, for snapshots only.
         beside: scores another version in the shadow; None: none is ever tried.
+        alerting: says what became of each partition's budgets, and who is missed while no row comes.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class Shard:
         snapshots: SnapshotPolicy,
         monotonic: Callable[[], float],
         beside: Beside | None = None,
+        alerting: AlertPipeline | None = None,
     ) -> None:
         self._scorer = scorer
+        self._alerting = alerting
         self._beside = beside
         self._store = store
         self._ledger = ledger
@@ -104,6 +108,8 @@ class Shard:
             self._snapshot_due.pop(partition, None)
             self._store.drop(partition)
             self._reorder.drop(partition)
+            if self._alerting is not None:
+                self._alerting.forget(partition)
             if self._beside is not None:
                 self._beside.drop(partition)
             self._ledger.release(partition)
@@ -153,6 +159,22 @@ class Shard:
         except FencedError:
             self._commit_apart(alerts, advances)
 
+    def miss(self) -> None:
+        """While no row comes: tell whose feed has stopped by the clock."""
+        if self._alerting is None:
+            return
+        for partition in self.partitions:
+            last = self._timelines.of[partition].next_offset - 1
+            if missed := self._alerting.missed(partition, last, self._serving.version()):
+                self._commit_missed(partition, missed)
+
+    def _commit_missed(self, partition: Partition, missed: Sequence[Alert]) -> None:
+        try:
+            self._ledger.commit(missed, [])
+        except FencedError:
+            _log.warning("partition lost to another owner", partition=str(partition))
+            self.release([partition])
+
     def _commit_apart(self, alerts: Sequence[Alert], advances: Sequence[Advance]) -> None:
         for advance in advances:
             try:
@@ -200,7 +222,9 @@ class Shard:
             if next_offset > timeline.next_offset:
                 shadow = None if self._beside is None else self._beside.step(partition)
                 snapshot = self._snapshot(partition, next_offset, its_turn=partition == turn)
-                found.append(Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot, shadow))
+                moved = Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot, shadow)
+                achieved = {} if self._alerting is None else self._alerting.achieved(partition)
+                found.append(replace(moved, achieved=achieved) if achieved else moved)
         return found
 
     def _snapshot(self, partition: Partition, offset: int, *, its_turn: bool) -> tuple[str, int] | None:

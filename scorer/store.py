@@ -56,6 +56,11 @@ class Store:
         """The partition's entities."""
         return list(self._slots.get(partition, {}))
 
+    def held(self, partition: Partition) -> Int64:
+        """The slots of the partition's entities, in the order of `names`."""
+        known = self._slots.get(partition, {})
+        return np.fromiter(known.values(), dtype=np.int64, count=len(known))
+
     def slots(self, partition: Partition, entities: Iterable[str]) -> list[int]:
         """The slot of each entity; one never seen gets a fresh slot."""
         known = self._slots.setdefault(partition, {})
@@ -108,8 +113,7 @@ class Store:
 
     def tensors(self, partition: Partition) -> Fields:
         """The partition's state, and whose it is."""
-        known = self._slots.get(partition, {})
-        slots = np.fromiter(known.values(), dtype=np.int64, count=len(known))
+        known, slots = self._slots.get(partition, {}), self.held(partition)
         tensors = {name: np.ascontiguousarray(value) for name, value in self.gather(self._fields, slots).items()}
         return tensors | {_NAMES: np.frombuffer(json.dumps(list(known)).encode() or b"[]", dtype=np.uint8)}
 

@@ -15,19 +15,24 @@ from schemas.protocols import Position
 
 @dataclass(slots=True)
 class Timeline:
-    """One partition's history. `next_offset` is the first offset not accounted for."""
+    """One partition's history.
+
+    `next_offset` is the first offset not accounted for; before it, and before `logged`, the swap log says which version
+    scores.
+    """
 
     next_offset: int
     swaps: list[tuple[int, int]]
+    logged: int = 0
 
     @classmethod
     def resume(cls, position: Position) -> "Timeline":
         """The history as the ledger tells it."""
-        return cls(max(position.committed, 0), list(position.swaps))
+        return cls(max(position.committed, 0), list(position.swaps), position.logged)
 
     def served(self, offset: Int64, version: int) -> Int64:
-        """Version for each row: the swap log's before `next_offset`, `version` from there on. [N] -> [N]."""
-        replayed = offset < self.next_offset
+        """Version for each row: the swap log's as far as it goes, `version` from there on. [N] -> [N]."""
+        replayed = offset < max(self.next_offset, self.logged)
         if not self.swaps or not replayed.any():
             return np.full(len(offset), version, dtype=np.int64)
         starts = np.array([start for start, _ in self.swaps])

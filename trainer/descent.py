@@ -20,6 +20,7 @@ from trainer.guard import Guard
 from trainer.losses import Targets, TaskLoss, task_losses
 from trainer.network import Network, Outputs
 from trainer.optimisers import optimiser_of, rate_of
+from trainer.transfer import TASKS, TRUNK, weight_groups
 from trainer.weighting.ranks import pool_gradients
 from trainer.weighting.task_weighting import TaskWeighting, Weighed
 
@@ -39,6 +40,10 @@ class Slope:
     refused: str | None
 
 
+PACE = "pace"
+"""Key of an optimiser's groups that learn slower: their share of the learning rate."""
+
+
 class Descent:
     """A network's optimiser, and everything that decides about its steps.
 
@@ -48,6 +53,7 @@ class Descent:
         settings: optimiser, weights of tasks, limits.
         seed: of ways of weighting that draw.
         group: ranks that learn together: each sees other rows, all take the same step.
+        trunk_rate: share of the learning rate for what all tasks share; 0 leaves it as it is, decay included.
     """
 
     def __init__(
@@ -57,12 +63,13 @@ class Descent:
         settings: TrainingSettings,
         seed: int,
         group: ProcessGroup | None = None,
+        trunk_rate: float = 1.0,
     ) -> None:
         self._layout, self._settings, self._group, self._seed = layout, settings, group, seed
         self._network = network
         self._shared = [weight for name, weight in network.named_parameters() if not name.startswith("private.")]
         self.guard = Guard(settings)
-        self.optimiser = optimiser_of(network.parameters(), settings)
+        self.optimiser = optimiser_of(_paced(network, trunk_rate), settings)
         self._adapters: Adapters | None = None
         self.balance = Balance(layout, network.forecast.weight_SHQD.device)
         self._contradiction = Contradiction(layout)
@@ -95,7 +102,7 @@ class Descent:
             losses.aside.backward()
             alone = [weight for module in (self._network.private, *heads) for weight in module.parameters()]
             norm = math.hypot(norm, self._clipped(alone))  # not max: it would lose a NaN
-        return Slope(weighed, norm, self.guard.refuse(weighed.loss, norm, " ".join(weighed.losses)))
+        return Slope(weighed, norm, self.guard.refuse(self._served(losses, weighed), norm))
 
     def step(self, slope: Slope, targets: Targets, again: Callable[[], list[TaskLoss]]) -> None:
         """Take a step that was not refused.
@@ -113,7 +120,7 @@ class Descent:
     def hurry(self, times: float) -> None:
         """From now on the learning rate is so many times its own."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate_of(self._settings) * times
+            group["lr"] = rate_of(self._settings) * times * group.get(PACE, 1.0)
 
     def adapt(self, *, by_adapters: bool) -> None:
         """From now on low-rank adapters learn, or the weights themselves; does nothing where they do already."""
@@ -155,7 +162,23 @@ class Descent:
         """Forget the gradients."""
         self.optimiser.zero_grad(set_to_none=True)
 
+    def _served(self, losses: WayLosses, weighed: Weighed) -> dict[str, float]:
+        """Of the tasks that were judged, each by the way that serves it."""
+        if not any(losses.detached):
+            return weighed.losses
+        loss_K, judged_K = self.weighting.pooled(losses.served)
+        each = zip(self._layout.tasks, loss_K.tolist(), judged_K.tolist(), strict=True)
+        return {task.name: loss for task, loss, judged in each if judged}
+
     def _clipped(self, weights: list[Parameter]) -> float:
         """Average over ranks, then clip; the norm before."""
         pool_gradients(weights, self._group)
         return float(clip_grad_norm_(weights, self._settings.gradient_norm))
+
+
+def _paced(network: Network, trunk_rate: float) -> list[dict[str, Any]]:
+    """Groups of an optimiser: one where all weights learn at the same rate."""
+    if trunk_rate == 1.0:
+        return [{"params": list(network.parameters())}]
+    groups = weight_groups(network)
+    return [{"params": groups[TASKS]}, {"params": groups[TRUNK], PACE: trunk_rate}]

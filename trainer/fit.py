@@ -16,7 +16,7 @@ from schemas.layout import Layout
 from schemas.observation import Float64
 from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.chapter import Chapter, chapter_of
-from trainer.descent import Descent, Slope
+from trainer.descent import PACE, Descent, Slope
 from trainer.history import Piece, Stream
 from trainer.losses import Targets, TaskLoss, task_losses
 from trainer.metrics import metrics_of
@@ -119,7 +119,8 @@ class Fit:
         self._seed, self._group = seed, group
         self._precision = PRECISIONS[self._settings.precision]
         rates = {"learning_rate": self._settings.learning_rate, "weight_decay": self._settings.weight_decay}
-        self.descent = Descent(network, layout, layout.monitor.training.model_copy(update=rates), seed, group)
+        training = layout.monitor.training.model_copy(update=rates)
+        self.descent = Descent(network, layout, training, seed, group, self._settings.trunk_rate)
         self._steps_per_epoch = _steps(len(pieces), self._settings.pieces_per_step, group)
         self.epochs = 0
 
@@ -253,7 +254,7 @@ class Fit:
         steps = self._settings.epochs * self._steps_per_epoch
         rate = self._settings.learning_rate * share_of_rate(step, steps, self._settings.warm_up)
         for parameters in self.descent.optimiser.param_groups:
-            parameters["lr"] = rate
+            parameters["lr"] = rate * parameters.get(PACE, 1.0)
 
     def _mean_losses(self, loss_WK: Float64) -> dict[str, float]:
         summed_2K = torch.from_numpy(np.stack([np.nansum(loss_WK, 0), (~np.isnan(loss_WK)).sum(0)]))
@@ -275,7 +276,12 @@ def share_of_rate(step: int, steps: int, warm_up: float) -> float:
 
 
 def meet(network: Network, streams: Sequence[Stream]) -> None:
-    """Place every value of the training part among the population, and among its entity's groups, once."""
+    """Place every value of the training part among the population, and among its entity's groups, once.
+
+    A trunk that stays as it is reads values placed as they were when it was learned.
+    """
+    if not network.layout.monitor.fitting.trunk_rate and network.population.count_S.any():
+        return
     for stream in streams:
         network.population.learn(stream.values.copy())
         if len(network.relations):

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -37,45 +37,55 @@ class Guard:
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered."""
-        losses = {kind: list(held) for kind, held in self._losses.items()}
+        losses = {task: list(held) for task, held in self._losses.items()}
         return {"norms": list(self._norms), "losses": losses, "spikes": self._spikes}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Remember what another one did."""
         self._norms = deque(state["norms"], maxlen=_REMEMBERED)
-        self._losses = {kind: deque(held, maxlen=_REMEMBERED) for kind, held in state["losses"].items()}
+        self._losses = {task: deque(held, maxlen=_REMEMBERED) for task, held in state["losses"].items()}
         self._spikes = state["spikes"]
 
-    def refuse(self, loss: float, norm: float, kind: str = "") -> str | None:
-        """Why the step must not be taken; None: take it, and its loss and norm are remembered.
+    def refuse(self, losses: Mapping[str, float], norm: float) -> str | None:
+        """Why the step must not be taken; None: take it, and its losses and norm are remembered.
 
         Args:
-            loss: of all tasks that the step judged.
+            losses: of each task that the step judged; each is held against its own past, as not every step judges all.
             norm: of the gradient.
-            kind: which those are; losses of one kind are compared with each other.
         """
         self.gave_way = False
-        if not math.isfinite(loss):
+        if not all(map(math.isfinite, losses.values())):
             return "loss is not finite"
         if not math.isfinite(norm):
             return "gradient is not finite"
         if len(self._norms) >= _LEAST and norm > self._settings.refuse_above * median(self._norms):
             return f"gradient norm above {self._settings.refuse_above:g} times the running one"
-        losses = self._losses.setdefault(kind, deque(maxlen=_REMEMBERED))
-        spike = self._is_spike(loss, losses)
-        if spike and self._spikes < self._settings.refuse_in_a_row:
+        spike = self._spike(losses)
+        if spike is not None and self._spikes < self._settings.refuse_in_a_row:
             self._spikes += 1
-            return f"loss {loss:.3g}: a spike above the running {median(losses):.3g}"
-        if spike:  # losses from before are no measure any more
-            losses.clear()
-        self.gave_way, self._spikes = spike, 0
-        losses.append(loss)
+            return spike
+        if spike is not None:  # losses from before are no measure any more
+            self._losses.clear()
+        self.gave_way, self._spikes = spike is not None, 0
+        for task, loss in losses.items():
+            self._losses.setdefault(task, deque(maxlen=_REMEMBERED)).append(loss)
         self._norms.append(norm)
         return None
 
-    def _is_spike(self, loss: float, losses: Collection[float]) -> bool:
-        if len(losses) < _LEAST:
-            return False
-        usual = median(losses)
-        deviation = _USUAL * median(abs(each - usual) for each in losses)
-        return loss > usual + self._settings.refuse_spikes * max(deviation, _NARROWEST * abs(usual))
+    def _spike(self, losses: Mapping[str, float]) -> str | None:
+        """Of the losses that have a past, taken together, in words."""
+        known = [task for task in losses if len(self._losses.get(task, ())) >= _LEAST]
+        loss, usual = (sum(each[task] for task in known) for each in (losses, self._usual(known)))
+        deviation = _USUAL * sum(_absolute_deviation(self._losses[task]) for task in known)
+        if loss <= usual + self._settings.refuse_spikes * max(deviation, _NARROWEST * abs(usual)):
+            return None
+        return f"loss {loss:.3g}: a spike above the running {usual:.3g}"
+
+    def _usual(self, tasks: Sequence[str]) -> dict[str, float]:
+        return {task: median(self._losses[task]) for task in tasks}
+
+
+def _absolute_deviation(losses: Collection[float]) -> float:
+    """The median one, from the median."""
+    usual = median(losses)
+    return median(abs(each - usual) for each in losses)

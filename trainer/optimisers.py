@@ -7,6 +7,7 @@ batch to be the whole of the data; Muon, which takes matrices alone.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from torch import Tensor, optim
 
@@ -34,7 +35,7 @@ OPTIMISERS: Mapping[str, Choice] = {
 these cost least in `python -m tests.bench.optimisers`."""
 
 
-def optimiser_of(weights: Iterable[Tensor], settings: TrainingSettings) -> optim.Optimizer:
+def optimiser_of(weights: Iterable[Tensor] | Iterable[dict[str, Any]], settings: TrainingSettings) -> optim.Optimizer:
     """The optimiser as configured."""
     choice = OPTIMISERS[settings.optimiser]
     momentum = {"momentum": settings.momentum, "nesterov": settings.momentum > 0}

@@ -5,11 +5,15 @@ A path is at once the task's single-task twin, by which sharing is judged, and i
 that a path keeps nothing of its own.
 
 Too low and too high are often both bad, and so narrow a layer has no room to learn that of each signal: how far from
-usual the placed statistics lie, either way, is read beside them. Labels about an entity as a whole, of event tasks, are
-few and stand on all its rows, so that a path would learn entities by heart: while it is fitted, each row lacks some
-signals, drawn anew (dropout of inputs: Srivastava et al., 2014, section 4; whole signals, as if they never came).
+usual the placed statistics lie, either way, is read beside them. So is how often a signal was measured, if ever, at a
+scale that is heard: people look where they worry (Agniel et al., 2018).
 
-N rows, S signals, G features of a signal and distances, I = S * G, K tasks, P width of a path, D width of the network.
+Labels about an entity as a whole, of event tasks, are few and stand on all its rows, so that a path would learn
+entities by heart: while it is fitted, each row lacks some signals, drawn anew (dropout of inputs: Srivastava et al.,
+2014, section 4; whole signals, as if they never came).
+
+N rows, S signals, G of a signal: features, distances, frequencies; I = S * G, K tasks, P width of a path, D width of
+the network.
 """
 
 from collections.abc import Sequence
@@ -22,9 +26,12 @@ from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import N_PLACED
 from trainer.relations import inputs_of
-from trainer.statistics import N_FEATURES
+from trainer.statistics import COUNT_FEATURE, COUNT_SHARE, N_FEATURES
 
 _PLACED = slice(N_FEATURES, N_FEATURES + N_PLACED)
+_N_MEASURED = 2
+_FEW = 1.0
+"""Logarithm of measurements that is neither often nor seldom."""
 
 
 class Private(nn.Module):
@@ -40,7 +47,7 @@ class Private(nn.Module):
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         model, tasks = layout.monitor.model, layout.tasks
-        k, p, i = len(tasks), model.private, len(layout.signals) * (inputs_of(layout) + N_PLACED)
+        k, p, i = len(tasks), model.private, len(layout.signals) * (inputs_of(layout) + N_PLACED + _N_MEASURED)
         self._events = slice(k - len(layout.events), k)
         self.first_KPI = nn.Parameter(torch.empty(k, p, i).uniform_(-(i**-0.5), i**-0.5))
         self.first_KP = nn.Parameter(torch.zeros(k, p))
@@ -61,12 +68,11 @@ class Private(nn.Module):
             features_GNS: what the network reads of each signal.
             shown_NS: 0 where an event task must not see a signal, else 1; None: all see everything.
         """
-        read_GNS = torch.cat([features_GNS, features_GNS[_PLACED].abs()])
         if shown_NS is None:
-            inner_NKP = self._first(read_GNS, slice(None))
+            inner_NKP = self._first(features_GNS, slice(None))
         else:
-            others = self._first(read_GNS, slice(self._events.start))
-            inner_NKP = torch.cat([others, self._first(read_GNS * shown_NS, self._events)], 1)
+            others = self._first(features_GNS, slice(self._events.start))
+            inner_NKP = torch.cat([others, self._first(features_GNS * shown_NS, self._events)], 1)
         inner_KNP = functional.gelu(inner_NKP).permute(1, 0, 2)
         outer_KND = torch.baddbmm(self.second_K1D, inner_KNP, self.second_KPD)
         return functional.gelu(outer_KND.to(features_GNS.dtype))
@@ -76,11 +82,18 @@ class Private(nn.Module):
         self.detached_K.copy_(torch.tensor(detached))
         _follow(self)
 
-    def _first(self, read_GNS: Tensor, tasks: slice) -> Tensor:
+    def _first(self, features_GNS: Tensor, tasks: slice) -> Tensor:
         """Of these tasks, [N, K, P], before the bend."""
+        read_GNS = torch.cat([features_GNS, _measured(features_GNS), features_GNS[_PLACED].abs()])
         weight_KPI, bias_KP = self.first_KPI[tasks], self.first_KP[tasks]
         read_NI = read_GNS.permute(1, 2, 0).flatten(1)
         return functional.linear(read_NI, weight_KPI.flatten(0, 1), bias_KP.flatten()).view(-1, *bias_KP.shape)
+
+
+def _measured(features_GNS: Tensor) -> Tensor:
+    """How often each signal was measured, and whether ever, [2, N, S]; the one thing said of a signal never seen."""
+    often_NS = features_GNS[COUNT_FEATURE] * (1.0 / COUNT_SHARE)
+    return torch.stack([often_NS - _FEW, (often_NS > 0).to(often_NS.dtype) - 0.5])
 
 
 def _follow(private: Private, _: object = None) -> None:

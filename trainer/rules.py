@@ -80,6 +80,13 @@ class Rules:
             return np.empty((len(known.value), 0))
         return np.stack([each.score(standing if each.lasts else known) for each in self._scorers], axis=1)
 
+    def lasting(self, last_NS: Float64, age_NS: Float64) -> Float64:
+        """Scores of the rules that read nothing but last values, whatever the rows carry, [N, R]; NaN of the others."""
+        nothing_NS = np.full_like(last_NS, np.nan)
+        known = Known(last_NS, last_NS, age_NS, *[nothing_NS] * 4)
+        scores = [each.score(known) if each.lasts else nothing_NS[:, 0] for each in self._scorers]
+        return np.stack(scores, axis=1) if scores else np.empty((len(last_NS), 0))
+
     def taken(self, rule: int, last_S: Float64, age_S: Float64) -> Sequence[tuple[int, Taken]]:
         """What a rule took of one row that it scored: column and value of each of its signals, as configured.
 

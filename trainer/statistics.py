@@ -35,6 +35,8 @@ _DECLARED_FLOOR, _UNDECLARED_FLOOR = 1e-4, 1e-9
 _PAUSE_CAP = 8.0
 _SHORTEST_GAP_SECONDS = 1e-3
 N_FEATURES = 11
+COUNT_FEATURE, COUNT_SHARE = 8, 0.2
+"""The feature that says how often the signal was seen: log1p, times this."""
 
 
 class Statistic(IntEnum):
@@ -215,7 +217,7 @@ class Statistics(nn.Module):
         low_NS, high_NS = -after[Statistic.NEG_MIN], after[Statistic.MAX]
         within_NS = ((last_NS - low_NS) / (high_NS - low_NS).clamp(min=1e-300)).float().clamp(0.0, 1.0)
         rough_NS = (spread_NS / scale_NS).float().log().clamp(-4.0, 4.0)
-        count_NS = after[Statistic.COUNT].float().log1p().mul(0.2).clamp(max=2.0)
+        count_NS = after[Statistic.COUNT].float().log1p().mul(COUNT_SHARE).clamp(max=2.0)
         rest = [change_NS, within_NS, rough_NS, count_NS, present_NS, pause_NS]
         return torch.cat([revert_3NS, drift_2NS, torch.stack(rest)])
 

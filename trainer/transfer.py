@@ -15,10 +15,10 @@ from torch.nn import Parameter
 
 from schemas.layout import Layout
 from trainer.network import Network
-from trainer.weights import CUT, Architecture, fitting, fresh_for, read_weights
+from trainer.weights import CUT, OF_DOMAIN, OF_TASKS, Architecture, fitting, fresh_for, read_weights
 
-_TASKS = ("horizons", "quantiles", "classes")
-_DOMAIN = ("modalities", "signals", "targets", "vectors", "rules", "relations")
+TRUNK, TASKS = "trunk", "tasks"
+"""Groups of weights."""
 _NAMED_AXES = {
     "encoder": "M",
     "encoders": "M",
@@ -68,10 +68,10 @@ def transfer(layout: Layout, content: bytes) -> Transfer:
         ModelError: the content is torn, not finite, of another format or of other model settings (the first is named).
     """
     seen, weights = read_weights(content)
-    network = fresh_for(layout, seen, _TASKS + _DOMAIN)
+    network = fresh_for(layout, seen, OF_TASKS + OF_DOMAIN)
     expected = fitting(network.layout, seen)
     here, there = _labels(expected), _labels(seen)
-    same_domain = _without((CUT, *_TASKS), seen) == _without(_TASKS, expected)
+    same_domain = _without((CUT, *OF_TASKS), seen) == _without(OF_TASKS, expected)
     found = {_by_task(name, there): weight for name, weight in weights.items() if same_domain or _of_no_signal(name)}
     names: dict[str, list[str]] = {"taken": [], "partly": [], "fresh": []}
     for name, weight in network.state_dict().items():
@@ -82,14 +82,11 @@ def transfer(layout: Layout, content: bytes) -> Transfer:
 
 
 def weight_groups(network: Network) -> dict[str, list[Parameter]]:
-    """Every weight once: `trunk` serves all tasks; `tasks` are each task's own: query, private layer, gates, head.
-
-    To add a task without touching the others: `requires_grad_(False)` on the trunk, or a smaller learning rate.
-    """
-    groups: dict[str, list[Parameter]] = {"trunk": [], "tasks": []}
+    """Every weight once: `trunk` serves all tasks; `tasks` are each task's own: query, private layer, gates, head."""
+    groups: dict[str, list[Parameter]] = {TRUNK: [], TASKS: []}
     for name, weight in network.named_parameters():
         own = not name.startswith("trunk.") or _NUMBERED.match(name) or "K" in _axes(name, weight.dim())
-        groups["tasks" if own else "trunk"].append(weight)
+        groups[TASKS if own else TRUNK].append(weight)
     return groups
 
 

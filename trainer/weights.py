@@ -17,7 +17,7 @@ from schemas.task import Share
 from trainer.int8 import narrowed, widened
 from trainer.network import COLUMNS, Network
 
-FORMAT = "5"
+FORMAT = "6"
 """Changes whenever the same names and sizes come to mean something else."""
 _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""
@@ -25,6 +25,11 @@ _LONGEST = 60
 _PRIVATE = "private."
 CUT = "cut_from"
 """Beside `width` in what a file says: the width of the network that it was cut out of."""
+OF_TASKS, OF_DOMAIN = (
+    ("horizons", "quantiles", "classes"),
+    ("modalities", "signals", "targets", "vectors", "rules", "relations"),
+)
+"""Parts of an architecture that differ between a monitor's tasks, and between domains: the rest can be transferred."""
 Architecture = dict[str, Any]
 """What weights were made for, as JSON has it."""
 
@@ -88,7 +93,10 @@ def fresh_for(layout: Layout, seen: Architecture, free: Collection[str] = ()) ->
         for each in (seen, fitting(layout, seen))
     )
     for difference in differences(fixed, expected):
-        raise ModelError(f"weights: {difference}")
+        rest = {name: part for name, part in expected.items() if name not in OF_TASKS + OF_DOMAIN}
+        transferable = not free and {name: part for name, part in fixed.items() if name in rest} == rest
+        hint = " (`bellwether train --transfer` takes over what both have)" if transferable else ""
+        raise ModelError(f"weights: {difference}{hint}")
     return Network(layout, model.width if is_cut else None)
 
 

@@ -1,17 +1,19 @@
-"""Alarms of a score that is not the monitor's, through the very same stages: what a baseline would have raised.
+"""Alarms against the budget; and those of a score that is not the monitor's, through the very same stages.
 
 n rows in stream order.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from infra.backtest.figures import number
 from schemas.alert import Change
 from schemas.alerting import AlertSettings, Severity
-from schemas.observation import Float64, Int64
+from schemas.observation import Float64, Int64, Partition
 from scorer.stages.finding import Finding, Memory
-from scorer.stages.pipeline import stages_of
+from scorer.stages.pipeline import AlertPipeline, stages_of
 
 _SHARES = 24
 """Thresholds tried, by the share of rows that reach them, each about a third more than the one before."""
@@ -62,3 +64,19 @@ class Alarms:
             if len(found) >= wanted:
                 break
         return found[np.linspace(0, len(found) - 1, min(wanted, len(found))).round().astype(np.int64)]
+
+
+def budgets_of(pipeline: AlertPipeline, partition: Partition) -> dict[str, Any]:
+    """`budget` of the report: of each that is kept, alarms of every kind, `asked` and `achieved`, in `asked`'s span.
+
+    And by task or rule the rows whose finding raised nothing, being worth less than an alarm cost.
+    """
+    if pipeline.budgets is None:
+        return {}
+    told = {
+        name: {"asked": str(each.asked), "achieved": None if each.rate is None else number(each.rate)}
+        | {"alarms": each.alarms, "off": None if each.rate is None else number(each.rate / each.asked.alarms - 1.0)}
+        for name, each in pipeline.budgets.achieved(partition).items()
+    }
+    held_back = {name: count for name, count in pipeline.held_back.items() if count}
+    return {"budget": told | {"held_back": held_back}}

@@ -11,6 +11,7 @@ import structlog
 import torch
 
 from infra.assembly import first_version, shard_parts
+from infra.backtest.alarms import budgets_of
 from infra.backtest.auto import AutoColumns, auto_columns
 from infra.backtest.monitor import monitor_of
 from infra.backtest.options import Options
@@ -20,12 +21,13 @@ from infra.backtest.served import ways_served
 from infra.backtest.table import ScoresTable
 from infra.memory import MemoryLedger, MemoryRegistry
 from infra.weights import weights_of
-from ingest.files import FileSource
+from ingest.files import INPUT, FileSource
 from ingest.outcomes import Outcome, read_outcomes
 from schemas.errors import InputError
 from schemas.layout import Layout
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
+from scorer.stages.pipeline import AlertPipeline
 from trainer.learner import Learner
 
 BATCH_ROWS = 1024
@@ -64,9 +66,10 @@ def backtest(options: Options) -> Backtested:
     learner = Learner(layout, options.seed, registry, labelled=len(reveals) > 0) if options.learn else None
     table = ScoresTable(layout, source.order, source.events.timed)
     started = time.perf_counter()
-    _stream(layout, source, registry, table, learner, reveals)
+    pipeline = _stream(layout, source, registry, table, learner, reveals)
     seconds = time.perf_counter() - started
     measured = report_of(table, source.events, outcomes, options)
+    measured["tasks"][layout.anomaly.name] |= budgets_of(pipeline, INPUT)
     for task, way in ways_served(layout, registry, table.versions).items():
         measured["tasks"][task]["sharing"] = way
     return Backtested(table, measured | found | _running(source, registry, learner, reveals, seconds))
@@ -91,7 +94,7 @@ def _stream(
     table: ScoresTable,
     learner: Learner | None,
     reveals: Reveals,
-) -> None:
+) -> AlertPipeline:
     parts = shard_parts(layout, MemoryLedger(), registry, SnapshotPolicy(None, timedelta()), look_seconds=0.0)
     for scored in run(source, parts.shard, parts.pipeline):
         if scored is None:
@@ -103,6 +106,7 @@ def _stream(
             if len(reveals):
                 learner.teach(reveals.until(batch.next_offsets[0]))
             learner.publish_if_proved()
+    return parts.pipeline
 
 
 def _reveals(source: FileSource, layout: Layout, options: Options, outcomes: Sequence[Outcome]) -> Reveals:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from schemas.alerting import Severity
 Command = Callable[..., None]
 _COLUMNS = ("event_time", "severity", "phase", "monitor", "entity", "task", "kind", "score", "summary", "id")
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+_MOST_SHOWN = 10
 _HEADINGS = {"age_seconds": "age"}
 Record = dict[str, Any]
 
@@ -37,7 +38,7 @@ def _filters(command: Command) -> Command:
 
 @click.group()
 def alerts() -> None:
-    """List, show, explain, judge or watch alerts."""
+    """List, show, explain, judge, watch or replay alerts."""
 
 
 @alerts.command("list")
@@ -68,6 +69,23 @@ def list_(
         click.echo("no alerts")
     else:
         _print_table(found)
+
+
+@alerts.command()
+@click.option("--monitor", help="One monitor's only.")
+@_database
+@_json
+def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
+    """Alarms against the budgets that monitors keep: asked for, and achieved since the beginning."""
+    from scorer.alerts import read_budgets
+
+    found = read_budgets(monitor, database)
+    if as_json:
+        click.echo(json.dumps(found))
+    elif not found:
+        click.echo("no budget is kept (alerts.budget: 0.5 per entity-day)")
+    else:
+        _print_budgets(found)
 
 
 @alerts.command()
@@ -109,6 +127,36 @@ def explain(
         click.echo(json.dumps(told, allow_nan=False))
     else:
         print_explanation(told)
+
+
+@alerts.command()
+@click.argument("monitor")
+@click.option("--from-snapshot", is_flag=True, help="Begin at the oldest snapshots, not at the first row ever scored.")
+@_json
+@click.pass_context
+def replay(ctx: click.Context, monitor: str, *, from_snapshot: bool, as_json: bool) -> None:
+    """Score MONITOR's topic again, each row by the version that served it then; exit code 1 if an alert differs.
+
+    Nothing is written. Rows are read from the topic, versions from the log of swaps.
+    """
+    from infra.rescoring import rescore
+    from infra.settings import load_monitor
+
+    done = rescore(load_monitor(monitor), from_snapshot=from_snapshot)
+    differing = {name: _shown(getattr(done, name)) for name in ("others", "missing", "added")}
+    if as_json:
+        told = {"rows": done.rows, "alerts": done.alerts, "same": done.same, "all_same": done.all_same}
+        click.echo(json.dumps(told | differing))
+    else:
+        counts = ", ".join(f"{len(steps)} {name}" for name, steps in differing.items())
+        click.echo(f"{done.rows:,} rows, {done.alerts} alerts: {done.same} of their steps the same, {counts}")
+        for name, steps in differing.items():
+            for step in steps[:_MOST_SHOWN]:
+                click.echo(
+                    f"  {name}: alert {step['alert_id']} {step['change']} at {step['partition']}@{step['offset']}"
+                )
+    if not done.all_same:
+        ctx.exit(1)
 
 
 @alerts.command()
@@ -181,7 +229,7 @@ def _time(text: str | None) -> datetime | str | None:
     return text if isinstance(age, str) else datetime.now(UTC) - age  # type: ignore[operator]
 
 
-def _shown(records: list[Record]) -> list[Record]:
+def _shown(records: Sequence[Mapping[str, Any]]) -> list[Record]:
     """Records as JSON has them: times in ISO 8601, no NaN."""
     return [{name: _plain(value) for name, value in record.items()} for record in records]
 
@@ -209,6 +257,18 @@ def _print_table(records: list[Record]) -> None:
     for record in records:
         cells = [f"{record[name]:.2f}" if name == "score" else str(record[name]) for name in _COLUMNS]
         table.add_row(*(Text(cell) for cell in cells), style=_STYLES.get(record["severity"]))
+    console().print(table)
+
+
+def _print_budgets(records: list[Record]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from infra.terminal import console
+
+    table = Table(*records[0])
+    for record in records:
+        table.add_row(*(Text(_cell(name, value)) for name, value in record.items()))
     console().print(table)
 
 

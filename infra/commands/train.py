@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     "--pretrain", type=click.IntRange(min=0), help="Epochs before, without labels. Default: fitting.pretrain."
 )
 @click.option("--model", help="Where to start: fresh, a version, or a file. Default: the version that serves.")
+@click.option("--transfer", is_flag=True, help="The start may answer other tasks, or read other signals.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the weights; publish nothing.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: this process, no Ray.")
 @click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0, show_default=True)
@@ -47,6 +48,7 @@ def _plain(done: "Trained") -> dict[str, Any]:
         "losses": dict(done.losses),
         "metrics": dict(done.metrics),
         "sharing": dict(done.sharing),
+        "transferred": dict(done.transferred),
         "directory": str(done.directory),
         "published": None if done.published is None else done.published.version,
     }
@@ -55,6 +57,8 @@ def _plain(done: "Trained") -> dict[str, Any]:
 def _show(done: "Trained", output: Path | None) -> None:
     losses = ", ".join(f"{task} {loss:.3f} (best at {done.best[task]})" for task, loss in done.losses.items())
     click.echo(f"{done.rows:,} rows, {done.epochs} epochs, best {done.best['all']}; validation losses: {losses}")
+    if done.transferred:
+        click.echo("taken over: {taken} weights, {partly} of them in part; {fresh} fresh".format(**_taken(done)))
     for task, each in done.sharing.items():
         click.echo(f"{task}: {_way(each)}")
     click.echo(f"checkpoints and manifest: {done.directory}")
@@ -64,6 +68,10 @@ def _show(done: "Trained", output: Path | None) -> None:
         click.echo("published nothing: not better than the serving version")
     else:
         click.echo(f"published v{done.published.version}")
+
+
+def _taken(done: "Trained") -> dict[str, int]:
+    return {**done.transferred, "taken": done.transferred["taken"] + done.transferred["partly"]}
 
 
 def _way(sharing: Mapping[str, Any]) -> str:

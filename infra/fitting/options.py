@@ -18,6 +18,7 @@ class FitOptions:
         pretrain: epochs before, without labels; None: as the monitor's `fitting.pretrain`.
         seed: of order and injected faults.
         model: where learning starts: fresh, a version, a file, or None: the version that serves, if one does.
+        transfer: the start may be of other tasks or signals; what both have is taken.
         output: the file to write instead of publishing.
         directory: of checkpoints; None: `fits/<monitor>` beside the database.
         resume: go on with the run that lies there.
@@ -33,6 +34,7 @@ class FitOptions:
     pretrain: int | None = None
     seed: int = 0
     model: str | None = None
+    transfer: bool = False
     output: Path | None = None
     directory: Path | None = None
     resume: bool = False

@@ -99,13 +99,19 @@ def initial_memory(n_kinds: int) -> dict[str, Field]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row under judgement. `row_number` counts the entity's rows, `rank` is 0 where nothing was reached."""
+    """A row under judgement. `row_number` counts the entity's rows, `rank` is 0 where nothing was reached.
+
+    Where a budget is kept, `worth` and `price` are those of an alarm; `always`: it is raised whatever it costs.
+    """
 
     row_number: int
     time_ms: int
     rank: int
     strength: float
     steered: bool
+    worth: float = 0.0
+    price: float = 0.0
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ from scorer.stages.steering import Steering
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """Opens; an alert already open escalates when a severity or a peak is surpassed, and else is the same alert."""
+    """Opens; an alert already open escalates when a severity or a peak is surpassed, and else is the same alert.
+
+    `steering` is told of each; None: a budget is kept instead.
+    """
 
     cooldown: int
     escalation: float
-    steering: Steering
+    steering: Steering | None = None
 
     def __call__(self, finding: Finding, memory: Memory) -> Decision | None:
         """Judge one finding."""
@@ -34,6 +37,6 @@ class Firing:
         memory.below = 0
         memory.peak, memory.peak_ms = finding.strength, finding.time_ms
         memory.quiet_until = finding.row_number + self.cooldown
-        if finding.steered:
+        if finding.steered and self.steering is not None:
             self.steering.fired(finding, memory)
         return Decision(change, reason, memory.open_rank)

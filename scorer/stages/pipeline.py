@@ -3,19 +3,25 @@
 Shapes: N rows, K kinds of alert (the anomaly score first, then one a rule, then one a task).
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.alert import Alert
-from schemas.alerting import AlertSettings
+from schemas.alert import ALARMS, Alert
+from schemas.alerting import AlertSettings, Severity
+from schemas.budget import Achieved
 from schemas.layout import Layout
-from schemas.observation import Float64, Status
+from schemas.observation import Float64, Partition, Status
 from schemas.prediction import Predictions
+from scorer.silence.watch import Silence
+from scorer.stages.affordable import HELD_BACK, Affordable
+from scorer.stages.budgets import Books, Budgets
 from scorer.stages.cooldown import Cooldown
-from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Memory, Stage, kinds_of
+from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Kind, Memory, Stage, kinds_of
 from scorer.stages.firing import Firing
 from scorer.stages.persistence import Persistence
 from scorer.stages.report import alert_of
@@ -23,8 +29,12 @@ from scorer.stages.risk import risk_of
 from scorer.stages.steering import Steering
 from scorer.stages.threshold import Threshold
 from scorer.stages.warm_up import WarmUp
+from scorer.stages.worth import Worth, priced_ranks
 from scorer.store import Store
 from trainer.rules import Rules
+
+_FAILED = -1
+"""Place of a feed that failed, before all kinds of finding."""
 
 
 def stages_of(settings: AlertSettings) -> list[Stage]:
@@ -34,44 +44,147 @@ def stages_of(settings: AlertSettings) -> list[Stage]:
         WarmUp(settings.warm_up),
         Persistence(settings.persistence),
         Cooldown(settings.escalation),
-        Firing(settings.cooldown, settings.escalation, Steering(settings)),
+        *([] if settings.kept is None else [Affordable()]),
+        Firing(settings.cooldown, settings.escalation, None if settings.kept else Steering(settings)),
     ]
 
 
-class AlertPipeline:
-    """Judges predictions against each entity's memory, which lives in the store (fields ``alert.*``)."""
+@dataclass(slots=True)
+class _Findings:
+    """Those of one batch.
 
-    def __init__(self, layout: Layout, store: Store, stages: Sequence[Stage] | None = None) -> None:
+    Attributes:
+        strength_NK: of each kind, NaN where nothing is found or asked.
+        rank_NK: severities reached. Of the learned score without a budget an upper bound.
+        books: of the budgets; None: none is kept, and neither worth nor price is known.
+        worth_NK: of an alarm.
+        price_N: of an alarm, if none is raised before the row from now on.
+    """
+
+    strength_NK: Float64
+    rank_NK: NDArray[np.int8]
+    books: Books | None
+    worth_NK: Float64 = field(default_factory=lambda: np.empty((0, 0)))
+    price_N: Float64 = field(default_factory=lambda: np.empty(0))
+
+    def at(self, row: int, column: int, kind: Kind, always: Severity, predictions: Predictions) -> Finding:
+        """One of them. Rules of severity `always` or worse are raised whatever they cost."""
+        rank = int(self.rank_NK[row, column])
+        return Finding(
+            row_number=int(predictions.rows_seen[row]),
+            time_ms=int(predictions.batch.time_ms[row]),
+            rank=rank,
+            strength=float(self.strength_NK[row, column]),
+            steered=kind.steered,
+            worth=0.0 if self.books is None else float(self.worth_NK[row, column]),
+            price=0.0 if self.books is None else float(self.price_N[row]),
+            always=kind.rule is not None and rank >= always.rank,
+        )
+
+
+class AlertPipeline:
+    """Judges predictions against each entity's memory, which lives in the store (fields ``alert.*``).
+
+    `budgets` price alarms; None where no budget is kept.
+
+    Args:
+        layout: what can raise an alert, and what `alerts` says of it.
+        store: where memories and accounts live.
+        stages: in place of those of the settings.
+        partitions: among how many a budget in total is shared out.
+        silence: watches the feeds; None: nobody does.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        store: Store,
+        stages: Sequence[Stage] | None = None,
+        partitions: int = 1,
+        silence: Silence | None = None,
+    ) -> None:
+        settings = layout.monitor.alerts
         self._layout = layout
         self._store = store
         self._kinds = kinds_of(layout)
         self._rules = Rules(layout)
-        self._steering = Steering(layout.monitor.alerts)
-        self._stages = list(stages or stages_of(layout.monitor.alerts))
+        self._settings = settings
+        self._steering = Steering(settings)
+        self.budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
+        self._silence = silence
+        self._worth = [Worth(layout, kind) for kind in self._kinds]
+        self._stages = list(stages or stages_of(settings))
         self._levels = [sorted((value, level.rank) for level, value in kind.severities.items()) for kind in self._kinds]
+        self.held_back: Counter[str] = Counter()
+        """Rows of which a budget let a task's or rule's finding raise nothing, by its name."""
 
     def decide(self, predictions: Predictions) -> list[Alert]:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
+        books = None if self.budgets is None else self.budgets.open(predictions)
+        findings = self._findings(predictions, books)
+        failures = [] if self._silence is None else self._silence.watch(predictions)
+        asked: list[tuple[int, int, Alert | None]] = [(row, _FAILED, failure) for row, failure in failures]
+        asked += [(row, column, None) for row, column in self._worth_judging(predictions, findings)]
+        alerts = []
+        for row, column, failure in sorted(asked, key=itemgetter(0, 1)):
+            told = failure or self._told(predictions, findings, row, column)
+            if books is not None and failure is not None and failure.change in ALARMS:
+                books.pay(row, own=False)
+                self._price(findings, books)
+            if told is not None and not predictions.silent[row]:
+                alerts.append(told)
+        if books is not None:
+            books.close()
+        return alerts
+
+    def achieved(self, partition: Partition) -> dict[str, Achieved]:
+        """What became of a partition's budgets so far."""
+        return {} if self.budgets is None else self.budgets.achieved(partition)
+
+    def missed(self, partition: Partition, offset: int, version: int) -> list[Alert]:
+        """Feeds that stopped by the clock, while no row comes; `offset` is the last one, `version` serves now."""
+        return [] if self._silence is None else self._silence.tick(partition, offset, version)
+
+    def forget(self, partition: Partition) -> None:
+        """Its state is no longer held here, or another one is."""
+        if self._silence is not None:
+            self._silence.forget(partition)
+        if self.budgets is not None:
+            self.budgets.forget(partition)
+
+    def _told(self, predictions: Predictions, findings: _Findings, row: int, column: int) -> Alert | None:
+        """The alert of one finding; None where nothing changed, or nobody is told."""
+        kind, slot = self._kinds[column], int(predictions.slot[row])
+        if not findings.rank_NK[row, column] and not self._store.field("alert.open_rank")[slot, column]:
+            return None
+        finding = findings.at(row, column, kind, self._settings.always, predictions)
+        memory, decision = self._judge(slot, column, finding)
+        if findings.books is not None and decision.change in ALARMS:
+            findings.books.pay(row)
+            self._price(findings, findings.books)
+        if predictions.silent[row]:
+            return None
+        self.held_back[kind.task] += decision.reason == HELD_BACK
+        if decision.change is None:
+            return None
+        strength = finding.strength
+        return alert_of(self._layout, self._rules, kind, predictions, row, strength, memory, decision)
+
+    def _findings(self, predictions: Predictions, books: Books | None) -> _Findings:
         strength_NK = self._strength(predictions)
         rank_NK = self._rank(predictions, strength_NK)
-        alerts = []
-        for kind_index, kind in enumerate(self._kinds):
-            for row in self._worth_judging(predictions, rank_NK[:, kind_index], kind_index):
-                strength = float(strength_NK[row, kind_index])
-                if np.isnan(strength):
-                    continue
-                finding = Finding(
-                    row_number=int(predictions.rows_seen[row]),
-                    time_ms=int(predictions.batch.time_ms[row]),
-                    rank=int(rank_NK[row, kind_index]),
-                    strength=strength,
-                    steered=kind.steered,
-                )
-                memory, decision = self._judge(int(predictions.slot[row]), kind_index, finding)
-                if decision.change is not None and not predictions.silent[row]:
-                    found = alert_of(self._layout, self._rules, kind, predictions, int(row), strength, memory, decision)
-                    alerts.append((row, found))
-        return [alert for _, alert in sorted(alerts, key=lambda found: found[0])]
+        findings = _Findings(strength_NK, rank_NK, books)
+        if books is not None:
+            standing_NR = np.fmax(predictions.rules, self._rules.lasting(predictions.last, predictions.age))
+            columns = zip(self._worth, strength_NK.T, strict=True)
+            findings.worth_NK = np.column_stack([worth.of(strength_N, standing_NR) for worth, strength_N in columns])
+            self._price(findings, books)
+        return findings
+
+    def _price(self, findings: _Findings, books: Books) -> None:
+        """What an alarm costs from now on, and what the learned score is worth at that."""
+        findings.price_N = books.prices()
+        findings.rank_NK[:, 0] = priced_ranks(self._settings, findings.worth_NK[:, 0], findings.price_N)
 
     def _strength(self, predictions: Predictions) -> Float64:
         risks = [
@@ -94,16 +207,23 @@ class AlertPipeline:
                 rank[reached, column] = np.maximum(rank[reached, column], level)
         return rank
 
-    def _worth_judging(self, predictions: Predictions, rank: NDArray[np.int8], kind: int) -> NDArray[np.int64]:
+    def _worth_judging(self, predictions: Predictions, findings: _Findings) -> list[tuple[int, int]]:
+        """Row and kind: of the entities that have a finding of the kind or an open alert."""
         ok = predictions.status == Status.OK
-        is_open = np.asarray(self._store.field("alert.open_rank"))[predictions.slot, kind] > 0
-        busy = np.unique(predictions.slot[ok & ((rank > 0) | is_open)])
-        return np.flatnonzero(ok & np.isin(predictions.slot, busy)) if len(busy) else np.empty(0, dtype=np.int64)
+        found = []
+        for kind in range(len(self._kinds)):
+            is_open = np.asarray(self._store.field("alert.open_rank"))[predictions.slot, kind] > 0
+            busy = np.unique(predictions.slot[ok & ((findings.rank_NK[:, kind] > 0) | is_open)])
+            if len(busy):
+                known = ~np.isnan(findings.strength_NK[:, kind])
+                rows = np.flatnonzero(ok & np.isin(predictions.slot, busy) & known)
+                found += [(row, kind) for row in rows.tolist()]
+        return found
 
     def _judge(self, slot: int, kind: int, finding: Finding) -> tuple[Memory, Decision]:
         cells = [self._store.field(f"alert.{name}") for name in MEMORY_FIELDS]
         memory = Memory(*(cell[slot, kind].item() for cell in cells))
-        if finding.steered:
+        if finding.steered and self.budgets is None:
             finding = replace(finding, rank=self._steering.rank(memory, finding.row_number, finding.strength))
         decision = Decision(None, "no stage decided")
         for stage in self._stages:

@@ -49,5 +49,5 @@ class Steering:
 
     def _standing(self, raised_N: Float64 | np.float64, rows_since_N: Int64 | int) -> Float64 | np.float64:
         """How far the threshold stands above its start so many rows after an alert raised it."""
-        fallen_N = self.settings.steering * self.settings.budget / 1000.0 * rows_since_N
+        fallen_N = self.settings.steering * (self.settings.budget.rows or 0.0) / 1000.0 * rows_since_N
         return np.maximum(raised_N - fallen_N, -self.settings.relaxation)

@@ -29,7 +29,7 @@ def monitor_file(directory: Path, bootstrap: str, url: str, topic: str, **change
     described["kafka"] |= {"bootstrap_servers": bootstrap, "group_id": directory.name}
     described["database"] |= {"url": url, "directory": str(directory / "files"), "snapshot_every": "PT2S"}
     for key, value in changes.items():
-        described[key] = described[key] | value if isinstance(value, dict) else value
+        described[key] = (described[key] or {}) | value if isinstance(value, dict) else value
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "monitor.yaml"
     path.write_text(yaml.safe_dump(described))

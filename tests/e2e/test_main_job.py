@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
+from infra.database import connect
+from infra.rescoring import rescore
+from schemas.statements import EVENTS
 from schemas.tables import AlertRow, ModelRow
 from scorer.alerts import reading
 from tests.e2e.program import Program, monitor_file
@@ -36,3 +39,10 @@ def test_twenty_thousand_icu_observations_are_accounted_for_and_raise_alerts(
     assert {row["model_version"] for row in alerts} <= versions
     observed = [reason for row in alerts for reason in row["reasons"] if reason["observed"] is not None]
     assert any(reason["expected"] is not None for reason in observed)
+    assert rescore(monitor).all_same
+    with connect(fresh_postgres).begin() as connection:
+        first, second = connection.execute(select(EVENTS.c.id).order_by(EVENTS.c.id).limit(2)).scalars()
+        connection.execute(update(EVENTS).where(EVENTS.c.id == first).values(score=EVENTS.c.score + 1.0))
+        connection.execute(delete(EVENTS).where(EVENTS.c.id == second))
+    found = rescore(monitor)
+    assert [step["id"] for each in (found.others, found.missing, found.added) for step in each] == [first, second]

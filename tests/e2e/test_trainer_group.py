@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from sqlalchemy import select
 
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
@@ -21,6 +22,7 @@ from infra.settings import load_monitor
 from infra.stack.server import free_port
 from ingest.producer import create_topics, publish
 from schemas.layout import Layout
+from schemas.tables import TaskMetricRow
 from tests.e2e.learned import Witness, checkpoints_of, gaps
 
 pytestmark = pytest.mark.service
@@ -142,6 +144,13 @@ def replayed(monitor: Path) -> Replayed:
     return replay(load_monitor(monitor), max(made))
 
 
+def lags(monitor: Path) -> list[float]:
+    """Records that nobody had read yet, as noted with each checkpoint."""
+    query = select(TaskMetricRow.value).where(TaskMetricRow.task == "", TaskMetricRow.metric == "lag")
+    with connect(load_monitor(monitor).database.url).connect() as connection:
+        return list(connection.execute(query.order_by(TaskMetricRow.id)).scalars())
+
+
 def message(entity: str, step: int, hr: float, rr: float) -> tuple[bytes, bytes, None]:
     record = {"entity": entity, "time": 1_700_000_000_000 + 60_000 * step, "hr": 70 + hr, "rr": 15 + rr}
     return entity.encode(), json.dumps(record).encode(), None
@@ -169,6 +178,7 @@ def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, m
         waiting = 3 * 16 * WINDOW
         wait(lambda: witness.events > learned - waiting, "everything to be learned")
     assert replayed(monitor).same
+    assert lags(monitor)[-1] == 0.0
     history = witness.history()
     assert {each.ranks for each in history} >= {1, 2, 3}
     assert gaps(history) == []

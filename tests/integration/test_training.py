@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
+from safetensors.torch import load
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from infra.commands.train import train
@@ -148,3 +150,39 @@ def test_two_ray_workers_fit_together_and_the_first_one_writes_the_run(monitor: 
     assert (found["epochs"], set(found["losses"])) == (2, {"forecast", "anomaly"})
     assert (monitor.parent / "pumps.safetensors").exists()
     assert len(events_of(monitor).Scalars("gradient_norm")) == 2
+
+
+def test_a_task_joins_a_trained_network_whose_trunk_stays_as_it_was(monitor: Path) -> None:
+    fitted(monitor, "--passes", "2")
+    described = yaml.safe_load(monitor.read_text())
+    described["rules"] = [{"name": "hot", "kind": "band", "signal": "temp", "high": 21.0}]
+    target = {"rule": "hot", "cuts": [0.5], "within": 4}
+    described["tasks"].append({"name": "heat", "kind": "state", "classes": ["cool", "hot"], "target": target})
+    described["fitting"]["trunk_rate"] = 0.0
+    monitor.write_text(yaml.safe_dump(described))
+    with pytest.raises(ModelError, match="--transfer"):
+        fitted(monitor, "--passes", "2")
+    found = fitted(monitor, "--passes", "4", "--transfer")
+    url = f"sqlite:///{monitor.parent / 'bellwether.db'}"
+    registry = SqlRegistry(connect(url), "pumps", monitor.parent, lambda: None)
+    before, after = (load(registry.load(registry.get(version))) for version in (2, found["published"]))
+    shared = [name for name in before if name.startswith("trunk.") and before[name].shape == after[name].shape]
+    assert found["losses"]["heat"] < 1.0
+    assert found["transferred"]["fresh"] > 0
+    assert all(torch.equal(before[name], after[name]) for name in [*shared, "population.mean_S"])
+
+
+def test_another_domain_starts_from_what_reads_no_signal(monitor: Path) -> None:
+    trunk = str(monitor.parent / "trunk.safetensors")
+    fitted(monitor, "--passes", "1", "--output", trunk)
+    described = yaml.safe_load(monitor.read_text())
+    described["modalities"] = [{"name": "motor", "signals": [{"name": "temp"}]}]
+    monitor.write_text(yaml.safe_dump(described))
+    output = str(monitor.parent / "other.safetensors")
+    found = fitted(monitor, "--passes", "1", "--model", trunk, "--transfer", "--output", output)
+    assert found["transferred"]["taken"] > found["transferred"]["fresh"] > 0
+
+
+def test_nothing_can_be_transferred_from_nothing(monitor: Path) -> None:
+    with pytest.raises(ConfigError, match="--model"):
+        fitted(monitor, "--model", "fresh", "--transfer", "--output", str(monitor.parent / "x.safetensors"))

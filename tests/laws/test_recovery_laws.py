@@ -24,9 +24,16 @@ ROWS, BATCH = 1200, 37
 ALERTS = {"threshold": 1.5, "critical": 2.5, "warm_up": 10, "cooldown": 5, "resolve_after": 3}
 
 
-def monitor(lateness: str) -> Layout:
+BUDGET = {"entity": "20 per hour", "group": "60 per hour", "by": "age", "total": "90 per hour"}
+
+
+def monitor(lateness: str, silence: object = None, **alerts: object) -> Layout:
     rules = [{"name": "jump", "kind": "move", "signal": "hr", "severities": {"warning": 2.5, "critical": 4}}]
-    return Layout(Monitor.model_validate(WARD | {"rules": rules, "alerts": ALERTS, "lateness": lateness}))
+    return Layout(
+        Monitor.model_validate(
+            WARD | {"rules": rules, "alerts": ALERTS | alerts, "lateness": lateness, "silence": silence}
+        )
+    )
 
 
 def ward(seed: int) -> Batch:
@@ -81,7 +88,8 @@ def lives(layout: Layout, whole: Batch, directory, lengths: list[int]):
         tallies = connection.execute(select(PartitionRow.__table__)).mappings().one()
     engine.dispose()
     told = Counter(tuple(value for name, value in row.items() if name != "recorded_at") for row in events)
-    return told, {name: tallies[name] for name in ("offset", "accepted", "partly", "dead_lettered", "duplicate")}
+    kept = ("offset", "accepted", "partly", "dead_lettered", "duplicate", "achieved")
+    return told, {name: tallies[name] for name in kept}
 
 
 @pytest.mark.parametrize("lateness", ["0s", "5s"])
@@ -96,6 +104,20 @@ def test_a_shard_that_ends_anywhere_leaves_the_same_alerts_and_the_same_account(
     assert len(calm) > 20
     assert disturbed == calm
     assert disturbed_tally == calm_tally
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_path, seed):
+    layout, whole = monitor("0s", silence={"after": 1.2}, budget=BUDGET), ward(seed)
+    lengths = np.random.default_rng(seed).integers(1, 7, 12).tolist()
+    for name in ("calm", "disturbed"):
+        (tmp_path / name).mkdir()
+    calm, disturbed = (
+        lives(layout, whole, tmp_path / name, batches)
+        for name, batches in (("calm", [ROWS]), ("disturbed", [*lengths, ROWS]))
+    )
+    assert set(calm[1]["achieved"]) >= {"entity", "total"}
+    assert disturbed == calm
 
 
 def test_with_lateness_fewer_rows_are_late(tmp_path):

@@ -100,7 +100,7 @@ class TaskWeighting:
         """
         self._steps += 1
         means = [each.mean() for each in losses]
-        loss_K, judged_K = self._pooled(losses)
+        loss_K, judged_K = self.pooled(losses)
         if not self._method.reads_gradients:
             return self._by_loss(means, loss_K, judged_K, shared)
         self._behind = self._behind or behind(shared, weights)
@@ -120,9 +120,14 @@ class TaskWeighting:
         if weighed.gramian_KK is not None:
             self.similarity.add(weighed.gramian_KK)
         if weighed.evidence is not None:
-            self._method.learn(weighed.evidence, lambda: self._pooled(again())[0])
+            self._method.learn(weighed.evidence, lambda: self.pooled(again())[0])
         if weighed.held is not None:
             self._held[tuple(weighed.judged_K.tolist())] = weighed.held
+
+    def pooled(self, losses: Sequence[TaskLoss]) -> tuple[Tensor, Tensor]:
+        """Means over all ranks, [K], and which tasks were judged by any, [K] bool: the same on every rank."""
+        loss_K = torch.stack([each.mean().detach() for each in losses]).cpu()
+        return pool_losses(loss_K, torch.tensor([each.judged() for each in losses]), self._group)
 
     def metrics(self, weighed: Weighed) -> dict[str, float]:
         """`<task>.loss`, `<task>.weight`, and where gradients were looked at, `<task>.similarity_<other>`."""
@@ -182,7 +187,3 @@ class TaskWeighting:
         gramian_JJ = None if gramian_KK is None else gramian_KK[task_J][:, task_J]
         finite = loss_J.isfinite().all() and (gramian_JJ is None or gramian_JJ.isfinite().all())
         return Evidence(task_J, self._preference_K[task_J], loss_J, gramian_JJ) if len(task_J) and finite else None
-
-    def _pooled(self, losses: Sequence[TaskLoss]) -> tuple[Tensor, Tensor]:
-        loss_K = torch.stack([each.mean().detach() for each in losses]).cpu()
-        return pool_losses(loss_K, torch.tensor([each.judged() for each in losses]), self._group)

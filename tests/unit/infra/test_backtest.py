@@ -254,3 +254,26 @@ def test_a_difference_is_shown_with_its_bounds() -> None:
         ("death", "sharing difference", "+0.0100, -0.0200 to +0.0400", ""),
     ]
     assert lines(report) == shown
+
+
+def test_a_budget_stands_beside_what_became_of_it(tmp_path: Path) -> None:
+    path, monitor = tmp_path / "a.csv", tmp_path / "monitor.json.yaml"
+    rng, rows = np.random.default_rng(0), 2_000
+    times = pd.date_range("2024-01-01", periods=rows, freq="h")
+    pd.DataFrame({"entity": "a", "time": times, "load": rng.standard_t(3, rows)}).to_csv(path, index=False)
+    monitor.write_text(
+        json.dumps(
+            {
+                "monitor": "grid",
+                "topics": {"observations": "grid"},
+                "modalities": [{"name": "all", "signals": [{"name": "load"}]}],
+                "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+                "alerts": {"budget": "0.2 per entity-day", "cooldown": 5, "resolve_after": 2},
+            }
+        )
+    )
+    report = backtest(Options(str(monitor), (path,), learn=False)).report["tasks"]["anomaly"]
+    budget = report["budget"]["entity"]
+    assert (budget["asked"], budget["alarms"]) == ("0.2 per day", report["alarms"])
+    assert budget["achieved"] == pytest.approx(report["alarms_per_entity_day"], rel=0.01)
+    assert budget["achieved"] == pytest.approx(0.2, rel=0.2)

@@ -133,3 +133,11 @@ def test_a_forecast_has_no_severities() -> None:
 
 def test_a_network_that_has_seen_nothing_of_a_task_warns_nobody() -> None:
     assert raised(layout(STATE), CRISIS, taught=False) == []
+
+
+@pytest.mark.parametrize(("rate", "told"), [(102.0, 2), (125.0, 0)])
+def test_a_budget_is_not_spent_on_foretelling_what_stands_already(rate: float, told: int) -> None:
+    alerts = WARD["alerts"] | {"budget": "10 per entity-day"}
+    asked = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], STATE], "alerts": alerts}))
+    alarms = [alert for alert in raised(asked, CRISIS, rate=rate) if alert.change in (O, E)]
+    assert len([alert for alert in alarms if alert.task == "decline"]) == told

@@ -12,31 +12,31 @@ def guard_of(**settings):
 
 @pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan), (1.0, math.inf)])
 def test_what_is_not_finite_is_refused_from_the_first_step(loss, norm):
-    assert "not finite" in (guard_of().refuse(loss, norm) or "")
+    assert "not finite" in (guard_of().refuse({"forecast": loss}, norm) or "")
 
 
 def test_a_norm_far_above_the_running_one_is_refused():
     guard = guard_of(refuse_above=10.0)
-    assert [guard.refuse(1.0, 1.0) for _ in range(10)] == [None] * 10
-    assert guard.refuse(1.0, 10.5) == "gradient norm above 10 times the running one"
-    assert guard.refuse(1.0, 9.5) is None
+    assert [guard.refuse({"forecast": 1.0}, 1.0) for _ in range(10)] == [None] * 10
+    assert guard.refuse({"forecast": 1.0}, 10.5) == "gradient norm above 10 times the running one"
+    assert guard.refuse({"forecast": 1.0}, 9.5) is None
 
 
 def test_refused_norms_do_not_raise_the_running_one():
     guard = guard_of(refuse_above=10.0)
     for _ in range(20):
-        guard.refuse(1.0, 1.0)
-    assert all(guard.refuse(1.0, 1e6) for _ in range(200))
+        guard.refuse({"forecast": 1.0}, 1.0)
+    assert all(guard.refuse({"forecast": 1.0}, 1e6) for _ in range(200))
 
 
 def test_before_there_is_a_running_norm_large_ones_pass():
-    assert guard_of(refuse_above=10.0).refuse(1.0, 1e6) is None
+    assert guard_of(refuse_above=10.0).refuse({"forecast": 1.0}, 1e6) is None
 
 
 def verdicts(losses, **settings):
     """Of each loss after ten of about 1: was it refused?"""
     guard = guard_of(**settings)
-    told = [guard.refuse(loss, 1.0) is not None for loss in [0.9, 1.1] * 5 + losses]
+    told = [guard.refuse({"forecast": loss}, 1.0) is not None for loss in [0.9, 1.1] * 5 + losses]
     return told[10:], guard.gave_way
 
 
@@ -55,13 +55,23 @@ def test_that_it_gave_way_is_known_of_the_step_itself_alone():
 def test_losses_of_other_tasks_are_no_measure():
     guard = guard_of()
     for _ in range(20):
-        guard.refuse(1.0, 1.0, "forecast")
-    assert (guard.refuse(50.0, 1.0, "death"), guard.refuse(50.0, 1.0, "forecast") is None) == (None, False)
+        guard.refuse({"forecast": 1.0}, 1.0)
+    both = {"forecast": 1.0, "death": 50.0}
+    assert (guard.refuse(both, 1.0), guard.refuse({"forecast": 50.0}, 1.0) is None) == (None, False)
+
+
+def test_a_task_that_a_step_does_not_judge_takes_no_measure_away():
+    guard = guard_of()
+    for _ in range(20):
+        guard.refuse({"forecast": 1.0, "anomaly": 1.0}, 1.0)
+    assert guard.refuse({"forecast": 50.0}, 1.0) == "loss 50: a spike above the running 1"
 
 
 def test_one_that_goes_on_where_another_stood_refuses_the_same():
     one, other = guard_of(), guard_of()
     for loss in [0.9, 1.1] * 6 + [50.0] * 2:
-        one.refuse(loss, 1.0)
+        one.refuse({"forecast": loss}, 1.0)
     other.load_state_dict(one.state_dict())
-    assert [other.refuse(50.0, 1.0) for _ in range(3)] == [one.refuse(50.0, 1.0) for _ in range(3)]
+    assert [other.refuse({"forecast": 50.0}, 1.0) for _ in range(3)] == [
+        one.refuse({"forecast": 50.0}, 1.0) for _ in range(3)
+    ]

@@ -1,0 +1,134 @@
+"""What an entity's rows show of its own feed: a gap, frozen values, a buffer played again, a wrong clock or unit.
+
+N rows of the batch, n rows of distinct entities, S target signals, K kinds; state is gathered, [n, ...].
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.alert import Alert, Change
+from schemas.duration import short_form
+from schemas.layout import Layout
+from schemas.observation import Bool, Field, Int64
+from schemas.prediction import Predictions
+from schemas.silence import TOLD_BY_ROWS, SilenceKind, SilenceSettings
+from scorer.silence import repeats, still
+from scorer.silence.pulse import NEVER, State
+from scorer.silence.report import Report, Seen
+from scorer.silence.units import Units
+
+_UNRECORDED = -1
+
+
+class Shown:
+    """Looks at rows.
+
+    Args:
+        layout: of the monitor.
+        settings: its `silence`.
+        report: makes the alerts.
+    """
+
+    def __init__(self, layout: Layout, settings: SilenceSettings, report: Report) -> None:
+        self._settings, self._report = settings, report
+        self._n_signals = layout.n_targets
+        self._resolve_after = layout.monitor.alerts.resolve_after
+        self._units = units_of(layout)
+
+    def look(self, state: State, rows: Int64, late_nS: Bool, predictions: Predictions) -> list[tuple[int, Alert]]:
+        """Alerts of some of the batch's rows, and where their entities stand after.
+
+        Args:
+            state: of the rows' entities.
+            rows: of the batch, [n].
+            late_nS: whether a signal that the row carries was overdue by then.
+            predictions: of the batch.
+        """
+        value_nS = predictions.batch.values[rows, : self._n_signals]
+        present_nS = ~np.isnan(value_nS)
+        shown = {
+            SilenceKind.GAP: late_nS,
+            SilenceKind.FROZEN: still.frozen(state, value_nS, present_nS),
+            SilenceKind.REPEATED: repeats.repeated(state, value_nS)[:, None] & present_nS,
+            SilenceKind.SKEW: self._ahead(predictions, rows)[:, None] & present_nS,
+            SilenceKind.UNIT: self._units.changed(state, value_nS, present_nS),
+        }
+        found = []
+        for column, kind in enumerate(TOLD_BY_ROWS):
+            if kind in self._settings.kinds:
+                found += self._turned(state, column, kind, shown[kind], rows, predictions)
+        return found
+
+    def _ahead(self, predictions: Predictions, rows: Int64) -> Bool:
+        """Rows that are told to have happened after they were recorded, [n]."""
+        if predictions.batch.recorded_ms is None:
+            return np.zeros(len(rows), dtype=np.bool_)
+        recorded_n = predictions.batch.recorded_ms[rows]
+        tolerated_ms = self._settings.skew.total_seconds() * 1000.0
+        ahead_n: Bool = (recorded_n > _UNRECORDED) & (predictions.batch.time_ms[rows] - recorded_n > tolerated_ms)
+        return ahead_n
+
+    def _turned(
+        self,
+        state: State,
+        column: int,
+        kind: SilenceKind,
+        shown_nS: Bool,
+        rows: Int64,
+        predictions: Predictions,
+    ) -> list[tuple[int, Alert]]:
+        """Alerts of one kind that open, and those that resolve after enough rows without."""
+        shown_n: Bool = np.logical_or.reduce(shown_nS, axis=1)
+        started_n, without_n = state["started_ms"][:, column], state["without"][:, column]
+        is_open_n = started_n != NEVER
+        without_n[:] = np.where(shown_n, 0, np.minimum(without_n, 9999) + 1)
+        ends_n = is_open_n & (without_n >= self._resolve_after)
+        found = []
+        for place in np.flatnonzero((shown_n & ~is_open_n) | ends_n).tolist():
+            row, opens = int(rows[place]), bool(shown_n[place])
+            seen = Seen.at(predictions, row)
+            started_ms = seen.time_ms if opens else int(started_n[place])
+            started_n[place] = started_ms if opens else NEVER
+            signals = np.flatnonzero(shown_nS[place]).tolist()
+            change = Change.OPENED if opens else Change.RESOLVED
+            said = f"{self._resolve_after} rows without"
+            if opens:
+                said = self._words(kind, state, place, signals, predictions, row)
+            found.append(
+                (row, self._report.alert(predictions.batch.entity[row], kind, started_ms, change, signals, said, seen))
+            )
+        return found
+
+    def _words(
+        self, kind: SilenceKind, state: State, place: int, signals: Sequence[int], predictions: Predictions, row: int
+    ) -> str:
+        if kind is SilenceKind.GAP:
+            waited_ms = int(predictions.batch.time_ms[row]) - int(state["seen_ms"][place, signals].max())
+            return f"nothing for {short_form(waited_ms / 1000)}, and nothing was sent later"
+        if kind is SilenceKind.FROZEN:
+            return f"{int(state['run'][place, signals].max())} equal values"
+        if kind is SilenceKind.REPEATED:
+            return f"{int(state['matches'][place, 1:].max())} rows that were there before"
+        if kind is SilenceKind.UNIT:
+            return f"as if in {self._units.names[signals[0]][int(state['unit'][place, signals[0]])]}"
+        recorded_ms = predictions.batch.recorded_ms
+        ahead_ms = 0 if recorded_ms is None else int(predictions.batch.time_ms[row] - recorded_ms[row])
+        return f"{short_form(ahead_ms / 1000)} ahead of the record"
+
+
+def units_of(layout: Layout) -> Units:
+    """What the units of a layout's target signals may be taken for."""
+    return Units.of([signal.unit for signal in layout.signals[: layout.n_targets]])
+
+
+def initial(layout: Layout) -> dict[str, Field]:
+    """State of an entity never seen."""
+    kinds = len(TOLD_BY_ROWS)
+    return {
+        "started_ms": np.full((1, kinds), NEVER, dtype=np.int64),
+        "without": np.zeros((1, kinds), dtype=np.int16),
+        **still.initial(layout.n_targets),
+        **repeats.initial(),
+        **units_of(layout).initial(),
+    }

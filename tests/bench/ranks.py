@@ -1,0 +1,149 @@
+"""`python -m tests.bench.ranks`: one network learned online by one rank, and by several that each read a part.
+
+ICU 2012 through the health monitor; each rank is a process with one thread of torch, and they average gradients over
+gloo. As many windows a rank and step, so that two ranks learn twice as much in a step. No Kafka, no Ray. Efficiency is
+rows a second over those of one rank, times its ranks: 1 would be perfect.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+from zlib import crc32
+
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import distributed, multiprocessing
+
+from infra.fitting.read import Reader
+from infra.logs import configure
+from infra.memory import MemoryRegistry
+from infra.settings import load_monitor
+from ingest.files import FileSource
+from schemas.layout import Layout
+from schemas.observation import Batch
+from tests.bench.shared import shared_data
+from tests.converters import icu
+from trainer.learner import Learner
+from trainer.network import Network
+from trainer.step_report import StepReport
+from trainer.weights import save_weights
+
+_ROWS = 256
+"""Of a batch that a rank takes in."""
+_PARTS = 4
+"""Of the course of the loss."""
+Figures = dict[str, Any]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.ranks", description=__doc__)
+    parser.add_argument("--stays", type=int, default=300)
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bellwether-ranks-") as name:
+        folder = Path(name)
+        rows = pd.read_parquet(icu.convert(shared_data(), folder, arguments.stays))
+        found = {ranks: _together(rows, ranks, folder) for ranks in arguments.ranks}
+    Console(stderr=arguments.json).print(_table(found))
+    if arguments.json:
+        print(json.dumps(found))
+
+
+def _together(rows: pd.DataFrame, ranks: int, folder: Path) -> Figures:
+    """What so many ranks came to; each entity is one rank's."""
+    place = rows.entity.map(lambda entity: crc32(entity.encode()) % ranks)
+    for rank in range(ranks):
+        rows[place == rank].to_parquet(folder / f"{ranks}-{rank}.parquet", index=False)
+    multiprocessing.spawn(_rank, (ranks, folder), nprocs=ranks)
+    found = [json.loads((folder / f"{ranks}-{rank}.json").read_text()) for rank in range(ranks)]
+    seconds = max(each["seconds"] for each in found)
+    learned = found[0]["events"]
+    return {
+        "rows": learned,
+        "steps": found[0]["steps"],
+        "rows_per_second": learned / seconds,
+        "rows_per_cpu_second": learned / sum(each["cpu_seconds"] for each in found),
+        "course": found[0]["course"],
+    }
+
+
+def _rank(rank: int, ranks: int, folder: Path) -> None:
+    """One process: its rows decoded beforehand, then taken in and learned with the others."""
+    torch.set_num_threads(1)
+    configure(verbose=False)
+    distributed.init_process_group("gloo", f"file://{folder / f'meet-{ranks}'}", rank=rank, world_size=ranks)
+    group = distributed.group.WORLD
+    layout, registry = Layout(load_monitor("health")), MemoryRegistry()
+    registry.publish_first(save_weights(Network(layout)))
+    batches = _batches(layout, folder / f"{ranks}-{rank}.parquet")
+    learner = Learner(layout, 0, registry, group=group)
+    distributed.barrier()
+    wall, processor = time.perf_counter(), time.process_time()
+    reports = _learned(learner, batches)
+    found = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - processor}
+    found |= {"steps": learner.steps, "events": learner.events, "course": _course(reports)}
+    (folder / f"{ranks}-{rank}.json").write_text(json.dumps(found))
+    distributed.destroy_process_group()
+
+
+def _batches(layout: Layout, file: Path) -> list[Batch]:
+    source = FileSource([file], layout, _ROWS)
+    return [replace(batch, raw=()) for batch in source.batches(Reader()) if batch is not None]
+
+
+def _learned(learner: Learner, batches: Sequence[Batch]) -> list[StepReport]:
+    """Rounds until no rank has rows left: each takes a batch, then all step as long as one is ready."""
+    reports: list[StepReport] = []
+    waiting = list(reversed(batches))
+    while _any(waiting != []):
+        if waiting:
+            learner.take(waiting.pop())
+        while _any(learner.ready):
+            reports.append(learner.step())
+    return reports
+
+
+def _any(mine: bool) -> bool:
+    """Does any rank say so?"""
+    wish = torch.tensor(int(mine))
+    distributed.all_reduce(wish, distributed.ReduceOp.MAX)
+    return bool(wish)
+
+
+def _course(reports: Sequence[StepReport]) -> list[dict[str, float]]:
+    """Mean losses by task in equal parts of the rows learned, oldest first."""
+    end = reports[-1].events
+    parts: list[list[Mapping[str, float]]] = [[] for _ in range(_PARTS)]
+    for report in reports:
+        parts[min(_PARTS * report.events // (end + 1), _PARTS - 1)].append(report.losses)
+    return [
+        {task: fmean(losses[task] for losses in part if task in losses) for task in reports[-1].losses}
+        for part in parts
+    ]
+
+
+def _table(found: Mapping[int, Figures]) -> Table:
+    table = Table("ranks", "rows", "steps", "rows/s", "rows/CPU-s", "efficiency", title="Learned by one, and together")
+    for part in range(_PARTS):
+        table.add_column(f"losses, part {part + 1} of {_PARTS}")
+    first_ranks, first = next(iter(found.items()))
+    for ranks, each in found.items():
+        efficiency = each["rows_per_second"] / first["rows_per_second"] * first_ranks / ranks
+        courses = ["  ".join(f"{task} {loss:.3f}" for task, loss in losses.items()) for losses in each["course"]]
+        speed = (f"{each['rows_per_second']:,.0f}", f"{each['rows_per_cpu_second']:,.0f}", f"{efficiency:.2f}")
+        table.add_row(str(ranks), f"{each['rows']:,}", str(each["steps"]), *speed, *courses)
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Feeds that fail: rows and a clock in, alerts out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from schemas.alert import Alert, Change
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from schemas.observation import Batch
+from scorer.scorer import Scorer, state_template
+from scorer.silence.watch import Silence
+from scorer.stages.pipeline import AlertPipeline
+from scorer.store import Store
+from tests.laws.ward import TOPIC, batch
+
+MINUTE_MS = 60_000
+O, R = Change.OPENED, Change.RESOLVED  # noqa: E741
+WARD = {
+    "monitor": "ward",
+    "topics": {"observations": TOPIC.topic},
+    "modalities": [
+        {"name": "vitals", "signals": [{"name": "HR", "unit": "/min"}, {"name": "Temp", "unit": "Cel"}]},
+    ],
+    "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+    "alerts": {"threshold": 12, "critical": 15, "resolve_after": 3},
+}
+
+
+class Ward:
+    """One shard's feeds, and a clock that is moved."""
+
+    def __init__(self, **silence: object) -> None:
+        self.layout = Layout(Monitor.model_validate(WARD | {"silence": silence}))
+        self.now = 0.0
+        self.store = Store(state_template(self.layout))
+        self.scorer = Scorer(self.layout, self.store, lambda _: None)
+        self.pipeline = AlertPipeline(
+            self.layout, self.store, silence=Silence(self.layout, self.store, lambda: self.now)
+        )
+
+    def see(self, rows: Batch, cuts: Sequence[int] = ()) -> list[Alert]:
+        """Alerts of rows that come in batches cut there."""
+        found = []
+        for part in np.split(np.arange(len(rows)), cuts):
+            columns = ("time_ms", "values", "partition", "offset", "status", "masked")
+            some = {name: getattr(rows, name)[part] for name in columns}
+            if rows.recorded_ms is not None:
+                some["recorded_ms"] = rows.recorded_ms[part]
+            some = replace(rows, **some, entity=[rows.entity[row] for row in part.tolist()])
+            silent, versions = np.zeros(len(part), dtype=np.bool_), np.ones(len(part), dtype=np.int64)
+            found += self.pipeline.decide(self.scorer.score(some, silent, versions))
+        return found
+
+
+def rows(minutes: int, entities: int = 3, seed: int = 0) -> Batch:
+    """A row of each entity a minute, a second apart."""
+    rng = np.random.default_rng(seed)
+    entity, minute = np.tile(np.arange(entities), minutes), np.repeat(np.arange(minutes), entities)
+    values = rng.normal([80.0, 37.0], [4.0, 0.3], (len(entity), 2))
+    return batch(entity, values, minute * MINUTE_MS + entity * 1000)
+
+
+def without(whole: Batch, gone: np.ndarray) -> Batch:
+    kept = np.flatnonzero(~gone)
+    columns = ("time_ms", "values", "partition", "status", "masked")
+    some = {name: getattr(whole, name)[kept] for name in columns}
+    return replace(whole, **some, offset=np.arange(len(kept)), entity=[whole.entity[row] for row in kept.tolist()])
+
+
+def minutes_of(whole: Batch) -> np.ndarray:
+    return whole.time_ms // MINUTE_MS
+
+
+def told(alerts: list[Alert]) -> list[tuple[str, str, Change, int]]:
+    """Entity, kind, change, and the minute it was told."""
+    return [(a.entity, a.kind, a.change, int(a.event_time.timestamp()) // 60) for a in alerts]
+
+
+def of(whole: Batch, entity: str) -> np.ndarray:
+    return np.array([name == entity for name in whole.entity])
+
+
+def test_a_sound_feed_is_not_spoken_of() -> None:
+    assert Ward().see(rows(200)) == []
+
+
+def test_one_that_stops_is_told_by_the_others_within_two_periods_and_resolves_when_it_comes_again() -> None:
+    whole = rows(60)
+    gone = of(whole, "1") & (minutes_of(whole) >= 30) & (minutes_of(whole) < 45)
+    alerts = Ward().see(without(whole, gone))
+    assert told(alerts) == [("1", "stopped", O, 31), ("1", "stopped", R, 45)]
+    assert [alert.event_time.timestamp() - (29 * 60 + 1) <= 120 for alert in alerts[:1]] == [True]
+    assert alerts[1].summary == "stopped (came again after 16m): HR, Temp"
+
+
+def test_a_signal_may_stop_alone() -> None:
+    whole = rows(60)
+    whole.values[of(whole, "2") & (minutes_of(whole) >= 30), 1] = np.nan
+    (alert,) = Ward().see(whole)
+    assert (alert.kind, [reason.signal for reason in alert.reasons]) == ("stopped", ["Temp"])
+
+
+def test_while_no_row_comes_the_clock_tells() -> None:
+    ward = Ward()
+    ward.see(rows(30, entities=1))
+    quiet = []
+    for ward.now in (60.0, 113.0, 115.0, 500.0):
+        quiet.append(told(ward.pipeline.missed(TOPIC, 29, 1)))
+    assert quiet == [[], [], [("0", "stopped", O, 30)], []]
+    later = rows(32, entities=1)
+    assert told(ward.see(without(later, minutes_of(later) < 31)))[-1] == ("0", "stopped", R, 31)
+
+
+def test_a_declared_period_needs_no_learning() -> None:
+    ward = Ward(periods={"HR": "1m"})
+    ward.see(rows(1, entities=1))
+    ward.now = 200.0
+    assert [reason.signal for alert in ward.pipeline.missed(TOPIC, 0, 1) for reason in alert.reasons] == ["HR"]
+
+
+def test_a_gap_that_nobody_noticed_is_told_afterwards() -> None:
+    whole = rows(60, entities=1)
+    gone = (minutes_of(whole) >= 30) & (minutes_of(whole) < 45)
+    alerts = Ward().see(without(whole, gone))
+    assert told(alerts) == [("0", "gap", O, 45), ("0", "gap", R, 48)]
+    assert (alerts[0].severity.value, alerts[0].summary) == (
+        "info",
+        "gap (nothing for 16m, and nothing was sent later): HR, Temp",
+    )
+
+
+def test_a_value_that_stays_is_frozen_until_it_moves() -> None:
+    whole = rows(80, entities=1)
+    whole.values[40:60, 0] = 81.0
+    alerts = Ward().see(whole)
+    assert told(alerts) == [("0", "frozen", O, 51), ("0", "frozen", R, 62)]
+    assert alerts[0].summary == "frozen (12 equal values): HR"
+
+
+def test_values_that_often_stay_are_not_frozen() -> None:
+    whole = rows(400, entities=1)
+    whole.values[:, 0] = 80.0 + np.arange(400) // 10
+    assert Ward().see(whole) == []
+
+
+def test_a_block_played_again_is_told() -> None:
+    whole = rows(60, entities=1)
+    whole.values[40:50] = whole.values[30:40]
+    assert told(Ward().see(whole)) == [("0", "repeated", O, 44), ("0", "repeated", R, 52)]
+
+
+def test_coarse_values_are_no_repetition() -> None:
+    whole = rows(2_000, entities=1)
+    whole.values[:] = np.round(whole.values / [20.0, 1.0])
+    assert [alert for alert in Ward(kinds=["repeated"]).see(whole) if alert.change is O][3:] == []
+
+
+def test_rows_ahead_of_their_record_are_told_at_once() -> None:
+    whole = rows(30, entities=1)
+    ahead_ms = np.where(minutes_of(whole) >= 20, 1500, 900)
+    alerts = Ward().see(replace(whole, recorded_ms=whole.time_ms - ahead_ms))
+    assert told(alerts) == [("0", "skew", O, 20)]
+    assert alerts[0].summary == "skew (1.5s ahead of the record): HR, Temp"
+
+
+def test_a_unit_that_changes_is_named() -> None:
+    whole = rows(60, entities=1)
+    whole.values[40:, 1] = whole.values[40:, 1] * 1.8 + 32
+    (alert,) = Ward().see(whole)
+    assert (told([alert]), alert.summary) == ([("0", "unit", O, 42)], "unit (as if in [degF]): Temp")
+
+
+def test_a_fever_is_no_unit() -> None:
+    whole = rows(60, entities=1)
+    whole.values[40:, 1] += 3.0
+    assert Ward().see(whole) == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_told_does_not_depend_on_batches(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    whole = rows(120, entities=5, seed=seed)
+    whole.values[rng.random(whole.values.shape) < 0.2] = np.nan
+    whole.values[:, 0] = np.where(rng.random(len(whole)) < 0.7, np.round(whole.values[:, 0] / 8), whole.values[:, 0])
+    gone = rng.random(len(whole)) < 0.3
+    gone |= of(whole, "1") & (minutes_of(whole) % 30 > 24) | np.isnan(whole.values).all(axis=1)
+    stream = without(whole, gone)
+    cuts = np.unique(rng.integers(0, len(stream), 60)).tolist()
+    at_once = Ward(after=1.2).see(stream)
+    assert {alert.kind for alert in at_once} >= {"stopped"}
+    assert Ward(after=1.2).see(stream, cuts) == at_once
+    assert Ward(after=1.2).see(stream, range(1, len(stream))) == at_once
+
+
+def test_kinds_may_be_chosen() -> None:
+    whole = rows(80, entities=1)
+    whole.values[40:60, 0] = 81.0
+    assert Ward(kinds=["stopped"]).see(whole) == []
