@@ -70,4 +70,5 @@ def dense(
 def _typical(deviation_NS: Float32, observed_N: Float32) -> Float32:
     """Quadratic mean over the signals observed, [N]."""
     clipped_NS = np.clip(deviation_NS, np.float32(-LARGEST), np.float32(LARGEST))
-    return np.sqrt(total(np.square(clipped_NS)) / observed_N)
+    typical_N: Float32 = np.sqrt(total(np.square(clipped_NS)) / observed_N)
+    return typical_N

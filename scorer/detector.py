@@ -38,8 +38,10 @@ _FLOOR_ALONE, _FLOOR_TOGETHER = 1.0, 0.05
 """Added to a statistic before its logarithm: below about that, all are equally unremarkable. Typical changes of one
 signal; standard deviations given the others."""
 _TAILS = 4
-_LINGER = 32.0
-"""Rows that the dense score's evidence is averaged over."""
+_LINGER_ALONE, _LINGER_TOGETHER = 64.0, 32.0
+"""Rows that the dense score's evidence is averaged over, of one signal and of several."""
+_ONSET = 0.8
+"""Of the evidence of one signal's row that its dense score is at least, so that it also rises at once."""
 _HALF = 2.0
 """Evidence at which `anomaly` is 0.5: about where alerts begin."""
 _TINY = 1e-30
@@ -109,9 +111,7 @@ class Detector:
         surprise_NST = judge_rows(_tail(state, "tail."), log_NST, series.present_NS[..., None], waves)
         evidence_NS = np.sqrt(total(np.square(surprise_NST)) * np.float32(1.0 / _TAILS)) * series.present_NS
         surprise_N = _across_signals(evidence_NS, series.present_NS)
-        score_N = _lingering(surprise_N, series, waves, state["linger"])
-        if self._several:
-            score_N = self._dense(deviation_NDS[:, -1], score_N, series, waves, state)
+        score_N = self._dense(surprise_N, deviation_NDS[:, -1], series, waves, state)
         score = (score_N * series.any_N).astype(np.float64)
         anomaly_N = score / (score + _HALF)
         # The evidence is a logarithm already: it goes to the tail as it is.
@@ -162,18 +162,23 @@ class Detector:
 
     def _dense(
         self,
+        surprise_N: Float32,
         unexplained_NS: Float32,
-        alerting_N: Float32,
         series: "_Series",
         waves: tuple[int, ...],
         state: dict[str, Field],
     ) -> Float32:
+        span = _LINGER_TOGETHER if self._several else _LINGER_ALONE
+        lingering_N = _lingering(surprise_N, span, series, waves, state["linger"])
+        if not self._several:
+            score_N: Float32 = np.maximum(lingering_N, np.float32(_ONSET) * surprise_N)
+            return score_N
         level_NS = level.deviations(
             series.change_NS, series.present_NS, series.seen_NS, series.differenced_S, waves, state
         )
         if not self._together:
             unexplained_NS = level_NS
-        return dense.dense(level_NS, unexplained_NS, alerting_N, series.present_NS, series.rows_N, waves, state)
+        return dense.dense(level_NS, unexplained_NS, lingering_N, series.present_NS, series.rows_N, waves, state)
 
 
 def judged_together(layout: Layout) -> bool:
@@ -268,7 +273,7 @@ def _across_signals(evidence_NS: Float32, present_NS: Bool) -> Float32:
     return np.sqrt(total(np.square(evidence_NS)) / np.sqrt(observed_N))
 
 
-def _lingering(surprise_N: Float32, series: _Series, waves: tuple[int, ...], linger_E: Float32) -> Float32:
+def _lingering(surprise_N: Float32, span: float, series: _Series, waves: tuple[int, ...], linger_E: Float32) -> Float32:
     """Moving quadratic mean of the evidence, [N]."""
-    rate_N = np.maximum(np.float32(1.0 / _LINGER), np.float32(1.0) / np.maximum(series.rows_N, 1.0)) * series.any_N
+    rate_N = np.maximum(np.float32(1.0 / span), np.float32(1.0) / np.maximum(series.rows_N, 1.0)) * series.any_N
     return np.sqrt(affine(linger_E, np.float32(1.0) - rate_N, rate_N * np.square(surprise_N), waves))
