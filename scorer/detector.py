@@ -38,7 +38,7 @@ _FLOOR_ALONE, _FLOOR_TOGETHER = 1.0, 0.05
 """Added to a statistic before its logarithm: below about that, all are equally unremarkable. Typical changes of one
 signal; standard deviations given the others."""
 _TAILS = 4
-_LINGER_ALONE, _LINGER_TOGETHER = 64.0, 32.0
+_LINGER_ALONE, _LINGER_TOGETHER = 64.0, 16.0
 """Rows that the dense score's evidence is averaged over, of one signal and of several."""
 _ONSET = 0.8
 """Of the evidence of one signal's row that its dense score is at least, so that it also rises at once."""
@@ -168,17 +168,16 @@ class Detector:
         waves: tuple[int, ...],
         state: dict[str, Field],
     ) -> Float32:
-        span = _LINGER_TOGETHER if self._several else _LINGER_ALONE
-        lingering_N = _lingering(surprise_N, span, series, waves, state["linger"])
         if not self._several:
+            lingering_N = _lingering(surprise_N, _LINGER_ALONE, series, waves, state["linger"])
             score_N: Float32 = np.maximum(lingering_N, np.float32(_ONSET) * surprise_N)
             return score_N
+        lingering_N = _lingering(surprise_N, _LINGER_TOGETHER, series, waves, state["linger"])
         level_NS = level.deviations(
             series.change_NS, series.present_NS, series.seen_NS, series.differenced_S, waves, state
         )
-        if not self._together:
-            unexplained_NS = level_NS
-        return dense.dense(level_NS, unexplained_NS, lingering_N, series.present_NS, series.rows_N, waves, state)
+        evidence = dense.Evidence(level_NS, unexplained_NS if self._together else level_NS, surprise_N, lingering_N)
+        return dense.dense(evidence, series.present_NS, series.rows_N, waves, state)
 
 
 def judged_together(layout: Layout) -> bool:

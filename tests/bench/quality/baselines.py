@@ -11,7 +11,7 @@ from river.anomaly import HalfSpaceTrees
 _SPAN, _RIDGE = 1000.0, 0.02
 _EXPLAINED, _REFRESH, _LONG_SPAN, _CLIP = 0.9, 200, 2000.0, 20.0
 """Of the variance by the components; rows between two decompositions; rows remembered; deviations learned from."""
-_TREES, _HEIGHT, _WINDOW = 25, 15, 250
+_TREES, _HEIGHT, _WINDOW = 25, 8, 250
 
 
 def ewma_z(values_NS: np.ndarray, span: float = 100.0) -> np.ndarray:
