@@ -5,7 +5,8 @@ signal the second is judged, as it is and averaged over 8, 24 and 64 rows. Of se
 signals, as they are and averaged over 8 rows. Each statistic's tail turns it into about -log10 p; a signal's evidence
 is the quadratic mean of its four; the entity's is sqrt(sum of squares / sqrt(signals observed)), between the mean, in
 which one signal of many drowns, and the sum, which raises more alarms the more signals there are. Equal weights:
-picking components on labels was measured to do worse.
+picking components on labels was measured to do worse. That is what alerts are made of; the dense score averages it,
+and of several signals also looks at levels that hardly adapt (`dense`).
 
 The judged series of a signal is its value on the model scale, or its change where the level is a random walk.
 Averages are kept as deviations from the newest value, so that float32 holds them whatever the signal's offset.
@@ -22,10 +23,10 @@ import numpy as np
 from schemas.layout import Layout
 from schemas.observation import Bool, Field, Float64, Int64
 from schemas.prediction import Float32
-from scorer import others, profile
-from scorer.recurrence import affine, slices, total
+from scorer import dense, level, others, profile
+from scorer.recurrence import affine, total
 from scorer.served import Served
-from scorer.tail import Tail, judge
+from scorer.tail import Tail, judge_rows
 
 _SHORT, _SLOW, _UNIT = range(3)
 _SPANS = (8.0, 2000.0, 4000.0)
@@ -37,8 +38,10 @@ _FLOOR_ALONE, _FLOOR_TOGETHER = 1.0, 0.05
 """Added to a statistic before its logarithm: below about that, all are equally unremarkable. Typical changes of one
 signal; standard deviations given the others."""
 _TAILS = 4
-_LINGER = 16.0
-"""Rows over which the dense score lingers after its evidence."""
+_LINGER_ALONE, _LINGER_TOGETHER = 64.0, 16.0
+"""Rows that the dense score's evidence is averaged over, of one signal and of several."""
+_ONSET = 0.8
+"""Of the evidence of one signal's row that its dense score is at least, so that it also rises at once."""
 _HALF = 2.0
 """Evidence at which `anomaly` is 0.5: about where alerts begin."""
 _TINY = 1e-30
@@ -49,7 +52,7 @@ class Detection:
     """Of each packed row; 0 where nothing was observed.
 
     Attributes:
-        score: dense evidence: half of it lingers, so that a fault's later rows count too, [N].
+        score: dense evidence: high over the whole of a fault, so it lingers, [N].
         surprise: evidence of the row itself, about -log10 p: what alerts are made of, [N].
         anomaly: score / (score + 2), in [0, 1); float64 keeps its resolution at any score, [N].
         probability: that a row of this entity brings less evidence, by its own online tail, in [0, 1], [N].
@@ -78,6 +81,7 @@ class Detector:
         self._n_signals = layout.n_targets
         self._differenced_S = np.array(layout.differenced[: layout.n_targets])
         self._together = judged_together(layout)
+        self._several = layout.n_targets > 1
 
     def initial(self, e: int) -> dict[str, Field]:
         """State of entities never seen, [E, ...]."""
@@ -87,7 +91,8 @@ class Detector:
         return {
             **{name: np.zeros((e, *shape), dtype=np.float32) for name, shape in shapes.items()},
             **profile.initial((e, s)),
-            **(others.initial(e, 2, s) if self._together else {}),
+            **(others.initial(e, 3, s) if self._together else {}),
+            **({**level.initial((e, s)), **dense.initial(e)} if self._several else {}),
             **{f"tail.{name}": value for name, value in Tail.initial((e, s, _TAILS), (e, s, 1)).fields().items()},
             **{f"calibration.{name}": value for name, value in Tail.initial((e,)).fields().items()},
         }
@@ -100,17 +105,20 @@ class Detector:
         waves = served.rows.waves
         series = self._series(served, state["rows"])
         deviation_NDS, rhythm_NS = self._deviations(series, waves, state)
-        log_NST = _statistics(deviation_NDS, series, waves, state, together=self._together)
-        surprise_NST = _judge(_tail(state, "tail."), log_NST, series.present_NS[..., None], waves)
+        if self._together:
+            deviation_NDS = _given_others(deviation_NDS, series, waves, state)
+        log_NST = _statistics(deviation_NDS[:, : 2 if self._together else 1], series, waves, state)
+        surprise_NST = judge_rows(_tail(state, "tail."), log_NST, series.present_NS[..., None], waves)
         evidence_NS = np.sqrt(total(np.square(surprise_NST)) * np.float32(1.0 / _TAILS)) * series.present_NS
         surprise_N = _across_signals(evidence_NS, series.present_NS)
-        score_N = _lingering(surprise_N, series, waves, state["linger"]).astype(np.float64)
-        anomaly_N = score_N / (score_N + _HALF)
+        score_N = self._dense(surprise_N, deviation_NDS[:, -1], series, waves, state)
+        score = (score_N * series.any_N).astype(np.float64)
+        anomaly_N = score / (score + _HALF)
         # The evidence is a logarithm already: it goes to the tail as it is.
-        rarity_N = _judge(_tail(state, "calibration."), surprise_N, series.any_N, waves) * series.any_N
+        rarity_N = judge_rows(_tail(state, "calibration."), surprise_N, series.any_N, waves) * series.any_N
         probability_N = 1.0 - 10.0 ** -rarity_N.astype(np.float64)
         surprise = surprise_N.astype(np.float64)
-        return Detection(score_N, surprise, anomaly_N, probability_N, evidence_NS, surprise_NST, rhythm_NS), state
+        return Detection(score, surprise, anomaly_N, probability_N, evidence_NS, surprise_NST, rhythm_NS), state
 
     def _series(self, served: Served, rows_E: Float32) -> "_Series":
         s, observed = self._n_signals, served.observed
@@ -136,6 +144,8 @@ class Detector:
     ) -> tuple[Float32, Float32]:
         """What is judged, in typical changes of the signal, [N, D, S]: of one signal only what its rhythm leaves.
 
+        Of several the last one is the deviation from the slow mean with its rhythm: the dense score's.
+
         And how the rhythm goes on, model scale, [N, S].
         """
         average_NSA = _averages(series, waves, state["average"])
@@ -147,7 +157,27 @@ class Detector:
         left_NS *= series.present_NS
         if not self._together:
             return left_NS[:, None], ahead_NS * unit_NS
-        return np.stack([average_NSA[..., _SHORT] / unit_NS, left_NS], axis=1), ahead_NS * unit_NS
+        whole_NS = slow_NS * series.present_NS
+        return np.stack([average_NSA[..., _SHORT] / unit_NS, left_NS, whole_NS], axis=1), ahead_NS * unit_NS
+
+    def _dense(
+        self,
+        surprise_N: Float32,
+        unexplained_NS: Float32,
+        series: "_Series",
+        waves: tuple[int, ...],
+        state: dict[str, Field],
+    ) -> Float32:
+        if not self._several:
+            lingering_N = _lingering(surprise_N, _LINGER_ALONE, series, waves, state["linger"])
+            score_N: Float32 = np.maximum(lingering_N, np.float32(_ONSET) * surprise_N)
+            return score_N
+        lingering_N = _lingering(surprise_N, _LINGER_TOGETHER, series, waves, state["linger"])
+        level_NS = level.deviations(
+            series.change_NS, series.present_NS, series.seen_NS, series.differenced_S, waves, state
+        )
+        evidence = dense.Evidence(level_NS, unexplained_NS if self._together else level_NS, surprise_N, lingering_N)
+        return dense.dense(evidence, series.present_NS, series.rows_N, waves, state)
 
 
 def judged_together(layout: Layout) -> bool:
@@ -213,16 +243,15 @@ def _averages(series: _Series, waves: tuple[int, ...], average_ESA: Float32) -> 
     return after_NSA
 
 
-def _statistics(
-    deviation_NDS: Float32, series: _Series, waves: tuple[int, ...], state: dict[str, Field], *, together: bool
-) -> Float32:
+def _given_others(deviation_NDS: Float32, series: _Series, waves: tuple[int, ...], state: dict[str, Field]) -> Float32:
+    rate_NS = series.rates((_SPANS[_SLOW],))[..., 0]
+    seen_N = series.rows_N - series.any_N
+    return others.given_others(deviation_NDS, series.present_NS, rate_NS, seen_N, waves, series.real, state)
+
+
+def _statistics(deviation_NDS: Float32, series: _Series, waves: tuple[int, ...], state: dict[str, Field]) -> Float32:
     """Logarithm of every statistic, [N, S, T]."""
-    if together:
-        rate_NS = series.rates((_SPANS[_SLOW],))[..., 0]
-        seen_N = series.rows_N - series.any_N
-        deviation_NDS = others.given_others(
-            deviation_NDS, series.present_NS, rate_NS, seen_N, waves, series.real, state
-        )
+    together = deviation_NDS.shape[1] > 1
     rate_N1SA = series.rates(_AVERAGES_TOGETHER if together else _AVERAGES_ALONE)[:, None]
     now_NDS1 = deviation_NDS[..., None]
     smooth_NDSA = affine(state["smooth"], np.float32(1.0) - rate_N1SA, rate_N1SA * now_NDS1, waves)
@@ -237,22 +266,13 @@ def _tail(state: dict[str, Field], prefix: str) -> Tail:
     return Tail(**{name: state[prefix + name] for name in Tail.__dataclass_fields__})
 
 
-def _judge(tail: Tail, log_NX: Float32, present_NX: Bool, waves: tuple[int, ...]) -> Float32:
-    surprise_NX = np.empty_like(log_NX)
-    for rows, size in slices(waves):
-        surprise_NX[rows] = judge(tail[size], log_NX[rows], present_NX[rows])
-    return surprise_NX
-
-
 def _across_signals(evidence_NS: Float32, present_NS: Bool) -> Float32:
     """Quadratic sum over the signals observed, divided by their number to the power of a quarter, [N]."""
     observed_N = np.maximum(total(present_NS.astype(np.float32)), np.float32(1.0))
     return np.sqrt(total(np.square(evidence_NS)) / np.sqrt(observed_N))
 
 
-def _lingering(surprise_N: Float32, series: _Series, waves: tuple[int, ...], linger_E: Float32) -> Float32:
-    """Quadratic mean of the evidence and its short average, [N]; 0 where nothing was observed."""
-    rate_N = np.maximum(np.float32(1.0 / _LINGER), np.float32(1.0) / np.maximum(series.rows_N, 1.0)) * series.any_N
-    linger_N = affine(linger_E, np.float32(1.0) - rate_N, rate_N * surprise_N, waves)
-    mean_N = (np.square(surprise_N) + np.square(linger_N)) * np.float32(0.5)
-    return np.sqrt(mean_N) * series.any_N
+def _lingering(surprise_N: Float32, span: float, series: _Series, waves: tuple[int, ...], linger_E: Float32) -> Float32:
+    """Moving quadratic mean of the evidence, [N]."""
+    rate_N = np.maximum(np.float32(1.0 / span), np.float32(1.0) / np.maximum(series.rows_N, 1.0)) * series.any_N
+    return np.sqrt(affine(linger_E, np.float32(1.0) - rate_N, rate_N * np.square(surprise_N), waves))

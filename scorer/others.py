@@ -58,9 +58,10 @@ def given_others(
         known = square > 0
         standard = np.divide(deviation, np.sqrt(square), out=np.zeros_like(deviation), where=known)
         np.clip(standard, np.float32(-1e4), np.float32(1e4), out=standard)
-        z = _product(precision, standard) / np.sqrt(np.diagonal(precision, axis1=-2, axis2=-1))
+        gain = _product(precision, standard)
+        z = gain / np.sqrt(np.diagonal(precision, axis1=-2, axis2=-1))
         z_NDS[rows] = np.clip(z, np.float32(-_LARGEST), np.float32(_LARGEST)) * present[:, None]
-        _correlate(precision, standard, present, seen_N[rows])
+        _correlate(precision, standard, gain, present, seen_N[rows])
         _spread(square, deviation, rate_NS[rows][:, None], seen_N[rows])
     return z_NDS
 
@@ -69,16 +70,22 @@ def _product(precision_EDSS: Float32, value_EDS: Float32) -> Float32:
     return total(precision_EDSS * value_EDS[..., None, :])
 
 
-def _correlate(precision_EDSS: Float32, standard_EDS: Float32, present_ES: Bool, seen_E: Float32) -> None:
-    """Forget a little, learn the row, then the ridge of the signal whose turn it is. Rows without signals: nothing."""
+def _correlate(
+    precision_EDSS: Float32, standard_EDS: Float32, gain_EDS: Float32, present_ES: Bool, seen_E: Float32
+) -> None:
+    """Forget a little, learn the row, then the ridge of the signal whose turn it is. Rows without signals: nothing.
+
+    `gain_EDS` is the product of the precision and the deviations; that of the clipped ones differs for few entities.
+    """
     e, s = present_ES.shape
     clipped = np.clip(standard_EDS, np.float32(-_CLIP), np.float32(_CLIP))
     least = np.float32(1.0 / _SPAN)
     rate_E = np.maximum(least, np.float32(1.0) / (seen_E + np.float32(_PRIOR_ROWS))) * present_ES.any(axis=1)
     rate = rate_E[:, None]
     left = np.float32(1.0) - rate
-    gain = _product(precision_EDSS, clipped)
-    _lower(precision_EDSS, gain, rate / (left + rate * total(clipped * gain)))
+    beyond = np.flatnonzero((clipped != standard_EDS).any(axis=(1, 2)))
+    gain_EDS[beyond] = _product(precision_EDSS[beyond], clipped[beyond])
+    _lower(precision_EDSS, gain_EDS, rate / (left + rate * total(clipped * gain_EDS)))
     precision_EDSS /= left[..., None, None]
     turn = seen_E.astype(np.int64) % s
     row = np.arange(e)

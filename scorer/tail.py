@@ -16,6 +16,7 @@ import numpy as np
 
 from schemas.observation import Bool, Field
 from schemas.prediction import Float32
+from scorer.recurrence import slices
 
 _MEMORY = 4000.0
 """Values that the body remembers. Below it, plain means: early estimates are unbiased."""
@@ -99,6 +100,14 @@ def judge(tail: Tail, log_x: Float32, present: Bool) -> Float32:
     scored = _surprise(tail, z, deviation, xi)
     _learn(tail, z, deviation, xi, present)
     return scored
+
+
+def judge_rows(tail: Tail, log_NX: Float32, present_NX: Bool, waves: tuple[int, ...]) -> Float32:
+    """`judge` packed rows in order; the tail is that of the packed entities."""
+    surprise_NX = np.empty_like(log_NX)
+    for rows, size in slices(waves):
+        surprise_NX[rows] = judge(tail[size], log_NX[rows], present_NX[rows])
+    return surprise_NX
 
 
 def _standardise(tail: Tail, log_x: Float32) -> tuple[Float32, Float32]:

@@ -12,12 +12,18 @@ from rich.console import Console
 
 from infra.logs import configure
 from tests.bench.quality import __doc__ as description
-from tests.bench.quality import faults, forecast, icu, nab
+from tests.bench.quality import faults, forecast, icu, nab, servers
 from tests.bench.quality.table import Figures, show
 from tests.bench.report import machine
 from tests.bench.shared import shared_data
 
-_PARTS = {"nab": nab.measure, "faults": faults.measure, "forecast": forecast.measure, "icu": icu.measure}
+_PARTS = {
+    "nab": nab.measure,
+    "faults": faults.measure,
+    "servers": servers.measure,
+    "forecast": forecast.measure,
+    "icu": icu.measure,
+}
 
 
 def main() -> None:

@@ -1,11 +1,17 @@
-"""Detectors that every table must beat: a moving z-score, and a moving Mahalanobis distance. Score before learning.
+"""Detectors that every table must beat: moving z-score, Mahalanobis distance and principal components; random trees.
+
+Score before learning.
 
 N rows of one entity, S signals; NaN = missing.
 """
 
 import numpy as np
+from river.anomaly import HalfSpaceTrees
 
 _SPAN, _RIDGE = 1000.0, 0.02
+_EXPLAINED, _REFRESH, _LONG_SPAN, _CLIP = 0.9, 200, 2000.0, 20.0
+"""Of the variance by the components; rows between two decompositions; rows remembered; deviations learned from."""
+_TREES, _HEIGHT, _WINDOW = 25, 8, 250
 
 
 def ewma_z(values_NS: np.ndarray, span: float = 100.0) -> np.ndarray:
@@ -37,6 +43,44 @@ def mahalanobis(values_NS: np.ndarray) -> np.ndarray:
         rate = max(1.0 / (row + 2.0), 1.0 / _SPAN)
         mean = mean + rate * deviation
         covariance = (1.0 - rate) * (covariance + rate * np.outer(deviation, deviation))
+    return score
+
+
+def online_pca(values_NS: np.ndarray) -> np.ndarray:
+    """What the leading components of the moving correlations leave of a row, [N]. A missing value is the mean."""
+    s = values_NS.shape[1]
+    mean, variance, correlation = np.nan_to_num(values_NS[0]), np.zeros(s), np.zeros((s, s))
+    components = np.zeros((s, 0))
+    score = np.zeros(len(values_NS))
+    for row, values in enumerate(values_NS):
+        deviation = np.where(np.isfinite(values), values - mean, 0.0)
+        standard = np.divide(deviation, np.sqrt(variance), out=np.zeros(s), where=variance > 0)
+        standard = np.clip(standard, -_CLIP, _CLIP)
+        if components.shape[1]:
+            score[row] = np.linalg.norm(standard - components @ (components.T @ standard))
+        rate = max(1.0 / (row + 2.0), 1.0 / _LONG_SPAN)
+        mean = mean + rate * deviation
+        variance = (1.0 - rate) * (variance + rate * np.square(deviation))
+        correlation = (1.0 - rate) * correlation + rate * np.outer(standard, standard)
+        if row % _REFRESH == _REFRESH - 1:
+            value, vector = np.linalg.eigh(correlation)
+            share = np.cumsum(value[::-1]) / max(value.sum(), 1e-12)
+            components = vector[:, ::-1][:, : int(np.searchsorted(share, _EXPLAINED)) + 1]
+    return score
+
+
+def half_space_trees(values_NS: np.ndarray) -> np.ndarray:
+    """River's half-space trees (Tan et al., 2011) on values squeezed by each signal's running range, [N]."""
+    trees = HalfSpaceTrees(n_trees=_TREES, height=_HEIGHT, window_size=_WINDOW, seed=0)
+    low, high = np.full(values_NS.shape[1], np.inf), np.full(values_NS.shape[1], -np.inf)
+    score = np.zeros(len(values_NS))
+    for row, values in enumerate(values_NS):
+        low, high = np.fmin(low, values), np.fmax(high, values)
+        width = np.where(high > low, high - low, 1.0)
+        squeezed = np.where(np.isfinite(values), (values - low) / width, 0.5)
+        features = dict(enumerate(squeezed.tolist()))
+        score[row] = trees.score_one(features)
+        trees.learn_one(features)
     return score
 
 

@@ -8,13 +8,20 @@ import pandas as pd
 from infra.backtest.options import Options
 from infra.backtest.run import backtest
 from infra.metrics.anomaly import auprc, auroc, vus_pr
-from tests.bench.quality.baselines import ewma_z, mahalanobis
+from tests.bench.quality.baselines import ewma_z, half_space_trees, mahalanobis, online_pca
 from tests.bench.quality.table import Figures
 from tests.converters import ett, icu, markets
 from tests.converters.inject import inject
 
 _SEED = 1
 _STAYS, _QUICK_STAYS, _QUICK_ROWS = 400, 100, 6000
+_BASELINES = {
+    "ewma z-score": ewma_z,
+    "mahalanobis": mahalanobis,
+    "half-space trees": half_space_trees,
+    "online pca": online_pca,
+}
+_METRICS = ("vus_pr", "auprc", "auroc")
 _STATIC = ["Age", "Gender", "Height", "ICUType", "Weight"]
 
 
@@ -29,32 +36,37 @@ def measure(shared: Path, folder: Path, *, quick: bool) -> Figures:
     figures: Figures = {}
     for name, wide in sets.items():
         whole = pd.concat([part[:_QUICK_ROWS] for part in wide] if quick and name != "icu" else wide)
-        figures |= _set(name, inject(whole.reset_index(drop=True), _SEED), folder)
-    systems = figures["faults.ett.vus_pr"]
-    for metric in ("vus_pr", "auprc", "auroc"):
-        figures[f"faults.mean.{metric}"] = {
-            system: float(np.mean([figures[f"faults.{name}.{metric}"][system] for name in sets])) for system in systems
-        }
-    return figures
+        figures |= compared(f"faults.{name}", inject(whole.reset_index(drop=True), _SEED), folder)
+    return figures | means("faults", figures)
 
 
-def _set(name: str, wide: pd.DataFrame, folder: Path) -> Figures:
-    file = folder / f"faults-{name}.parquet"
+def compared(name: str, wide: pd.DataFrame, folder: Path) -> Figures:
+    """`<name>.<metric>` of every system, on rows with a `label`; none of them learns from it."""
+    file = folder / f"{name}.parquet"
     wide.to_parquet(file, index=False)
     table = backtest(Options(None, (file,), learn=False)).table
     entities = list(wide.groupby("entity", sort=False).indices.values())
     scores = {"bellwether": table.anomaly}
-    for system, detector in (("ewma z-score", ewma_z), ("mahalanobis", mahalanobis)):
+    for system, detector in _BASELINES.items():
         scores[system] = np.zeros(len(wide))
         for rows in entities:
             scores[system][rows] = detector(table.values[rows])
     scores["random"] = np.random.default_rng(0).random(len(wide))
     truth = wide.label.to_numpy() > 0
     return {
-        f"faults.{name}.vus_pr": {system: _volume(score, truth, entities) for system, score in scores.items()},
-        f"faults.{name}.auprc": {system: auprc(score, truth) for system, score in scores.items()},
-        f"faults.{name}.auroc": {system: auroc(score, truth) for system, score in scores.items()},
+        f"{name}.vus_pr": {system: _volume(score, truth, entities) for system, score in scores.items()},
+        f"{name}.auprc": {system: auprc(score, truth) for system, score in scores.items()},
+        f"{name}.auroc": {system: auroc(score, truth) for system, score in scores.items()},
     }
+
+
+def means(part: str, figures: Figures) -> Figures:
+    """`<part>.mean.<metric>` over the part's sets."""
+    found: Figures = {}
+    for metric in _METRICS:
+        each = [systems for name, systems in figures.items() if name.endswith(metric)]
+        found[f"{part}.mean.{metric}"] = {s: float(np.mean([systems[s] for systems in each])) for s in each[0]}
+    return found
 
 
 def _volume(score: np.ndarray, truth: np.ndarray, entities: list[np.ndarray]) -> float:

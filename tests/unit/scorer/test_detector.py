@@ -143,6 +143,23 @@ def test_the_dense_score_lingers_and_keeps_its_resolution() -> None:
     assert (bool(lingers), found.anomaly.max() < 1.0, len(np.unique(found.anomaly[100:])) > 1_390) == (True, True, True)
 
 
+@pytest.mark.parametrize("n_signals", [1, 8, 12])
+def test_the_dense_score_stays_high_over_the_whole_of_a_fault(n_signals: int) -> None:
+    entity, values, time_ms = steady(3_400, n_signals)
+    values[3_000:3_300, 0] += 40.0 * np.random.default_rng(1).choice([-1.0, 1.0], 300)
+    score = Stream(layout(n_signals), 1).scan(entity, values, time_ms).score
+    ordinary = score[1_000:3_000]
+    assert (score[3_010:3_300] > np.quantile(ordinary, 0.9)).mean() > 0.95
+    assert score[3_000] > ordinary.max()
+
+
+def test_a_level_that_moves_and_stays_is_not_soon_ordinary_among_several_signals() -> None:
+    entity, values, time_ms = steady(3_400, 12)
+    values[3_000:3_300, :4] += 8.0
+    score = Stream(layout(12), 1).scan(entity, values, time_ms).score
+    assert (score[3_010:3_300] > np.quantile(score[1_000:3_000], 0.99)).mean() > 0.95
+
+
 def test_an_observation_without_signals_scores_zero_and_teaches_nothing() -> None:
     entity, values, time_ms = steady(400, 2)
     values[200] = np.nan
