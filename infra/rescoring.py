@@ -18,7 +18,8 @@ from schemas.monitor import Monitor
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
 from schemas.protocols import Advance, Owner, Position
 from schemas.silence import SilenceKind
-from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, Row, event_row, snapshots_of, swaps_of
+from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, Row, event_row, snapshots_of
+from scorer.ledger import read_swaps
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
 
@@ -105,10 +106,10 @@ def _standing(connection: Connection, monitor: Monitor) -> dict[Partition, Row]:
 def _begin(connection: Connection, row: Row, from_snapshot: bool) -> Position:
     """Where a partition's second scoring begins; until where it stands, versions are those of the swap log."""
     key, stands = {name: row[name] for name in KEY}, cast("int", row["offset"])
-    swaps = tuple((each.offset, each.version) for each in connection.execute(swaps_of(key)))
+    swaps = read_swaps(connection, key)
     snapshots = tuple((each.file, each.offset) for each in connection.execute(snapshots_of(key)))[-1:]
     if not from_snapshot:
-        return Position(0, min(offset for offset, _ in swaps), (), swaps, logged=stands)
+        return Position(0, min(swap.offset for swap in swaps), (), swaps, logged=stands)
     if not snapshots:
         raise InputError(f"partition {row['topic']}/{row['partition']}: got no snapshot; expected one to begin from")
     return Position(0, snapshots[0][1], snapshots, swaps, logged=stands)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.alert import Alert
 from schemas.budget import Achieved
@@ -54,7 +54,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """One partition's step in a commit. `swap` is set when `version` first serves it, from `from_offset` on.
+    """One partition's step in a commit; where `version` or `strictness` is new, they stand from `from_offset` on.
 
     `achieved`: what became of its budgets so far, those of groups by name.
     """
@@ -64,23 +64,32 @@ class Advance:
     next_offset: int
     tally: Tally
     version: int
+    strictness: float = 0.0
     snapshot: tuple[str, int] | None = None
     shadow: ShadowStep | None = None
     achieved: Mapping[str, Achieved] = field(default_factory=dict)
+
+
+class Swap(NamedTuple):
+    """From `offset` on a partition was scored by `version`, and evidence had to be `strictness` stronger to alert."""
+
+    offset: int
+    version: int
+    strictness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a partition stands in the ledger: `committed` is the next offset to be accounted for (-2 = none yet).
 
-    `snapshots` are (file, offset), newest first; `swaps` are (first offset, model version), ascending. Rows before
-    `logged` are scored by the versions that the swaps name though they are not committed: they are scored anew.
+    `snapshots` are (file, offset), newest first; `swaps` ascend. Rows before `logged` are scored as the swaps say
+    though they are not committed: they are scored anew.
     """
 
     epoch: int
     committed: int
     snapshots: tuple[tuple[str, int], ...]
-    swaps: tuple[tuple[int, int], ...]
+    swaps: tuple[Swap, ...]
     logged: int = 0
 
 

@@ -99,7 +99,7 @@ def take_partition(dialect: str) -> ReturningInsert[int, int, int]:
 def record_swap(dialect: str) -> Insert:
     """Insert a model swap; a second one at the same offset replaces it, for the first served no record."""
     statement = insert_into(dialect, SWAPS)
-    replaced = {name: statement.excluded[name] for name in ("version", "recorded_at")}
+    replaced = {name: statement.excluded[name] for name in ("version", "strictness", "recorded_at")}
     return statement.on_conflict_do_update(index_elements=[*KEY, "offset"], set_=replaced)
 
 

@@ -135,9 +135,9 @@ class SqlLedger:
             epoch=standing.epoch,
             committed=standing.offset,
             snapshots=tuple((row.file, row.offset) for row in connection.execute(snapshots_of(key))),
-            swaps=tuple((row.offset, row.version) for row in connection.execute(swaps_of(key))),
+            swaps=read_swaps(connection, key),
         )
-        return position, standing
+        return position, replace(standing, strictness=position.swaps[-1].strictness if position.swaps else 0.0)
 
     def _commit(
         self, connection: Connection, attempt: int, partitions: Sequence[Partition], step: "_Step"
@@ -201,10 +201,16 @@ class _Standing:
     offset: int
     epoch: int
     version: int
+    strictness: float = 0.0
 
     def after(self, advance: Advance) -> "_Standing":
         """Where the row stands once the step was taken."""
-        return replace(self, offset=advance.next_offset, version=advance.version)
+        return replace(self, offset=advance.next_offset, version=advance.version, strictness=advance.strictness)
+
+    def scores_as(self, advance: Advance) -> bool:
+        """Does the log of swaps say already how the step was scored?"""
+        same = (self.version, self.strictness) == (advance.version, advance.strictness)
+        return same and self.offset != UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +288,19 @@ def _write_swaps(
     connection: Connection, keys: Mapping[Partition, Row], step: _Step, standing: Mapping[Partition, _Standing]
 ) -> None:
     rows = [
-        keys[a.partition] | {"offset": a.from_offset, "version": a.version, "recorded_at": step.now}
+        keys[a.partition]
+        | {"offset": a.from_offset, "version": a.version, "strictness": a.strictness, "recorded_at": step.now}
         for a in step.advances
-        if standing[a.partition].offset == UNSET or standing[a.partition].version != a.version
+        if not standing[a.partition].scores_as(a)
     ]
     if rows:
         connection.execute(record_swap(connection.dialect.name), rows)
+
+
+def read_swaps(connection: Connection, key: Row) -> tuple[Swap, ...]:
+    """A partition's swaps, ascending."""
+    rows = connection.execute(swaps_of(key))
+    return tuple(Swap(row.offset, row.version, row.strictness) for row in rows)
 
 
 def _write_snapshots(connection: Connection, keys: Mapping[Partition, Row], step: _Step) -> list[str]:

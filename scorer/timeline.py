@@ -1,6 +1,7 @@
-"""Where each partition stands in its own history: what is already in the ledger, and which version served when.
+"""Where each partition stands in its own history: what is already in the ledger, and how it was scored when.
 
-After a restart rows before the committed offset are replayed silently, by the model versions the swap log names.
+After a restart rows before the committed offset are replayed silently, by the model versions, and as strictly, as the
+swap log says.
 """
 
 from collections.abc import Sequence
@@ -9,20 +10,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.observation import Batch, Bool, Int64, Partition
-from schemas.protocols import Position
+from schemas.observation import Batch, Bool, Float64, Int64, Partition
+from schemas.protocols import Position, Swap
 
 
 @dataclass(slots=True)
 class Timeline:
     """One partition's history.
 
-    `next_offset` is the first offset not accounted for; before it, and before `logged`, the swap log says which version
-    scores.
+    `next_offset` is the first offset not accounted for; before it, and before `logged`, the swap log says how rows are
+    scored.
     """
 
     next_offset: int
-    swaps: list[tuple[int, int]]
+    swaps: list[Swap]
     logged: int = 0
 
     @classmethod
@@ -30,15 +31,21 @@ class Timeline:
         """The history as the ledger tells it."""
         return cls(max(position.committed, 0), list(position.swaps), position.logged)
 
-    def served(self, offset: Int64, version: int) -> Int64:
-        """Version for each row: the swap log's as far as it goes, `version` from there on. [N] -> [N]."""
+    def served(self, offset: Int64, version: int, strictness: float) -> tuple[Int64, Float64]:
+        """Version and strictness for each row: the swap log's as far as it goes, the current ones from there on.
+
+        [N] -> [N], [N].
+        """
+        now = Swap(0, version, strictness)
         replayed = offset < max(self.next_offset, self.logged)
         if not self.swaps or not replayed.any():
-            return np.full(len(offset), version, dtype=np.int64)
-        starts = np.array([start for start, _ in self.swaps])
-        versions = np.array([served for _, served in self.swaps], dtype=np.int64)
-        logged = versions[np.maximum(np.searchsorted(starts, offset, side="right") - 1, 0)]
-        return np.where(replayed, logged, version)
+            return np.full(len(offset), version, dtype=np.int64), np.full(len(offset), strictness)
+        starts = np.array([swap.offset for swap in self.swaps])
+        place = np.where(replayed, np.maximum(np.searchsorted(starts, offset, side="right") - 1, 0), len(starts))
+        stances = [*self.swaps, now]
+        versions = np.array([each.version for each in stances], dtype=np.int64)
+        strictness = np.array([each.strictness for each in stances])
+        return versions[place], strictness[place]
 
 
 @dataclass(slots=True)
@@ -51,13 +58,14 @@ class Timelines:
         """Rows whose alerts are already in the ledger, [N]."""
         return batch.due_offset < self.starts(batch.partitions)[batch.partition]
 
-    def versions(self, batch: Batch, current: int) -> Int64:
-        """The model version that each row is scored with, [N]."""
-        versions = np.full(len(batch), current, dtype=np.int64)
+    def served(self, batch: Batch, version: int, strictness: float) -> tuple[Int64, Float64]:
+        """The model version that each row is scored with, and how strictly; the current ones where it is live. [N]."""
+        versions, strictness_N = np.full(len(batch), version, dtype=np.int64), np.full(len(batch), strictness)
         for index, partition in enumerate(batch.partitions):
             rows = batch.partition == index
-            versions[rows] = self.of[partition].served(batch.due_offset[rows], current)
-        return versions
+            found = self.of[partition].served(batch.due_offset[rows], version, strictness)
+            versions[rows], strictness_N[rows] = found
+        return versions, strictness_N
 
     def owned(self, batch: Batch) -> bool:
         """Are all partitions of the batch still ours?"""
