@@ -27,6 +27,7 @@ from scorer.shard import Shard, SnapshotPolicy
 from scorer.silence.watch import Silence
 from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
+from scorer.strictness import Strictness, Verdicts
 from trainer.network import Network
 from trainer.weights import save_weights
 
@@ -52,10 +53,11 @@ def shard_parts(
     snapshots: SnapshotPolicy,
     look_seconds: float = 0.5,
     partitions: int = 1,
+    verdicts: Verdicts | None = None,
 ) -> ShardParts:
     """A shard over any ledger and registry; it looks for newer models every `look_seconds`.
 
-    An alarm budget in total is shared out among so many `partitions`.
+    An alarm budget in total is shared out among so many `partitions`; `verdicts` on alerts move their threshold.
     """
     template: dict[str, Field] = state_template(layout)
     store = Store(template)
@@ -68,7 +70,10 @@ def shard_parts(
         beside = Beside(layout, store, table, serving.network_of, registry, time.monotonic, look_seconds)
     silence = None if layout.monitor.silence is None else Silence(layout, store, time.monotonic)
     pipeline = AlertPipeline(layout, store, partitions=partitions, silence=silence)
-    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline)
+    alerts = layout.monitor.alerts
+    cost = alerts.costs_of_miss.get(layout.anomaly.name, alerts.cost_of_miss)
+    strictness = None if verdicts is None else Strictness(verdicts, cost, time.monotonic, look_seconds)
+    shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline, strictness)
     return ShardParts(shard, pipeline, store)
 
 

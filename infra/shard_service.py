@@ -6,6 +6,7 @@ import threading
 
 from infra.assembly import first_version, ledger_of, registry_of, shard_parts, shares_of, snapshot_policy, utc_now
 from infra.database import connect
+from infra.labels.judged import SqlVerdicts
 from infra.meter import Meter
 from ingest.kafka import KafkaSource
 from schemas.layout import Layout
@@ -28,7 +29,9 @@ class ShardService:
         ledger, registry = ledger_of(monitor, engine, monitor.monitor, member), registry_of(monitor, engine)
         first_version(layout, registry)
         shares = shares_of(monitor)
-        self._parts = shard_parts(layout, ledger, registry, snapshot_policy(monitor), partitions=shares)
+        verdicts = SqlVerdicts(engine, monitor.monitor, layout.anomaly.name)
+        policy = snapshot_policy(monitor)
+        self._parts = shard_parts(layout, ledger, registry, policy, partitions=shares, verdicts=verdicts)
         self._meter = Meter()
         self._stop = threading.Event()
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from schemas.alert import Alert
 from schemas.errors import FencedError, LedgerError
 from schemas.observation import Partition
-from schemas.protocols import Advance, Position, Tally
+from schemas.protocols import Advance, Position, Swap, Tally
 from schemas.statements import (
     ADVANCE,
     KEY,

@@ -15,7 +15,7 @@ import structlog
 from schemas.alert import Alert, Change
 from schemas.errors import LedgerError
 from schemas.layout import Layout
-from schemas.observation import Batch, Bool, Field, Int64, Partition, Status
+from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition, Status
 from schemas.prediction import Predictions
 from schemas.shadow import Settlement, Shadow, ShadowStep, Tally
 from scorer.globals import GlobalTable
@@ -99,7 +99,7 @@ class Beside:
             self._drop_all()
         self._shadow = found
 
-    def score(self, batch: Batch, silent: Bool) -> Predictions | None:
+    def score(self, batch: Batch, silent: Bool, strictness_N: Float64) -> Predictions | None:
         """Score the rows before the champion does; partitions that have no shadow yet get theirs now, if they are live.
 
         Returns the rows of those that have one; None: there is none.
@@ -114,7 +114,8 @@ class Beside:
         rows = np.flatnonzero(held[batch.partition])
         if not len(rows):
             return None
-        return self._scorer.score(_rows_of(batch, rows), silent[rows], np.full(len(rows), shadow.challenger))
+        scored = self._scorer.score(_rows_of(batch, rows), silent[rows], np.full(len(rows), shadow.challenger))
+        return replace(scored, strictness=strictness_N[rows])
 
     def compare(self, champion: Predictions, challenger: Predictions | None) -> None:
         """Judge both by the same rows; what comes of it waits for the commit."""

@@ -23,6 +23,7 @@ from scorer.scorer import Scorer
 from scorer.shadow import Beside
 from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
+from scorer.strictness import Strictness
 from scorer.timeline import Timeline, Timelines
 
 BEGINNING = -2
@@ -65,6 +66,7 @@ class Shard:
         monotonic: a clock in seconds, for snapshots only.
         beside: scores another version in the shadow; None: none is ever tried.
         alerting: says what became of each partition's budgets, and who is missed while no row comes.
+        strictness: of alerts, by what people say of them; None: nobody does.
     """
 
     def __init__(
@@ -78,10 +80,12 @@ class Shard:
         monotonic: Callable[[], float],
         beside: Beside | None = None,
         alerting: AlertPipeline | None = None,
+        strictness: Strictness | None = None,
     ) -> None:
         self._scorer = scorer
         self._alerting = alerting
         self._beside = beside
+        self._strictness = strictness
         self._store = store
         self._ledger = ledger
         self._serving = serving
@@ -122,12 +126,12 @@ class Shard:
     def score(self, batch: Batch) -> Predictions:
         """Score a batch of owned partitions. Rows before the committed offset are silent."""
         batch = self._reorder.let_pass(batch)
-        versions, silent = self._timelines.versions(batch, self._serving.version()), self._timelines.silent(batch)
-        if self._beside is None:
-            return self._scorer.score(batch, silent, versions)
-        challenger = self._beside.score(batch, silent)
-        champion = self._scorer.score(batch, silent, versions)
-        self._beside.compare(champion, challenger)
+        versions, strictness_N = self._timelines.served(batch, self._serving.version(), self._strict())
+        silent = self._timelines.silent(batch)
+        challenger = None if self._beside is None else self._beside.score(batch, silent, strictness_N)
+        champion = replace(self._scorer.score(batch, silent, versions), strictness=strictness_N)
+        if self._beside is not None:
+            self._beside.compare(champion, challenger)
         return champion
 
     def owns(self, batch: Batch) -> bool:
@@ -146,8 +150,10 @@ class Shard:
         return found
 
     def follow(self) -> None:
-        """Between batches: take up a newer model version if there is one."""
+        """Between batches: take up a newer model version if there is one, and what people said of alerts."""
         self._serving.refresh()
+        if self._strictness is not None:
+            self._strictness.refresh()
         self._follow_shadow()
 
     def commit(self, alerts: Sequence[Alert], predictions: Predictions) -> None:
@@ -167,6 +173,9 @@ class Shard:
             last = self._timelines.of[partition].next_offset - 1
             if missed := self._alerting.missed(partition, last, self._serving.version()):
                 self._commit_missed(partition, missed)
+
+    def _strict(self) -> float:
+        return 0.0 if self._strictness is None else self._strictness.now()
 
     def _commit_missed(self, partition: Partition, missed: Sequence[Alert]) -> None:
         try:
@@ -213,7 +222,7 @@ class Shard:
 
     def _advances(self, predictions: Predictions) -> list[Advance]:
         batch = predictions.batch
-        version = self._serving.version()
+        version, strictness = self._serving.version(), self._strict()
         tallies = _tallies(predictions, self._timelines.starts(batch.partitions))
         turn = min(batch.partitions, key=self._snapshot_due.__getitem__, default=None)
         found = []
@@ -222,9 +231,20 @@ class Shard:
             if next_offset > timeline.next_offset:
                 shadow = None if self._beside is None else self._beside.step(partition)
                 snapshot = self._snapshot(partition, next_offset, its_turn=partition == turn)
-                moved = Advance(partition, timeline.next_offset, next_offset, tally, version, snapshot, shadow)
                 achieved = {} if self._alerting is None else self._alerting.achieved(partition)
-                found.append(replace(moved, achieved=achieved) if achieved else moved)
+                found.append(
+                    Advance(
+                        partition=partition,
+                        from_offset=timeline.next_offset,
+                        next_offset=next_offset,
+                        tally=tally,
+                        version=version,
+                        strictness=strictness,
+                        snapshot=snapshot,
+                        shadow=shadow,
+                        achieved=achieved,
+                    )
+                )
         return found
 
     def _snapshot(self, partition: Partition, offset: int, *, its_turn: bool) -> tuple[str, int] | None:

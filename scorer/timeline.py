@@ -42,10 +42,9 @@ class Timeline:
             return np.full(len(offset), version, dtype=np.int64), np.full(len(offset), strictness)
         starts = np.array([swap.offset for swap in self.swaps])
         place = np.where(replayed, np.maximum(np.searchsorted(starts, offset, side="right") - 1, 0), len(starts))
-        stances = [*self.swaps, now]
-        versions = np.array([each.version for each in stances], dtype=np.int64)
-        strictness = np.array([each.strictness for each in stances])
-        return versions[place], strictness[place]
+        known = [*self.swaps, now]
+        versions = np.array([each.version for each in known], dtype=np.int64)
+        return versions[place], np.array([each.strictness for each in known])[place]
 
 
 @dataclass(slots=True)

@@ -101,6 +101,8 @@ def initial_memory(n_kinds: int) -> dict[str, Field]:
 class Finding:
     """A row under judgement. `row_number` counts the entity's rows, `rank` is 0 where nothing was reached.
 
+    `strictness` is how much stronger a steered one must be, by what people said.
+
     Where a budget is kept, `worth` and `price` are those of an alarm; `always`: it is raised whatever it costs.
     """
 
@@ -109,6 +111,7 @@ class Finding:
     rank: int
     strength: float
     steered: bool
+    strictness: float = 0.0
     worth: float = 0.0
     price: float = 0.0
     always: bool = False

@@ -76,6 +76,7 @@ class _Findings:
             rank=rank,
             strength=float(self.strength_NK[row, column]),
             steered=kind.steered,
+            strictness=float(np.broadcast_to(predictions.strictness, len(predictions.slot))[row]),
             worth=0.0 if self.books is None else float(self.worth_NK[row, column]),
             price=0.0 if self.books is None else float(self.price_N[row]),
             always=kind.rule is not None and rank >= always.rank,
@@ -178,6 +179,7 @@ class AlertPipeline:
             standing_NR = np.fmax(predictions.rules, self._rules.lasting(predictions.last, predictions.age))
             columns = zip(self._worth, strength_NK.T, strict=True)
             findings.worth_NK = np.column_stack([worth.of(strength_N, standing_NR) for worth, strength_N in columns])
+            findings.worth_NK[:, 0] -= predictions.strictness
             self._price(findings, books)
         return findings
 
@@ -200,7 +202,8 @@ class AlertPipeline:
         raised, raised_row = (
             np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
         )
-        rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, strength_NK[:, 0])
+        told_N = strength_NK[:, 0] - predictions.strictness
+        rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, told_N)
         for column, levels in enumerate(self._levels):
             for value, level in levels:
                 reached = strength_NK[:, column] >= value
@@ -224,7 +227,8 @@ class AlertPipeline:
         cells = [self._store.field(f"alert.{name}") for name in MEMORY_FIELDS]
         memory = Memory(*(cell[slot, kind].item() for cell in cells))
         if finding.steered and self.budgets is None:
-            finding = replace(finding, rank=self._steering.rank(memory, finding.row_number, finding.strength))
+            told = finding.strength - finding.strictness
+            finding = replace(finding, rank=self._steering.rank(memory, finding.row_number, told))
         decision = Decision(None, "no stage decided")
         for stage in self._stages:
             verdict = stage(finding, memory)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, func, select
 
 from infra.assembly import first_version, shard_parts
 from infra.database import connect, migrate
@@ -14,7 +14,7 @@ from infra.memory import MemoryRegistry
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Batch
-from schemas.tables import AlertEventRow, PartitionRow
+from schemas.tables import AlertEventRow, AlertRow, PartitionRow
 from scorer.ledger import SqlLedger
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
@@ -70,7 +70,19 @@ class Records:
         pass
 
 
-def lives(layout: Layout, whole: Batch, directory, lengths: list[int]):
+class Annoyed:
+    """People who call every alert false as soon as it is in the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def judged(self) -> tuple[int, int]:
+        query = select(func.count()).select_from(AlertRow.__table__).where(AlertRow.task == "anomaly")
+        with self._engine.connect() as connection:
+            return 0, connection.execute(query).scalar_one()
+
+
+def lives(layout: Layout, whole: Batch, directory, lengths: list[int], people=lambda _: None):
     """What the database holds after a shard lived, and ended, so many batches at a time."""
     engine = connect(f"sqlite:///{directory / 'ledger.db'}")
     migrate(engine)
@@ -80,7 +92,7 @@ def lives(layout: Layout, whole: Batch, directory, lengths: list[int]):
         clock = lambda: datetime(2026, 1, 1, tzinfo=UTC)  # noqa: E731
         ledger = SqlLedger(engine, "ward", "c", f"owner-{number}", clock, timedelta(seconds=9), lambda _: "t")
         policy = SnapshotPolicy(directory / "snapshots", timedelta(0) if number % 2 else timedelta(days=1))
-        parts = shard_parts(layout, ledger, registry, policy)
+        parts = shard_parts(layout, ledger, registry, policy, look_seconds=0.0, verdicts=people(engine))
         for _ in run(Records(whole, length), parts.shard, parts.pipeline):
             pass
     with engine.connect() as connection:
@@ -117,6 +129,19 @@ def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_pat
         for name, batches in (("calm", [ROWS]), ("disturbed", [*lengths, ROWS]))
     )
     assert set(calm[1]["achieved"]) >= {"entity", "total"}
+    assert disturbed == calm
+
+
+@pytest.mark.parametrize("lateness", ["0s", "5s"])
+def test_what_people_say_meanwhile_counts_for_the_same_rows_whenever_a_shard_ends(tmp_path, lateness):
+    layout, whole = monitor(lateness), ward(0)
+    lengths = np.random.default_rng(0).integers(1, 7, 12).tolist()
+    for name in ("calm", "disturbed", "unheard"):
+        (tmp_path / name).mkdir()
+    calm = lives(layout, whole, tmp_path / "calm", [ROWS], Annoyed)
+    disturbed = lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS], Annoyed)
+    unheard, _ = lives(layout, whole, tmp_path / "unheard", [ROWS])
+    assert len(calm[0]) < len(unheard)
     assert disturbed == calm
 
 

@@ -4,16 +4,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, insert, select
 
 from infra.commands.alerts import alerts
 from infra.commands.labels import labels
 from infra.database import connect, migrate
+from infra.labels.judged import SqlVerdicts
 from infra.labels.store import LABELS, SqlLabels
 from ingest import client
 from schemas.alert import Alert, Change
@@ -274,3 +276,23 @@ def test_verdicts_are_shown_to_people(url: str, engine) -> None:
     name = alarm(engine, "anomaly")
     judge(url, name, "false", "--why", "a loose cable")
     assert "a loose cable" in CliRunner().invoke(alerts, ["show", name, "--database", url]).stdout
+
+
+def test_the_last_word_on_each_alert_of_a_task_counts_but_none_of_an_excluded_author(url, engine, store) -> None:
+    ledger = SqlLedger(engine, "pumps", "c1", "a", lambda: NOON, timedelta(seconds=15), lambda topic: topic)
+    ledger.acquire(WARD)
+    told = [
+        replace(raised(task), entity=entity) for task, entity in (("anomaly", "p1"), ("anomaly", "p2"), ("wear", "p1"))
+    ]
+    ledger.commit(told, [])
+    first, second, other = (each.id for each in told)
+    said = [(first, "true", "anna"), (first, "false", "ben"), (second, "true", "mallory"), (other, "false", "anna")]
+    said.append((second, "unsure", "anna"))
+    with engine.begin() as connection:
+        for alert, verdict, author in said:
+            row = {"alert_id": alert, "verdict": verdict, "author": author, "recorded_at": NOON}
+            connection.execute(insert(VerdictRow), row)
+    people = SqlVerdicts(engine, "pumps", "anomaly")
+    heard = people.judged()
+    store.decide("ben", excluded=True, author="chief", why=None)
+    assert (heard, people.judged()) == ((0, 1), (1, 0))

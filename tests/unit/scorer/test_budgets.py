@@ -87,6 +87,24 @@ def test_the_rate_holds_where_surprises_double() -> None:
     assert len(raised(asked, store, replace(said, surprise=doubled))) / days == pytest.approx(0.5, rel=0.1)
 
 
+def test_alarms_that_people_called_false_make_the_learned_scores_rarer() -> None:
+    asked, counts = layout(2.0), []
+    for strictness in (0.0, 0.3, 1.0):
+        store, said = scored(asked)
+        counts.append(len(raised(asked, store, replace(said, strictness=strictness))))
+    assert counts[0] > 1.5 * counts[1] > 3.0 * counts[2] > 0
+
+
+def test_what_people_called_false_leaves_more_of_a_budget_to_rules() -> None:
+    asked, shares = layout("8 per day"), []
+    for strictness in (0.0, 1.0):
+        store, said = scored(asked)
+        warned = np.where(np.arange(len(said.slot)) % 40 == 0, 25.0, 0.0)[:, None]
+        alarms = raised(asked, store, replace(said, rules=warned, strictness=strictness))
+        shares.append(sum(alarm.task == "fast" for alarm in alarms) / len(alarms))
+    assert shares[1] > 1.2 * shares[0] > 0
+
+
 @pytest.mark.parametrize("budget", ["0.5 per entity-day", "8 per day", {"group": "3 per day", "by": "unit"}])
 def test_alarms_do_not_depend_on_batches(budget: object) -> None:
     asked = layout(budget)
