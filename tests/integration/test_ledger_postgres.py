@@ -75,7 +75,7 @@ def ledger_on(engine: Engine, owner: str = "a", wait: Callable[[float], None] = 
 
 
 def step(start: int, end: int, file: str = "", version: int = 1) -> Advance:
-    return Advance(WARD, start, end, Tally(accepted=end - start), version, (file, end) if file else None)
+    return Advance(WARD, start, end, Tally(accepted=end - start), version, snapshot=(file, end) if file else None)
 
 
 def content(engine: Engine) -> list[list[tuple[object, ...]]]:
