@@ -24,11 +24,11 @@ from schemas.layout import Layout
 from schemas.observation import Bool, Field, Float64, Int64
 from schemas.prediction import Float32
 from scorer import dense, level, others, profile
-from scorer.recurrence import affine, total
+from scorer.recurrence import affine, slices, total
 from scorer.served import Served
 from scorer.tail import Tail, judge_rows
 
-_SHORT, _SLOW, _UNIT = range(3)
+_SHORT, _SLOW, UNIT = range(3)
 _SPANS = (8.0, 2000.0, 4000.0)
 """Rows of the short average, of the slow mean, and of the mean change, which is a signal's unit."""
 _AVERAGES_ALONE, _AVERAGES_TOGETHER = (8.0, 24.0, 64.0), (8.0,)
@@ -42,6 +42,8 @@ _LINGER_ALONE, _LINGER_TOGETHER = 64.0, 16.0
 """Rows that the dense score's evidence is averaged over, of one signal and of several."""
 _ONSET = 0.8
 """Of the evidence of one signal's row that its dense score is at least, so that it also rises at once."""
+UNIT_ROWS, TAIL_ROWS = 8.0, 400.0
+"""What others' experience counts as: values of the typical change and of how signals go together, and of the tails."""
 _HALF = 2.0
 """Evidence at which `anomaly` is 0.5: about where alerts begin."""
 _TINY = 1e-30
@@ -58,6 +60,7 @@ class Detection:
         probability: that a row of this entity brings less evidence, by its own online tail, in [0, 1], [N].
         evidence: per-signal -log10 p, float32 [N, S].
         statistics: -log10 p of each statistic that the evidence is made of, named by `statistic_names`, [N, S, T].
+        lent: the entity was lent others' experience, [N].
         rhythm: how much the hour is expected to change each signal until the entity's next row, model scale, [N, S].
     """
 
@@ -67,6 +70,7 @@ class Detection:
     probability: Float64
     evidence: Float32
     statistics: Float32
+    lent: Bool
     rhythm: Float32
 
 
@@ -87,7 +91,7 @@ class Detector:
         """State of entities never seen, [E, ...]."""
         s = self._n_signals
         averages = (2, s, len(_AVERAGES_TOGETHER)) if self._together else (1, s, len(_AVERAGES_ALONE))
-        shapes = {"average": (s, len(_SPANS)), "smooth": averages, "rows": (), "linger": ()}
+        shapes = {"average": (s, len(_SPANS)), "smooth": averages, "rows": (), "linger": (), "lent": (s,)}
         return {
             **{name: np.zeros((e, *shape), dtype=np.float32) for name, shape in shapes.items()},
             **profile.initial((e, s)),
@@ -103,7 +107,7 @@ class Detector:
         The network's residuals (`served.residual`) are not part of the fusion: they have not been seen to improve it.
         """
         waves = served.rows.waves
-        series = self._series(served, state["rows"])
+        series = self._series(served, state)
         deviation_NDS, rhythm_NS = self._deviations(series, waves, state)
         if self._together:
             deviation_NDS = _given_others(deviation_NDS, series, waves, state)
@@ -118,9 +122,10 @@ class Detector:
         rarity_N = judge_rows(_tail(state, "calibration."), surprise_N, series.any_N, waves) * series.any_N
         probability_N = 1.0 - 10.0 ** -rarity_N.astype(np.float64)
         surprise = surprise_N.astype(np.float64)
-        return Detection(score, surprise, anomaly_N, probability_N, evidence_NS, surprise_NST, rhythm_NS), state
+        lent_N: Bool = np.logical_or.reduce(series.lent_NS > 0, axis=1)
+        return Detection(score, surprise, anomaly_N, probability_N, evidence_NS, surprise_NST, lent_N, rhythm_NS), state
 
-    def _series(self, served: Served, rows_E: Float32) -> "_Series":
+    def _series(self, served: Served, state: dict[str, Field]) -> "_Series":
         s, observed = self._n_signals, served.observed
         change_NS = (served.rows.value_NS[:, :s] - observed.before_NS[:, :s]).numpy().astype(np.float32)
         present_NS = np.isfinite(change_NS)
@@ -134,7 +139,10 @@ class Detector:
             seen_NS=np.maximum(observed.count_NS[:, :s].numpy().astype(np.float32) - self._differenced_S, 1.0),
             any_N=any_N,
             real=tuple(int(real_N.sum()) for real_N in served.rows.real_N.split(list(served.rows.waves))),
-            rows_N=affine(rows_E, np.ones(len(any_N), dtype=np.float32), any_N.astype(np.float32), served.rows.waves),
+            lent_NS=np.concatenate([state["lent"][:size] for _, size in slices(served.rows.waves)]),
+            rows_N=affine(
+                state["rows"], np.ones(len(any_N), dtype=np.float32), any_N.astype(np.float32), served.rows.waves
+            ),
             bins_2N=profile.bins_of(time_N),
             next_bins_2N=profile.bins_of(time_N + observed.gap_NS[:, :s].numpy().min(axis=1)),
         )
@@ -149,7 +157,7 @@ class Detector:
         And how the rhythm goes on, model scale, [N, S].
         """
         average_NSA = _averages(series, waves, state["average"])
-        unit_NS = average_NSA[..., _UNIT] + np.float32(_TINY)
+        unit_NS = average_NSA[..., UNIT] + np.float32(_TINY)
         slow_NS = average_NSA[..., _SLOW] / unit_NS
         error_rate_NS1 = series.rates((profile.ERROR_SPAN,))
         bins = series.bins_2N, series.next_bins_2N
@@ -205,6 +213,7 @@ class _Series:
         present_NS: the row carries the signal, and so did an earlier one.
         differenced_S: the change itself is the judged series.
         seen_NS: values of the judged series, this one included, at least 1.
+        lent_NS: values that others' experience of the signal counts as.
         any_N: the row carries any.
         real: entities of each wave that are no padding.
         rows_N: the entity's rows that did, this one included.
@@ -215,6 +224,7 @@ class _Series:
     present_NS: Bool
     differenced_S: Bool
     seen_NS: Float32
+    lent_NS: Float32
     any_N: Bool
     real: tuple[int, ...]
     rows_N: Float32
@@ -227,6 +237,12 @@ class _Series:
         rate: Float32 = np.maximum(np.float32(1.0) / self.seen_NS[..., None], least) * self.present_NS[..., None]
         return rate
 
+    def lent_rates(self, span: float) -> Float32:
+        """The same, of what is lent: that counts as values seen. [N, S]."""
+        least = np.float32(1.0 / span)
+        rate: Float32 = np.maximum(np.float32(1.0) / (self.seen_NS + self.lent_NS), least) * self.present_NS
+        return rate
+
 
 def _averages(series: _Series, waves: tuple[int, ...], average_ESA: Float32) -> Float32:
     """The value minus its short average and minus its slow mean, both including it; then the mean |change|. [N, S, A].
@@ -234,18 +250,20 @@ def _averages(series: _Series, waves: tuple[int, ...], average_ESA: Float32) -> 
     The state of a level's average is its difference to the newest value; that of a change is the average itself.
     """
     rate_NSA = series.rates(_SPANS)
+    rate_NSA[..., UNIT] = series.lent_rates(_SPANS[UNIT])
     keep_NSA = np.float32(1.0) - rate_NSA
     value_NS = series.change_NS * series.differenced_S
     add_NSA = value_NS[..., None] - keep_NSA * series.change_NS[..., None]
-    add_NSA[..., _UNIT] = rate_NSA[..., _UNIT] * np.abs(series.change_NS)
+    add_NSA[..., UNIT] = rate_NSA[..., UNIT] * np.abs(series.change_NS)
     after_NSA = affine(average_ESA, keep_NSA, add_NSA, waves)
-    after_NSA[..., :_UNIT] = value_NS[..., None] - after_NSA[..., :_UNIT]
+    after_NSA[..., :UNIT] = value_NS[..., None] - after_NSA[..., :UNIT]
     return after_NSA
 
 
 def _given_others(deviation_NDS: Float32, series: _Series, waves: tuple[int, ...], state: dict[str, Field]) -> Float32:
-    rate_NS = series.rates((_SPANS[_SLOW],))[..., 0]
-    seen_N = series.rows_N - series.any_N
+    rate_NS = series.lent_rates(_SPANS[_SLOW])
+    lent_N = total(series.lent_NS) / np.float32(series.lent_NS.shape[1])
+    seen_N = series.rows_N - series.any_N + lent_N
     return others.given_others(deviation_NDS, series.present_NS, rate_NS, seen_N, waves, series.real, state)
 
 

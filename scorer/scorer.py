@@ -14,6 +14,7 @@ from schemas.observation import Batch, Bool, Field, Float64, GlobalRow, Int64, S
 from schemas.prediction import Backing, Predictions
 from scorer.admission import Admission, Admitted
 from scorer.detector import Detector
+from scorer.experience import Experience
 from scorer.fast import FastHead, Forecast
 from scorer.globals import GlobalTable
 from scorer.guard import Guard
@@ -50,6 +51,7 @@ class _Columns:
     rules: Field
     last: Field
     age: Field
+    lent: Field
     guarded: Counter[str]
     backing: list[Backing] = field(default_factory=list)
 
@@ -72,6 +74,7 @@ class Scorer:
         self._admission = Admission(len(layout.signals), layout.monitor.conflicts)
         self._server = Server(layout)
         self._detector = Detector(layout)
+        self._experience = Experience(self._detector, store)
         self._fast = FastHead(layout)
         self._rules = Rules(layout)
         self._guard = Guard(layout)
@@ -92,9 +95,11 @@ class Scorer:
         values = self._table.join(batch.time_ms, admitted.values)
         columns = self._blank(len(batch))
         accepted = admitted.status == Status.OK
-        for version in np.unique(versions[accepted]):
-            rows = np.flatnonzero(accepted & (versions == version))
-            self._score_rows(rows, slot[rows], batch, values[rows], int(version), columns)
+        for stretch in self._experience.stretches(batch, accepted):
+            self._experience.begin(batch, stretch[admitted.rows_seen[stretch] == 0], slot)
+            for version in np.unique(versions[stretch]):
+                rows = stretch[versions[stretch] == version]
+                self._score_rows(rows, slot[rows], batch, values[rows], int(version), columns)
         return Predictions(
             batch=batch,
             status=admitted.status,
@@ -116,6 +121,7 @@ class Scorer:
             last=columns.last,
             age=columns.age,
             version=versions,
+            lent=columns.lent,
             guarded=columns.guarded,
             backing=tuple(columns.backing),
         )
@@ -152,6 +158,7 @@ class Scorer:
         columns.anomaly[rows] = detection.anomaly[order]
         columns.probability[rows] = detection.probability[order]
         columns.evidence[rows] = detection.evidence[order]
+        columns.lent[rows] = detection.lent[order]
         columns.anomaly_head[rows] = served.anomaly_head[order]
         self._fill(columns, rows, served, forecast, order)
         columns.taught[rows] = served.taught
@@ -201,6 +208,7 @@ class Scorer:
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
             last=np.full((n, len(layout.signals)), np.nan),
             age=np.full((n, len(layout.signals)), np.inf),
+            lent=np.zeros(n, dtype=np.bool_),
             guarded=Counter(),
         )
 

@@ -18,6 +18,8 @@ from schemas.errors import SnapshotError
 from schemas.observation import Field, Int64, Partition
 
 Fields = dict[str, Field]
+OURS = "\0"
+"""Begins the names of slots that are no entity's: an entity's name may hold no NUL."""
 _NAMES = "__entities__"
 _FIRST_CAPACITY = 1024
 

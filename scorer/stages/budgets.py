@@ -16,11 +16,9 @@ from schemas.layout import Layout
 from schemas.observation import Bool, Float64, Int64, Partition, Status
 from schemas.prediction import Predictions
 from scorer.stages.account import ACCOUNT_FIELDS, NEVER, Account, own_prices, own_raised
-from scorer.store import Store
+from scorer.store import OURS, Store
 
-_OURS = "\0"
-"""Begins the names of accounts that are no entity's: an entity's name may hold no NUL."""
-_ENTITY, _TOTAL, _GROUP = f"{_OURS}entity", f"{_OURS}total", f"{_OURS}group "
+_ENTITY, _TOTAL, _GROUP = f"{OURS}entity", f"{OURS}total", f"{OURS}group "
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class Budgets:
             account, asked = self._account(partition, name), self._asked(name)
             if asked is not None and account.since != NEVER:
                 spans = (account.now - account.since) / asked.span.size
-                found[name.removeprefix(_OURS)] = Achieved(asked, account.alarms, spans)
+                found[name.removeprefix(OURS)] = Achieved(asked, account.alarms, spans)
         return found
 
     def forget(self, partition: Partition) -> None:
@@ -133,7 +131,7 @@ class Budgets:
     def _names_of(self, partition: Partition) -> set[str]:
         """Of its accounts; looked for once among the entities, of which there are many."""
         if partition not in self._names:
-            self._names[partition] = {name for name in self._store.names(partition) if name.startswith(_OURS)}
+            self._names[partition] = {name for name in self._store.names(partition) if name.startswith(OURS)}
         return self._names[partition]
 
     def _asked(self, name: str) -> Rate | None:

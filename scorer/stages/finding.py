@@ -101,7 +101,8 @@ def initial_memory(n_kinds: int) -> dict[str, Field]:
 class Finding:
     """A row under judgement. `row_number` counts the entity's rows, `rank` is 0 where nothing was reached.
 
-    `strictness` is how much stronger a steered one must be, by what people said.
+    `strictness` is how much stronger a steered one must be, by what people said; `lent`: its entity began with others'
+    experience.
 
     Where a budget is kept, `worth` and `price` are those of an alarm; `always`: it is raised whatever it costs.
     """
@@ -112,6 +113,7 @@ class Finding:
     strength: float
     steered: bool
     strictness: float = 0.0
+    lent: bool = False
     worth: float = 0.0
     price: float = 0.0
     always: bool = False

@@ -77,6 +77,7 @@ class _Findings:
             strength=float(self.strength_NK[row, column]),
             steered=kind.steered,
             strictness=float(np.broadcast_to(predictions.strictness, len(predictions.slot))[row]),
+            lent=bool(np.broadcast_to(predictions.lent, len(predictions.slot))[row]),
             worth=0.0 if self.books is None else float(self.worth_NK[row, column]),
             price=0.0 if self.books is None else float(self.price_N[row]),
             always=kind.rule is not None and rank >= always.rank,

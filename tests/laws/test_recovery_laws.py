@@ -45,6 +45,14 @@ def ward(seed: int) -> Batch:
     return batch(rng.integers(0, 4, ROWS), values, 1_700_000_000_000 + second * 1000)
 
 
+def newcomers(seed: int) -> Batch:
+    """The same with a new entity every forty rows, for whom the ten before it are experience."""
+    rng = np.random.default_rng(seed)
+    whole = ward(seed)
+    entity = np.arange(ROWS) // 40 + rng.integers(0, 10, ROWS)
+    return replace(whole, entity=[str(each) for each in entity])
+
+
 class Records:
     """A source that starts where its owner says and ends after so many batches."""
 
@@ -116,6 +124,16 @@ def test_a_shard_that_ends_anywhere_leaves_the_same_alerts_and_the_same_account(
     assert len(calm) > 20
     assert disturbed == calm
     assert disturbed_tally == calm_tally
+
+
+def test_newcomers_are_lent_the_same_experience_whenever_a_shard_ends(tmp_path):
+    layout, whole = monitor("0s"), newcomers(0)
+    lengths = np.random.default_rng(0).integers(1, 7, 12).tolist()
+    for name in ("calm", "disturbed"):
+        (tmp_path / name).mkdir()
+    calm = lives(layout, whole, tmp_path / "calm", [ROWS])
+    assert len(calm[0]) > 20
+    assert lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS]) == calm
 
 
 @pytest.mark.parametrize("seed", range(2))

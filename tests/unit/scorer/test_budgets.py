@@ -69,7 +69,7 @@ def _rows(said: Predictions, part: np.ndarray) -> Predictions:
     columns = {name: getattr(said.batch, name)[part] for name in of_batch}
     rows = replace(said.batch, **columns, entity=[said.batch.entity[row] for row in part.tolist()])
     of_rows = ("status", "slot", "silent", "rows_seen", "surprise", "probability", "evidence", "expected", "taught")
-    columns = {name: getattr(said, name)[part] for name in (*of_rows, "rules", "last", "age", "version")}
+    columns = {name: getattr(said, name)[part] for name in (*of_rows, "lent", "rules", "last", "age", "version")}
     return replace(said, batch=rows, backing=(), **columns)
 
 

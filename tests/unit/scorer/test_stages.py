@@ -7,6 +7,7 @@ from schemas.alerting import AlertSettings
 from scorer.stages.finding import Finding, Memory
 from scorer.stages.pipeline import stages_of
 from scorer.stages.steering import Steering
+from scorer.stages.warm_up import WarmUp
 
 O, E, R = Change.OPENED, Change.ESCALATED, Change.RESOLVED  # noqa: E741
 
@@ -54,6 +55,13 @@ def test_within_the_cooldown_something_clearly_worse_opens() -> None:
 
 def test_a_young_entity_raises_no_learned_alert() -> None:
     assert changes([9, 9], first_row=0) == [None, None]
+
+
+def test_an_entity_that_was_lent_experience_is_young_for_three_rows() -> None:
+    alerts = AlertSettings(warm_up=50)
+    young, old = (Finding(number, 0, 1, 9.0, True, lent=True) for number in (2, 3))
+    memory = Memory(0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0)
+    assert [WarmUp(alerts.warm_up)(finding, memory) is None for finding in (young, old)] == [False, True]
 
 
 def test_a_rule_needs_no_warm_up() -> None:
