@@ -44,7 +44,7 @@ def ward(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     wide = inject(wide.reset_index(drop=True), 1)
     wide.to_parquet(folder / "wide.parquet", index=False)
     monitor = auto_monitor([name for name in wide if name not in {"entity", "time", "label"}])
-    alerts = type(monitor.alerts)(threshold=1.2, warm_up=10)
+    alerts = type(monitor.alerts)(threshold=1.8, warm_up=10)
     at_fault = wide[wide.label > 0]
     faulty = set(zip(at_fault.entity.astype(str), at_fault.time.tolist(), strict=True))
     return folder / "wide.parquet", monitor.model_copy(update={"alerts": alerts}), faulty
@@ -66,5 +66,5 @@ def judged(ward: tuple[Path, Monitor, set[tuple[str, int]]], *, heard: bool) -> 
 def test_a_handful_of_verdicts_makes_false_alarms_rarer(ward):
     deaf, hearing = judged(ward, heard=False), judged(ward, heard=True)
     assert deaf[1] > 40
-    assert hearing[1] < 0.7 * deaf[1]
+    assert hearing[1] < 0.8 * deaf[1]
     assert hearing[0] > 0
