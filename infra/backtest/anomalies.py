@@ -12,12 +12,18 @@ from infra.metrics.anomaly import auprc, auroc, vus_pr
 from infra.metrics.baselines import random_scores
 from schemas.observation import Bool, Field, Float64, Int64
 
+_LEVELS = (0.9, 0.99, 0.999)
+
 
 def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, seed: int) -> Judged:
-    """Judge some scored rows, in stream order. `head`: the network's own opinion, which labels teach."""
+    """Judge some scored rows, in stream order. `head`: the network's own opinion, which labels teach.
+
+    `coverage`: of how many rows the evidence stayed within what its calibration calls the 0.9, 0.99 and 0.999 quantile.
+    """
     alarms = {
         "alarms": int(table.alert[rows_n].sum()),
         "alarms_per_entity_day": per_entity_day(int(table.alert[rows_n].sum()), table, rows_n),
+        "coverage": {f"{level:g}": _coverage(table.probability[rows_n], level) for level in _LEVELS},
     }
     if label_N is None:
         return Judged(alarms, {})
@@ -32,6 +38,10 @@ def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, 
         )
     )
     return Judged(alarms | ours | {"head": head}, {"random": random | {"head": random}})
+
+
+def _coverage(probability_n: Float64, level: float) -> float | None:
+    return number(float((probability_n <= level).mean())) if len(probability_n) else None
 
 
 def _detection(score: Float64, truth: Bool, entity: Field) -> dict[str, float | None]:

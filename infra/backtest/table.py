@@ -71,7 +71,7 @@ class ScoresTable:
         self.entity = np.full(n_rows, "", dtype=object)
         self.time_ms = np.zeros(n_rows, dtype=np.int64)
         self.status = np.full(n_rows, Status.INVALID, dtype=np.uint8)
-        self.anomaly, self.anomaly_head = np.zeros(n_rows), np.zeros(n_rows)
+        self.anomaly, self.anomaly_head, self.probability = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
         self.alert = np.zeros(n_rows, dtype=np.bool_)
         self.severity = np.full(n_rows, None, dtype=object)
         self.values = np.full((n_rows, layout.n_targets), np.nan)
@@ -98,6 +98,7 @@ class ScoresTable:
         self.status[rows] = predictions.status
         self.anomaly[rows] = np.where(ok, predictions.anomaly, 0.0)
         self.anomaly_head[rows] = np.where(ok, predictions.anomaly_head, 0.0)
+        self.probability[rows] = np.where(ok, predictions.probability, 0.0)
         self.values[rows] = np.where(ok[:, None], batch.values[:, :targets], np.nan)
         self.forecast[rows] = predictions.forecast
         self.rules[rows] = predictions.rules[:, self._rules]

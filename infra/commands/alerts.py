@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -183,15 +184,19 @@ def feedback(
     *,
     as_json: bool,
 ) -> None:
-    """Say whether an alert was right. Where its monitor has a labels topic, the network learns from it."""
+    """Say whether an alert was right: it moves the learned score's threshold, and teaches where labels have a topic."""
     from infra.labels.verdict import give_verdict
 
     given = give_verdict(alert_id, Judgement(verdict), author, why, database, config)
     if as_json:
-        said = {"alert_id": alert_id, "verdict": verdict, "author": author}
-        click.echo(json.dumps(said | {"topic": given.topic, "labels": given.labels, "not_sent": given.not_sent}))
+        click.echo(json.dumps({"alert_id": alert_id, "verdict": verdict, "author": author} | asdict(given)))
         return
     click.echo(f"recorded: {verdict}, by {author}")
+    if given.lately is not None:
+        true, false = given.lately
+        click.echo(
+            f"lately judged: {true} true, {false} false; threshold of the learned score: {given.strictness:+.2f}"
+        )
     if given.not_sent is None:
         click.echo(f"sent to {given.topic}: {given.labels} labels")
     else:

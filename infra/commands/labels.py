@@ -1,4 +1,4 @@
-"""`bellwether labels`: who told labels, how far each can be believed, and whose are not learned from."""
+"""`bellwether labels`: who told labels or judged alerts, how far each can be believed, and who is not heard."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def _decision(command: Command) -> Command:
 
 @click.group()
 def labels() -> None:
-    """List sources of labels, exclude one or include it again."""
+    """List sources of labels and verdicts, exclude one or include it again."""
 
 
 @labels.command("list")
@@ -35,14 +35,14 @@ def labels() -> None:
 @_database
 @_json
 def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
-    """Every source: how much it told, what became of it, its reliability, and whether it is excluded."""
+    """Every source: verdicts, labels and what became of them, its reliability, and whether it is excluded."""
     from infra.labels.sources import read_sources
 
     found = read_sources(database, monitor)
     if as_json:
         click.echo(json.dumps(found))
     elif not found:
-        click.echo("no labels")
+        click.echo("no labels and no verdicts")
     else:
         _print(found)
 
@@ -52,7 +52,7 @@ def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
 def exclude(
     source: str, author: str, why: str | None, monitor: str | None, database: str | None, *, as_json: bool
 ) -> None:
-    """Learn nothing more from SOURCE, not even what it told before: a running trainer heeds it within seconds."""
+    """Learn nothing more from SOURCE, not even what it told before, nor from its verdicts: heeded within seconds."""
     _decide(source, True, author, why, monitor, database, as_json=as_json)
 
 

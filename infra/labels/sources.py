@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from infra.database import connect, migrate
-from infra.labels.store import Believed, SqlLabels, read_beliefs, read_decisions, read_tallies
+from infra.labels.store import Believed, SqlLabels, read_beliefs, read_decisions, read_judges, read_tallies
 from ingest.clock import utc_now
 from schemas.errors import InputError
 from schemas.label import LabelStatus
@@ -16,23 +16,25 @@ _NAMED = 20
 
 
 def read_sources(database: str | None, monitor: str | None = None) -> list[Record]:
-    """Every source that told something, by monitor and name.
+    """Every source that told labels or gave verdicts on alerts, by monitor and name.
 
-    Each with how many `labels` it told and how many were `taught`, its `reliability` (the share of right ones, as
-    estimated from the last; `trainer.reliability`), the `evidence` for that, and whether, by whom and why it is
-    `excluded`.
+    Each with how many `verdicts` it gave, how many `labels` it told and how many were `taught`, its `reliability` (the
+    share of right labels, as estimated from the last; `trainer.reliability`), the `evidence` for that, and whether, by
+    whom and why it is `excluded`.
 
     Raises:
         StackError: there is no database, or it cannot be read.
     """
     with reading(database) as connection:
-        tallies = read_tallies(connection)
-        monitors = {each for each, _ in tallies if monitor in {None, each}}
+        tallies, judges = read_tallies(connection), read_judges(connection)
+        known = sorted(tallies.keys() | judges.keys())
+        monitors = {each for each, _ in known if monitor in {None, each}}
         weights = {each: _weighed(read_beliefs(connection, each)) for each in monitors}
         decisions = {each: read_decisions(connection, each) for each in monitors}
     return [
-        _described(name, source, counts, weights[name], decisions[name].get(source, {}))
-        for (name, source), counts in tallies.items()
+        {"monitor": name, "source": source, "verdicts": judges.get((name, source), 0)}
+        | _described(source, tallies.get((name, source), {}), weights[name], decisions[name].get(source, {}))
+        for name, source in known
         if name in monitors
     ]
 
@@ -42,8 +44,9 @@ def decide(
 ) -> str:
     """Exclude a source, or include it again; the trainer knows within seconds. Returns whose source it is.
 
-    What an excluded source told is taught no more, neither afresh nor by replay; what steps already took from it stays
-    in the weights. A source that is included again is judged by what it tells from then on.
+    What an excluded source told is taught no more, neither afresh nor by replay, and its verdicts move no threshold;
+    what steps already took from it stays in the weights. A source that is included again is judged by what it tells
+    from then on.
 
     Raises:
         InputError: no such source, or several monitors have one of that name and none is chosen.
@@ -54,7 +57,7 @@ def decide(
     monitors = [each["monitor"] for each in known if each["source"] == source]
     if not monitors:
         names = ", ".join(repr(each["source"]) for each in known[:_NAMED]) or "none yet"
-        raise InputError(f"source {source!r}: unknown; expected one that told labels: {names}")
+        raise InputError(f"source {source!r}: unknown; expected one that told labels or gave verdicts: {names}")
     if len(monitors) > 1:
         raise InputError(f"source {source!r}: got monitors {', '.join(monitors)}; expected --monitor to choose one")
     engine = connect(database_url(database), must_exist=True)
@@ -72,11 +75,9 @@ def _weighed(beliefs: list[Believed]) -> Sources:
     return weighed(classes, beliefs)
 
 
-def _described(monitor: str, source: str, counts: dict[str, int], sources: Sources, decision: Record) -> Record:
+def _described(source: str, counts: dict[str, int], sources: Sources, decision: Record) -> Record:
     known = sources.of(source)
     return {
-        "monitor": monitor,
-        "source": source,
         "labels": sum(counts.values()),
         "taught": counts.get(LabelStatus.TAUGHT, 0),
         "waiting": counts.get(LabelStatus.WAITING, 0),

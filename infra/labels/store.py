@@ -10,8 +10,8 @@ from sqlalchemy import Table as SqlTable
 
 from schemas.label import Annotation, Fate, LabelStatus
 from schemas.observation import Partition
-from schemas.statements import Row, insert_into, matching
-from schemas.tables import LabelRow, LabelSourceRow
+from schemas.statements import ALERTS, Row, insert_into, matching
+from schemas.tables import LabelRow, LabelSourceRow, VerdictRow
 from scorer.ledger import transact
 
 LABELS, SOURCES = (cast("SqlTable", model.__table__) for model in (LabelRow, LabelSourceRow))
@@ -144,6 +144,14 @@ def read_tallies(connection: Connection) -> dict[tuple[str, str], dict[str, int]
     for monitor, source, status, count in connection.execute(query):
         found.setdefault((monitor, source), {})[status] = count
     return found
+
+
+def read_judges(connection: Connection) -> dict[tuple[str, str], int]:
+    """(monitor, who) -> verdicts on its alerts."""
+    whose = ALERTS.c.monitor, VerdictRow.author
+    query = select(*whose, func.count()).join(ALERTS, ALERTS.c.id == VerdictRow.alert_id)
+    counted = connection.execute(query.group_by(*whose).order_by(*whose))
+    return {(monitor, author): count for monitor, author, count in counted}
 
 
 def read_decisions(connection: Connection, monitor: str) -> dict[str, Row]:

@@ -1,7 +1,7 @@
 """A person's word on an alert: kept beside it, and sent to the labels topic, so that the network learns from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID, uuid5
@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, insert
 
 from infra.database import connect, migrate
+from infra.labels.judged import SqlVerdicts
 from infra.settings import load_monitor, shipped
 from ingest.clock import epoch_ms, utc_now
 from ingest.judge import storable
@@ -25,6 +26,7 @@ from schemas.tables import VerdictRow
 from schemas.task import TaskKind
 from scorer.alerts import database_url, read_alert, read_events
 from scorer.ledger import transact
+from scorer.strictness import strictness
 
 Record = dict[str, Any]
 _CHANGES = {Judgement.TRUE: Change.ACKNOWLEDGED, Judgement.FALSE: Change.FALSE_ALARM}
@@ -39,11 +41,16 @@ class Given:
         topic: where labels were sent to; None: nowhere.
         labels: how many: one for each row at which the alert opened or grew worse.
         not_sent: why none was.
+        lately: true and false ones among the last verdicts on the learned score's alerts; None: it was another task's
+            alert, or nobody knows the monitor.
+        strictness: how much stronger its evidence must be from now on, -log10 p.
     """
 
     topic: str | None
     labels: int
     not_sent: str | None
+    lately: tuple[int, int] | None = None
+    strictness: float | None = None
 
 
 def give_verdict(
@@ -70,6 +77,18 @@ def give_verdict(
     record, events = read_alert(alert_id, database), read_events(alert_id, database)
     monitor = load_monitor(config or record["monitor"]) if config or record["monitor"] in shipped() else None
     _record(alert_id, judgement, author, why, events[-1], database)
+    given = _sent(record, events, judgement, author, monitor)
+    if monitor is None or record["task"] != Layout(monitor).anomaly.name:
+        return given
+    engine = connect(database_url(database), must_exist=True)
+    lately = SqlVerdicts(engine, record["monitor"], record["task"]).judged()
+    engine.dispose()
+    return replace(given, lately=lately, strictness=strictness(*lately, monitor.alerts.cost_of_miss))
+
+
+def _sent(
+    record: Record, events: Sequence[Record], judgement: Judgement, author: str, monitor: Monitor | None
+) -> Given:
     reason = _nobody_learns(record, judgement, monitor)
     if reason is not None or monitor is None:
         return Given(None, 0, reason)

@@ -161,10 +161,11 @@ def test_every_figure_is_shown_beside_its_baselines_and_many_horizons_briefly(tm
     whole, brief = lines(report), lines(report, brief=True)
     metrics = [f"{horizon} {metric}" for horizon in ("h1", "h8", "to_h8") for metric in METRICS]
     ways = ["sharing path", "sharing private_rows"]
+    alarms = ["alarms", "alarms_per_entity_day", *(f"coverage {level}" for level in ("0.9", "0.99", "0.999"))]
     standardised = [f"standardised {metric}" for metric in metrics]
     assert [line[1] for line in brief if line[0] == "forecast"] == standardised + ways
-    assert [line[1] for line in brief if line[0] == "anomaly"] == ["alarms", "alarms_per_entity_day", *ways]
-    assert (len(whole), set(brief) <= set(whole)) == (2 * 16 * len(METRICS) + 2 + 2 * len(ways), True)
+    assert [line[1] for line in brief if line[0] == "anomaly"] == [*alarms, *ways]
+    assert (len(whole), set(brief) <= set(whole)) == (2 * 16 * len(METRICS) + len(alarms) + 2 * len(ways), True)
     measured = [line for line in whole if line[0] == "forecast" and line[1] not in ways]
     assert all(line[3].endswith(" persistence") for line in measured)
     assert "to_h8 mse" in page(report)

@@ -151,7 +151,15 @@ def test_a_source_that_nobody_knows_is_named_with_those_that_are_known(url: str,
     store.receive([said(0)])
     error = told(url, "exclude", "ana", "--by", "chief").exception
     assert isinstance(error, InputError)
-    assert str(error) == "source 'ana': unknown; expected one that told labels: 'anna'"
+    assert str(error) == "source 'ana': unknown; expected one that told labels or gave verdicts: 'anna'"
+
+
+def test_who_only_judged_alerts_is_listed_and_can_be_excluded(url: str, engine) -> None:
+    judge(url, alarm(engine, "anomaly"), "false")
+    (listed,) = json.loads(told(url, "list", "--json").stdout)
+    assert [listed[name] for name in ("source", "verdicts", "labels", "excluded")] == ["anna", 1, 0, False]
+    assert last(told(url, "exclude", "anna", "--by", "chief")) == "pumps: anna excluded"
+    assert SqlVerdicts(engine, "pumps", "anomaly").judged() == (0, 0)
 
 
 def test_a_source_of_two_monitors_must_be_chosen(url: str, engine, store) -> None:
@@ -276,6 +284,14 @@ def test_verdicts_are_shown_to_people(url: str, engine) -> None:
     name = alarm(engine, "anomaly")
     judge(url, name, "false", "--why", "a loose cable")
     assert "a loose cable" in CliRunner().invoke(alerts, ["show", name, "--database", url]).stdout
+
+
+@pytest.mark.parametrize(("task", "where"), [("anomaly", ["lately judged: 0 true, 1 false; +0.04"]), ("wear", [])])
+def test_whoever_judges_is_told_where_the_threshold_stands(url: str, engine, tmp_path: Path, task, where) -> None:
+    (tmp_path / "pumps.yaml").write_text(MONITOR)
+    said = judge(url, alarm(engine, task), "false", "--config", str(tmp_path / "pumps.yaml"))
+    shown = [each for each in said.stdout.splitlines() if each.startswith("lately")]
+    assert [each.replace("threshold of the learned score: ", "") for each in shown] == where
 
 
 def test_the_last_word_on_each_alert_of_a_task_counts_but_none_of_an_excluded_author(url, engine, store) -> None:
