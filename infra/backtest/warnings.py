@@ -83,7 +83,7 @@ def judge_warnings(
     `events`, how many were `caught`, `lead_hours` and `lead_rows` (quartiles) from the first alarm to the event;
     `alarms`, how many were `foretelling`, `late` and `false`, `false_per_entity_day`, `precision` (foretelling of all).
     Baselines: the rule's own alerts; and persistence (the rule's score now) and random scores, through the same stages
-    at the threshold that raises as many alarms.
+    at the threshold that raises as many alarms, and silent too while the worst stands.
     """
     stream = _Stream(table, stream_n, first)
     scored = set(table.entity[stream_n])
@@ -100,9 +100,9 @@ def judge_warnings(
 def _judged(stream: _Stream, task: Task, asked: _Asked, seed: int) -> Judged:
     ours_n = stream.opened(task.name, task.kind.value)
     alarms = Alarms(stream.table.layout.monitor.alerts, stream.entity, stream.place)
-    beside = {"random": alarms.as_many(random_scores(len(stream.row), np.random.default_rng(seed)), len(ours_n))}
-    if asked.score is not None:
-        beside["persistence"] = alarms.as_many(asked.score, len(ours_n))
+    chance_n = random_scores(len(stream.row), np.random.default_rng(seed))
+    scores = {"random": chance_n} | ({} if asked.score is None else {"persistence": asked.score})
+    beside = {name: alarms.as_many(np.where(asked.worst, np.nan, each), len(ours_n)) for name, each in scores.items()}
     if asked.rule is not None:
         beside["rule"] = stream.opened(*asked.rule)
     return Judged(

@@ -102,7 +102,7 @@ class Finding:
     """A row under judgement. `row_number` counts the entity's rows, `rank` is 0 where nothing was reached.
 
     `strictness` is how much stronger a steered one must be, by what people said; `lent`: its entity began with others'
-    experience.
+    experience; `stands`: what it foretells does already.
 
     Where a budget is kept, `worth` and `price` are those of an alarm; `always`: it is raised whatever it costs.
     """
@@ -114,6 +114,7 @@ class Finding:
     steered: bool
     strictness: float = 0.0
     lent: bool = False
+    stands: bool = False
     worth: float = 0.0
     price: float = 0.0
     always: bool = False

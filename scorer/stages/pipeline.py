@@ -15,7 +15,7 @@ from schemas.alert import ALARMS, Alert
 from schemas.alerting import AlertSettings, Severity
 from schemas.budget import Achieved
 from schemas.layout import Layout
-from schemas.observation import Float64, Partition, Status
+from schemas.observation import Bool, Float64, Partition, Status
 from schemas.prediction import Predictions
 from scorer.silence.watch import Silence
 from scorer.stages.affordable import HELD_BACK, Affordable
@@ -23,6 +23,7 @@ from scorer.stages.budgets import Books, Budgets
 from scorer.stages.cooldown import Cooldown
 from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Kind, Memory, Stage, kinds_of
 from scorer.stages.firing import Firing
+from scorer.stages.foretelling import Foretelling, standing_of
 from scorer.stages.persistence import Persistence
 from scorer.stages.report import alert_of
 from scorer.stages.risk import risk_of
@@ -42,6 +43,7 @@ def stages_of(settings: AlertSettings) -> list[Stage]:
     return [
         Threshold(settings.resolve_after),
         WarmUp(settings.warm_up),
+        Foretelling(),
         Persistence(settings.persistence),
         Cooldown(settings.escalation),
         *([] if settings.kept is None else [Affordable()]),
@@ -55,6 +57,7 @@ class _Findings:
 
     Attributes:
         strength_NK: of each kind, NaN where nothing is found or asked.
+        stands_NK: what is foretold does already.
         rank_NK: severities reached. Of the learned score without a budget an upper bound.
         books: of the budgets; None: none is kept, and neither worth nor price is known.
         worth_NK: of an alarm.
@@ -62,6 +65,7 @@ class _Findings:
     """
 
     strength_NK: Float64
+    stands_NK: Bool
     rank_NK: NDArray[np.int8]
     books: Books | None
     worth_NK: Float64 = field(default_factory=lambda: np.empty((0, 0)))
@@ -78,6 +82,7 @@ class _Findings:
             steered=kind.steered,
             strictness=float(np.broadcast_to(predictions.strictness, len(predictions.slot))[row]),
             lent=bool(np.broadcast_to(predictions.lent, len(predictions.slot))[row]),
+            stands=bool(self.stands_NK[row, column]),
             worth=0.0 if self.books is None else float(self.worth_NK[row, column]),
             price=0.0 if self.books is None else float(self.price_N[row]),
             always=kind.rule is not None and rank >= always.rank,
@@ -114,6 +119,7 @@ class AlertPipeline:
         self._steering = Steering(settings)
         self.budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
         self._silence = silence
+        self._standing = [standing_of(layout, kind) for kind in self._kinds]
         self._worth = [Worth(layout, kind) for kind in self._kinds]
         self._stages = list(stages or stages_of(settings))
         self._levels = [sorted((value, level.rank) for level, value in kind.severities.items()) for kind in self._kinds]
@@ -175,11 +181,10 @@ class AlertPipeline:
     def _findings(self, predictions: Predictions, books: Books | None) -> _Findings:
         strength_NK = self._strength(predictions)
         rank_NK = self._rank(predictions, strength_NK)
-        findings = _Findings(strength_NK, rank_NK, books)
+        findings = _Findings(strength_NK, self._stands(predictions), rank_NK, books)
         if books is not None:
-            standing_NR = np.fmax(predictions.rules, self._rules.lasting(predictions.last, predictions.age))
             columns = zip(self._worth, strength_NK.T, strict=True)
-            findings.worth_NK = np.column_stack([worth.of(strength_N, standing_NR) for worth, strength_N in columns])
+            findings.worth_NK = np.column_stack([worth.of(strength_N) for worth, strength_N in columns])
             findings.worth_NK[:, 0] -= predictions.strictness
             self._price(findings, books)
         return findings
@@ -188,6 +193,15 @@ class AlertPipeline:
         """What an alarm costs from now on, and what the learned score is worth at that."""
         findings.price_N = books.prices()
         findings.rank_NK[:, 0] = priced_ranks(self._settings, findings.worth_NK[:, 0], findings.price_N)
+
+    def _stands(self, predictions: Predictions) -> Bool:
+        stands_NK = np.zeros((len(predictions.slot), len(self._kinds)), dtype=np.bool_)
+        if any(self._standing):
+            score_NR = np.fmax(predictions.rules, self._rules.lasting(predictions.last, predictions.age))
+            for column, stands in enumerate(self._standing):
+                if stands is not None:
+                    stands_NK[:, column] = stands(score_NR)
+        return stands_NK
 
     def _strength(self, predictions: Predictions) -> Float64:
         risks = [

@@ -3,24 +3,20 @@
 By Bayes' rule an alarm is due where probability x cost of a miss exceeds (1 - probability) x 1, at worth 0. A task's
 probability is calibrated. A row's surprise is -log10 p, and the odds that a p-value supports grow about as 1 / p
 (Sellke, Bayarri and Berger, 2001): the configured threshold stands at the worth of a finding as likely as not.
-An alarm that foretells what stands already, as the rule that a state follows from says, is worth nothing.
 What a rule finds is certain; whether it matters is not: a warning is as likely as not to, and an info less.
 
 N rows.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.alerting import AlertSettings, Severity
 from schemas.layout import Layout
-from schemas.observation import Bool, Float64
+from schemas.observation import Float64
 from scorer.stages.finding import Kind
 
 _MATTERS = {Severity.INFO: 0.2, Severity.WARNING: 0.5, Severity.CRITICAL: 0.8}
-_NOTHING = -9.0
 _LEAST = 1e-4
 """Of a probability and of its complement: odds stay finite."""
 
@@ -35,32 +31,21 @@ class Worth:
 
     def __init__(self, layout: Layout, kind: Kind) -> None:
         self._settings = layout.monitor.alerts
-        self._stands = _standing(layout, kind)
         self._kind = kind
         self._cost = float(np.log10(self._settings.costs_of_miss.get(kind.task, self._settings.cost_of_miss)))
         levels = sorted((value, level) for level, value in kind.severities.items())
         self._value = [value for value, _ in levels]
         self._odds = _log_odds(np.array([_MATTERS[level] for _, level in levels]))
 
-    def of(self, strength_N: Float64, standing_NR: Float64) -> Float64:
-        """Worth of findings of these strengths while rules stand as they do, [N]; NaN stays."""
+    def of(self, strength_N: Float64) -> Float64:
+        """Worth of findings of these strengths, [N]; NaN stays."""
         if self._kind.steered:
             return strength_N - self._settings.threshold + self._cost
         if self._kind.choice is not None:
-            return np.where(self._stands(standing_NR), _NOTHING, _log_odds(_clipped(strength_N)) + self._cost)
+            return _log_odds(_clipped(strength_N)) + self._cost
         if not self._value:
             return np.full_like(strength_N, np.nan)
         return np.interp(strength_N, self._value, self._odds) + self._cost
-
-
-def _standing(layout: Layout, kind: Kind) -> Callable[[Float64], Bool]:
-    """Of each row: does what a state warns of stand already? Of other kinds nothing does."""
-    target = None if kind.choice is None else layout.choices[kind.choice].target
-    if kind.choice is None or target is None:
-        return lambda standing_NR: np.zeros(len(standing_NR), dtype=np.bool_)
-    column = [rule.name for rule in layout.monitor.rules].index(target.rule)
-    cut = target.cuts[layout.choices[kind.choice].warns_from - 1]
-    return lambda standing_NR: standing_NR[:, column] >= cut
 
 
 def priced_ranks(settings: AlertSettings, worth_N: Float64, price_N: Float64) -> NDArray[np.int8]:

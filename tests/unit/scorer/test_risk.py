@@ -80,7 +80,7 @@ def test_alerts_of_a_state_do_not_depend_on_batches(cuts: tuple[int, ...]) -> No
 
 
 def test_alert_from_names_the_mildest_class_that_counts() -> None:
-    (alert, *_) = raised(layout(STATE | {"alert_from": "watch"}), [[0.5, 0.4, 0.1]])
+    (alert, *_) = raised(layout(STATE | {"alert_from": "watch"}), [[0.5, 0.4, 0.1]], rate=100.0)
     assert (alert.severity.value, alert.score) == ("warning", 0.5)
 
 
@@ -135,9 +135,10 @@ def test_a_network_that_has_seen_nothing_of_a_task_warns_nobody() -> None:
     assert raised(layout(STATE), CRISIS, taught=False) == []
 
 
+@pytest.mark.parametrize("budget", [{}, {"budget": "10 per entity-day"}])
 @pytest.mark.parametrize(("rate", "told"), [(102.0, 2), (125.0, 0)])
-def test_a_budget_is_not_spent_on_foretelling_what_stands_already(rate: float, told: int) -> None:
-    alerts = WARD["alerts"] | {"budget": "10 per entity-day"}
+def test_what_stands_already_is_not_foretold(rate: float, told: int, budget: dict) -> None:
+    alerts = WARD["alerts"] | budget
     asked = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], STATE], "alerts": alerts}))
     alarms = [alert for alert in raised(asked, CRISIS, rate=rate) if alert.change in (O, E)]
     assert len([alert for alert in alarms if alert.task == "decline"]) == told
