@@ -86,14 +86,14 @@ def shares_of(monitor: Monitor) -> int:
 
 def snapshot_policy(monitor: Monitor) -> SnapshotPolicy:
     """Where a service's snapshots go."""
-    directory = Path(monitor.database.directory).resolve() / "snapshots" / monitor.monitor
+    directory = monitor.database.folder / "snapshots" / monitor.monitor
     return SnapshotPolicy(directory, monitor.database.snapshot_every)
 
 
 def registry_of(monitor: Monitor, engine: Engine | None = None) -> SqlRegistry:
     """The monitor's registry in its database, which must exist where no engine is given."""
     engine = engine or connect(monitor.database.url, must_exist=True)
-    directory = Path(monitor.database.directory).resolve()
+    directory = monitor.database.folder
     return SqlRegistry(engine, monitor.monitor, directory, utc_now, monitor.training.shadow_rows)
 
 

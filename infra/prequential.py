@@ -50,9 +50,7 @@ def write_tensorboard(connection: Connection, monitor: str, directory: Path) -> 
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise InputError(
-            "--tensorboard: got no such package; expected pip install 'bellwether[tensorboard]'"
-        ) from error
+        raise InputError("--tensorboard: got no such package; expected pip install -e '.[tensorboard]'") from error
     query = select(TaskMetricRow.__table__).where(TaskMetricRow.monitor == monitor).order_by(TaskMetricRow.id)
     with SummaryWriter(str(directory / monitor), purge_step=0) as writer:
         for row in connection.execute(query):

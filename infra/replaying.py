@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -71,7 +70,7 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     engine, layout = connect(monitor.database.url, must_exist=True), Layout(monitor)
     registry = registry_of(monitor, engine)
     registry.get(version)
-    checkpoints = Checkpoints(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
+    checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
     base, logs = _way(checkpoints.all(), version)
     labels = SqlLabels(engine, monitor.monitor, lambda: ("", ""), utc_now).taught(base.step, logs[0][-1][0])
     if labels:

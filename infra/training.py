@@ -71,7 +71,7 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     registry = None if options.output else _registry(layout, options)
     start = start_of(layout, options, registry)
     history = read_history(options.files, layout, outcomes, options.seed)
-    path = options.directory or Path(layout.monitor.database.directory) / "fits" / layout.monitor.monitor
+    path = options.directory or layout.monitor.database.folder / "fits" / layout.monitor.monitor
     directory = _fit(layout, history, outcomes, start.content, path, options, on_epoch)
     best = directory.read()
     content, chosen = _chosen(layout, directory, best)

@@ -7,7 +7,6 @@ whoever goes on from there, in whatever number, skips no row and learns none twi
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -63,7 +62,7 @@ class TrainingRank:
         layout, registry = Layout(monitor), registry_of(monitor, engine)
         self._registry = registry
         self._monitor, self._place, self._group, self._on_step = monitor, place, group, on_step
-        self._checkpoints = Checkpoints(engine, monitor.monitor, Path(monitor.database.directory).resolve(), utc_now)
+        self._checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
         self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", f"{monitor.monitor}-trainer")
         labelled = monitor.topics.labels is not None
         self.learner = Learner(layout, monitor.model.seed, registry, labelled=labelled, hurried=labelled, group=group)

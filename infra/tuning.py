@@ -82,7 +82,7 @@ def tune(options: FitOptions, over: Sequence[str], trials: int, at_once: int) ->
     points = drawn([axis_of(each) for each in over or DEFAULT], trials, options.seed)
     for point in points:
         load_monitor(options.monitor, over=point)
-    directory = (options.directory or Path(monitor.database.directory) / "tuning" / monitor.monitor).resolve()
+    directory = (options.directory or monitor.database.folder / "tuning" / monitor.monitor).resolve()
     _begin(directory, _search(options, points), resume=options.resume)
     from infra.fitting.trials import run_trials
 

@@ -23,27 +23,28 @@ def read_events(files: Sequence[Path], wanted: Wanted = _ALL) -> Events:
         InputError: a file is missing, no table, or has no time column; a label is neither 0 nor 1, or no class.
     """
     folders = [path for path in files if wanted.images and is_recording(path)]
-    tables = [path for path in files if path not in folders]
-    paths = expand(tables) if tables or not folders else []
+    paths = expand(files, images=bool(wanted.images))[: -len(folders) or None]
     parts = [read_table(path, wanted) for path in paths] + [read_recording(folder, wanted) for folder in folders]
     return joined(parts, wanted.layout)
 
 
-def expand(files: Sequence[Path]) -> list[Path]:
-    """Folders replaced by the tables in them.
+def expand(files: Sequence[Path], *, images: bool = False) -> list[Path]:
+    """Folders replaced by the tables in them; with `images`, folders of frames as they are, after the tables.
 
     Raises:
         InputError: a file is missing or of another kind, or there is none.
     """
-    paths = [path for given in files for path in (_inside(given) if given.is_dir() else [given])]
+    recordings = [path for path in files if images and is_recording(path)]
+    given = [path for path in files if path not in recordings]
+    paths = [path for each in given for path in (_inside(each) if each.is_dir() else [each])]
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: expected a file, found none")
         if not path.name.endswith(SUFFIXES):
             raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
-    if not paths:
-        raise InputError(f"expected at least one input file, got none in {[str(given) for given in files]}")
-    return paths
+    if not paths and not recordings:
+        raise InputError(f"expected at least one input file, got none in {[str(path) for path in files]}")
+    return paths + recordings
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -1,10 +1,12 @@
 """Each component's own settings, with defaults that run on a laptop."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas.database import parse_url
 from schemas.duration import Duration
 from schemas.frozen import Frozen
 
@@ -179,9 +181,17 @@ class DatabaseSettings(Frozen):
     """Where alerts and the ledger live, and where files beside it go."""
 
     url: str = "sqlite:///.bellwether/bellwether.db"
-    directory: str = ".bellwether"
+    directory: str = Field(default="", description="empty: beside an SQLite file, else .bellwether")
     snapshot_every: Duration = timedelta(seconds=10)
     lease: Duration = timedelta(seconds=15)
+
+    @property
+    def folder(self) -> Path:
+        """Where weights, snapshots and fits lie; absolute."""
+        parsed = parse_url(self.url)
+        embedded = parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}
+        beside = Path(parsed.database or "").parent if embedded else Path(".bellwether")
+        return (Path(self.directory) if self.directory else beside).resolve()
 
 
 class RaySettings(Frozen):

@@ -142,7 +142,9 @@ def architecture(layout: Layout) -> Architecture:
         "format": FORMAT,
         **monitor.model.model_dump(mode="json", exclude=without_meaning),
         "modalities": [[modality.name, modality.scope] for modality in monitor.modalities],
-        "signals": [[signal.name, signal.range, signal.transform, modality] for signal, modality in placed],
+        "signals": [
+            [signal.name, signal.unit, signal.range, signal.transform, modality] for signal, modality in placed
+        ],
         "targets": layout.n_targets,
         "horizons": [name_of(horizon) for horizon in forecast.horizons],
         "quantiles": forecast.quantiles,

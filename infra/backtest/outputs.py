@@ -27,7 +27,7 @@ class Outputs:
         Raises:
             ConfigError: a file cannot be written, or is an input.
         """
-        read = {path.resolve() for path in expand(inputs)}
+        read = {path.resolve() for path in expand(inputs, images=True)}
         for option, path in self._asked():
             if path.resolve() in read:
                 raise ConfigError("command line", option, str(path), "another file than the input")

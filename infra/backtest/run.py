@@ -30,6 +30,7 @@ from scorer.run import run
 from scorer.shard import SnapshotPolicy
 from scorer.stages.pipeline import AlertPipeline
 from trainer.learner import Learner
+from trainer.weights import load_weights
 
 BATCH_ROWS = 1024
 """Rows between two looks of the learner; cut by number alone."""
@@ -51,6 +52,7 @@ def backtest(options: Options) -> Backtested:
     Raises:
         ConfigError: the monitor is wrong.
         InputError: a file cannot be read as the contract says.
+        ModelError: the model does not fit the monitor.
     """
     torch.set_num_threads(1)  # so small a network is slower on two, and its sums would depend on how many
     outcomes = read_outcomes(options.outcomes) if options.outcomes else []
@@ -62,7 +64,9 @@ def backtest(options: Options) -> Backtested:
     found = _found(source, layout, auto)
     registry = MemoryRegistry()
     if options.model != "fresh":
-        registry.publish(weights_of(layout, options.model), None, {})
+        weights = weights_of(layout, options.model)
+        load_weights(layout, weights)  # a stream would go on without: its figures would not be the model's
+        registry.publish(weights, None, {})
     first_version(layout, registry)
     reveals = _reveals(source, layout, options, outcomes)
     learner = Learner(layout, options.seed, registry, labelled=len(reveals) > 0) if options.learn else None

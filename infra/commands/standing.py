@@ -39,22 +39,18 @@ def rollback(to: int | None, why: str, monitor: str | None, database: str | None
 def registry_for(database: str | None, monitor: str | None, directory: str | None = None) -> "SqlRegistry":
     """The registry that a command speaks to. Raises InputError where it is not clear which, or of nobody known."""
     import os
-    from pathlib import Path
 
     from infra.assembly import utc_now
     from infra.database import connect, migrate
     from infra.registry import SqlRegistry
     from schemas.components import DatabaseSettings
-    from schemas.database import parse_url
 
     url = database or os.environ.get("DATABASE_URL") or DatabaseSettings().url
     name = one_monitor(database, monitor)
-    parsed = parse_url(url)
-    beside = Path(parsed.database or "").parent if parsed.get_backend_name() == "sqlite" else None
-    folder = Path(directory) if directory else beside or Path(DatabaseSettings().directory)
+    folder = DatabaseSettings(url=url, directory=directory or "").folder
     engine = connect(url, must_exist=True)
     migrate(engine)
-    return SqlRegistry(engine, name, folder.resolve(), utc_now)
+    return SqlRegistry(engine, name, folder, utc_now)
 
 
 def one_monitor(database: str | None, monitor: str | None) -> str:

@@ -65,7 +65,9 @@ def _show(done: "Trained", output: Path | None) -> None:
     if output is not None:
         click.echo(f"written to {output}")
     elif done.published is None:
-        click.echo("published nothing: not better than the serving version")
+        click.echo(
+            "published nothing: no better than what serves, with error to spare; --output FILE writes it all the same"
+        )
     else:
         click.echo(f"published v{done.published.version}")
 

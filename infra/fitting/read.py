@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from infra.backtest.monitor import with_events
 from infra.fitting.options import FitOptions
@@ -22,6 +23,7 @@ from schemas.observation import Partition
 from schemas.task import Share
 from trainer.history import Piece, Stream, pieces_of, streams_of
 
+_log = structlog.get_logger(__name__)
 _BATCH_ROWS = 65_536
 _LEAST_ENTITIES = 10
 """With fewer, the last rows of each are kept aside instead of whole entities."""
@@ -122,6 +124,11 @@ def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outco
     ]
     batches = (batch for batch in source.batches(Reader()) if batch is not None)
     found = streams_of(batches, layout, labels, told) if len(source) else {}
+    strangers = {each.entity for each in outcomes} - found.keys()
+    if outcomes and not {each.entity for each in outcomes} & found.keys():
+        raise InputError(f"outcomes: got {len(strangers)} entities; expected some of the {len(found)} in the files")
+    if strangers:
+        _log.warning("outcomes of entities that no file holds", entities=len(strangers), of=len(outcomes))
     streams = [found[name] for name in sorted(found)]
     learned, kept = _split(streams, layout.monitor.fitting.validation, seed)
     if not learned:
@@ -129,7 +136,7 @@ def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outco
         raise InputError(
             f"{names}: got {sum(map(len, streams))} usable rows; expected enough to learn from and to judge"
         )
-    return History(learned, kept, len(source), [path.name for path in expand(files)])
+    return History(learned, kept, len(source), [path.name for path in expand(files, images=True)])
 
 
 def _split(streams: Sequence[Stream], share: float, seed: int) -> tuple[list[Stream], list[tuple[Stream, int]]]:

@@ -20,10 +20,10 @@ from rich.table import Table
 
 from infra.backtest.monitor import EVENT_WEIGHT
 from infra.backtest.reveals import Reveals, of_entities
+from infra.fitting.read import Reader
 from infra.logs import configure
 from infra.memory import MemoryRegistry
 from infra.settings import load_monitor
-from infra.training import Reader
 from ingest.files import FileSource
 from ingest.outcomes import read_outcomes
 from schemas.layout import Layout

@@ -18,8 +18,12 @@ from infra.backtest.show import lines, page
 from infra.backtest.table import signal_map
 from infra.commands.backtest import Delays, Horizons
 from infra.commands.backtest import backtest as command
-from schemas.errors import ConfigError, InputError
+from infra.settings import load_monitor
+from schemas.errors import ConfigError, InputError, ModelError
+from schemas.layout import Layout
 from tests.wide import wide
+from trainer.network import Network
+from trainer.weights import save_weights
 
 METRICS = ("mse", "mae", "mase", "pinball", "coverage")
 NOT_OF_A_BASELINE = {"sharing", "scaler", "first_scored_row", "delay"}
@@ -278,3 +282,18 @@ def test_a_budget_stands_beside_what_became_of_it(tmp_path: Path) -> None:
     assert (budget["asked"], budget["alarms"]) == ("0.2 per day", report["alarms"])
     assert budget["achieved"] == pytest.approx(report["alarms_per_entity_day"], rel=0.01)
     assert budget["achieved"] == pytest.approx(0.2, rel=0.2)
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_streamed(tmp_path: Path) -> None:
+    path, weights = tmp_path / "a.csv", tmp_path / "weights.safetensors"
+    wide(11)[:50].to_csv(path, index=False)
+    weights.write_bytes(save_weights(Network(Layout(load_monitor("health")))))
+    with pytest.raises(ModelError, match="private is 16; expected 8"):
+        backtest(Options(None, (path,), learn=False, model=str(weights)))
+
+
+def test_a_folder_of_frames_is_an_input_like_any_other(tmp_path: Path) -> None:
+    camera = tmp_path / "frames" / "door"
+    camera.mkdir(parents=True)
+    (camera / "1700000000000.png").write_bytes(b"")
+    Outputs(tmp_path / "scores.parquet", None).check([tmp_path / "frames"])

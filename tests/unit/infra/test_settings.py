@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import load_monitor, shipped
+from schemas.components import DatabaseSettings
 from schemas.errors import ConfigError
 
 SMALL = """\
@@ -164,3 +165,16 @@ def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:
 )
 def test_a_labels_topic_must_fit_the_rest(file: Path, text: str, said: str) -> None:
     assert said in refusal(file, text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "folder"),
+    [
+        ({}, ".bellwether"),
+        ({"url": "sqlite:///demo/alerts.db"}, "demo"),
+        ({"url": "sqlite:///demo/alerts.db", "directory": "weights"}, "weights"),
+        ({"url": "postgresql://u@h/d"}, ".bellwether"),
+    ],
+)
+def test_files_lie_beside_an_embedded_database_unless_said_otherwise(settings: dict[str, str], folder: str) -> None:
+    assert DatabaseSettings(**settings).folder == Path(folder).resolve()

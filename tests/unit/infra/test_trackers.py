@@ -37,5 +37,5 @@ def test_an_epochs_figures_are_grouped_by_task():
 
 def test_a_tracker_whose_package_is_missing_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ConfigError, match=r"fitting\.trackers: got 'wandb'; expected .* 'bellwether\[wandb\]'"):
+    with pytest.raises(ConfigError, match=r"fitting\.trackers: got 'wandb'; expected .* '\.\[wandb\]'"):
         refuse_missing(["wandb"])
