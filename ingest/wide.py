@@ -22,9 +22,8 @@ def read_events(files: Sequence[Path], wanted: Wanted = _ALL) -> Events:
     Raises:
         InputError: a file is missing, no table, or has no time column; a label is neither 0 nor 1, or no class.
     """
-    folders = [path for path in files if wanted.images and is_recording(path)]
-    paths = expand(files, images=bool(wanted.images))[: -len(folders) or None]
-    parts = [read_table(path, wanted) for path in paths] + [read_recording(folder, wanted) for folder in folders]
+    paths = expand(files, images=bool(wanted.images))
+    parts = [read_recording(path, wanted) if path.is_dir() else read_table(path, wanted) for path in paths]
     return joined(parts, wanted.layout)
 
 

@@ -12,6 +12,7 @@ micro-batches changes nothing, and a row costs O(1).
 N rows of a batch, E entities, S signals, T tailed statistics, D kinds of deviation.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from operator import itemgetter
 
@@ -22,7 +23,7 @@ from scorer.detector import TAIL_ROWS, UNIT, UNIT_ROWS, Detector
 from scorer.store import OURS, Store
 
 _NAME = f"{OURS}experience"
-_FIRST, _GROWTH = 256.0, 1.25
+_FIRST, _GROWTH = 256, 1.25
 """Admitted rows at which experience is drawn up first, and by how much they grow until it is again."""
 _LEAST_ROWS, _LEAST_VALUES = 24, 2
 """Rows that an entity must have shown to be asked, and values to be asked about a signal."""
@@ -89,7 +90,10 @@ class Experience:
         asked = held[self._store.field(f"{_PART}rows")[held] >= _LEAST_ROWS][-_MOST_ENTITIES:]
         if len(asked) >= _LEAST_ENTITIES:
             state = {name.removeprefix(_PART): value for name, value in self._store.gather(self._fields, asked).items()}
-            drawn = pooled(state, self._nothing)
+            try:
+                drawn = pooled(state, self._nothing)
+            except np.linalg.LinAlgError:  # correlations that nothing can be made of: what was lent so far stays
+                return
             if all(np.isfinite(value).all() for name, value in drawn.items() if name != "profile"):
                 self._store.scatter(self._own(partition), {f"{_PART}{name}": value for name, value in drawn.items()})
 
@@ -99,8 +103,8 @@ def _due(before: int, after: int) -> Iterator[int]:
     mark = _FIRST
     while mark <= after:
         if mark > before:
-            yield int(mark)
-        mark = np.ceil(mark * _GROWTH)
+            yield mark
+        mark = math.ceil(mark * _GROWTH)
 
 
 def pooled(state: Mapping[str, Field], fresh: Mapping[str, Field]) -> dict[str, Field]:

@@ -124,11 +124,7 @@ def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outco
     ]
     batches = (batch for batch in source.batches(Reader()) if batch is not None)
     found = streams_of(batches, layout, labels, told) if len(source) else {}
-    strangers = {each.entity for each in outcomes} - found.keys()
-    if outcomes and not {each.entity for each in outcomes} & found.keys():
-        raise InputError(f"outcomes: got {len(strangers)} entities; expected some of the {len(found)} in the files")
-    if strangers:
-        _log.warning("outcomes of entities that no file holds", entities=len(strangers), of=len(outcomes))
+    _check_known({each.entity for each in outcomes}, set(found))
     streams = [found[name] for name in sorted(found)]
     learned, kept = _split(streams, layout.monitor.fitting.validation, seed)
     if not learned:
@@ -137,6 +133,14 @@ def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outco
             f"{names}: got {sum(map(len, streams))} usable rows; expected enough to learn from and to judge"
         )
     return History(learned, kept, len(source), [path.name for path in expand(files, images=True)])
+
+
+def _check_known(told: set[str], seen: set[str]) -> None:
+    """Say how many entities outcomes are about that no file holds; entities' names are nobody's business."""
+    if told and seen and not told & seen:
+        raise InputError(f"outcomes: got {len(told)} entities; expected some of the {len(seen)} in the files")
+    if seen and (strangers := told - seen):
+        _log.warning("outcomes of entities that no file holds", entities=len(strangers), of=len(told))
 
 
 def _split(streams: Sequence[Stream], share: float, seed: int) -> tuple[list[Stream], list[tuple[Stream, int]]]:

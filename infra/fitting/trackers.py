@@ -27,12 +27,7 @@ def refuse_missing(names: Sequence[str]) -> None:
     """
     for name in names:
         if find_spec(name) is None:
-            raise ConfigError(
-                "monitor",
-                "fitting.trackers",
-                name,
-                f"its package beside it: pip install -e '.[{name}]'",
-            )
+            raise ConfigError("monitor", "fitting.trackers", name, f"its package beside it: pip install -e '.[{name}]'")
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from schemas.prediction import Predictions
 from scorer.stages.account import ACCOUNT_FIELDS, NEVER, Account, own_prices, own_raised
 from scorer.store import OURS, Store
 
-_ENTITY, _TOTAL, _GROUP = f"{OURS}entity", f"{OURS}total", f"{OURS}group "
+_ACCOUNT = f"{OURS}account "
+_ENTITY, _TOTAL, _GROUP = f"{_ACCOUNT}entity", f"{_ACCOUNT}total", f"{_ACCOUNT}group "
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Budgets:
             account, asked = self._account(partition, name), self._asked(name)
             if asked is not None and account.since != NEVER:
                 spans = (account.now - account.since) / asked.span.size
-                found[name.removeprefix(OURS)] = Achieved(asked, account.alarms, spans)
+                found[name.removeprefix(_ACCOUNT)] = Achieved(asked, account.alarms, spans)
         return found
 
     def forget(self, partition: Partition) -> None:
@@ -131,7 +132,7 @@ class Budgets:
     def _names_of(self, partition: Partition) -> set[str]:
         """Of its accounts; looked for once among the entities, of which there are many."""
         if partition not in self._names:
-            self._names[partition] = {name for name in self._store.names(partition) if name.startswith(OURS)}
+            self._names[partition] = {name for name in self._store.names(partition) if name.startswith(_ACCOUNT)}
         return self._names[partition]
 
     def _asked(self, name: str) -> Rate | None:

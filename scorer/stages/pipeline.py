@@ -181,7 +181,7 @@ class AlertPipeline:
     def _findings(self, predictions: Predictions, books: Books | None) -> _Findings:
         strength_NK = self._strength(predictions)
         rank_NK = self._rank(predictions, strength_NK)
-        findings = _Findings(strength_NK, self._stands(predictions), rank_NK, books)
+        findings = _Findings(strength_NK, self._stands(predictions, rank_NK), rank_NK, books)
         if books is not None:
             columns = zip(self._worth, strength_NK.T, strict=True)
             findings.worth_NK = np.column_stack([worth.of(strength_N) for worth, strength_N in columns])
@@ -194,13 +194,14 @@ class AlertPipeline:
         findings.price_N = books.prices()
         findings.rank_NK[:, 0] = priced_ranks(self._settings, findings.worth_NK[:, 0], findings.price_N)
 
-    def _stands(self, predictions: Predictions) -> Bool:
-        stands_NK = np.zeros((len(predictions.slot), len(self._kinds)), dtype=np.bool_)
-        if any(self._standing):
-            score_NR = np.fmax(predictions.rules, self._rules.lasting(predictions.last, predictions.age))
-            for column, stands in enumerate(self._standing):
-                if stands is not None:
-                    stands_NK[:, column] = stands(score_NR)
+    def _stands(self, predictions: Predictions, rank_NK: NDArray[np.int8]) -> Bool:
+        """Does what is foretold stand? Asked where a severity is reached: elsewhere nothing is raised anyway."""
+        stands_NK = np.zeros(rank_NK.shape, dtype=np.bool_)
+        for column, stands in enumerate(self._standing):
+            rows = np.flatnonzero(rank_NK[:, column]) if stands is not None else ()
+            if stands is not None and len(rows):
+                lasting_nR = self._rules.lasting(predictions.last[rows], predictions.age[rows])
+                stands_NK[rows, column] = stands(np.fmax(predictions.rules[rows], lasting_nR))
         return stands_NK
 
     def _strength(self, predictions: Predictions) -> Float64:

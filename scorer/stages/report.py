@@ -152,8 +152,10 @@ def _summary(head: str, reasons: tuple[SignalReason, ...], decision: Decision) -
     """One line. Of a rule that adds up points: most points first, what had none last."""
     parts = [_phrase(reason) for reason in sorted(reasons, key=_points, reverse=True) if _value(reason) is not None]
     missing = [reason.signal for reason in reasons if _value(reason) is None]
-    last = f"; no {', '.join(missing)}" if missing else ""
-    return f"{head} ({decision.reason}): {', '.join(parts)}{last}"[:1000]
+    found = [", ".join(parts)] if parts else []
+    lacking = [f"no {', '.join(missing)}"] if missing else []
+    why = "; ".join(found + lacking)
+    return f"{head} ({decision.reason}){f': {why}' if why else ''}"[:1000]
 
 
 def _phrase(reason: SignalReason) -> str:

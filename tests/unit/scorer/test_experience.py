@@ -75,3 +75,11 @@ def test_an_absurd_entity_does_not_spoil_what_is_lent() -> None:
     found = scored(*columns)
     assert np.isfinite(found.surprise).all()
     assert found.surprise[-1] > 2.0
+
+
+def test_correlations_that_have_no_inverse_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def singular(matrix: np.ndarray) -> np.ndarray:
+        raise np.linalg.LinAlgError
+
+    monkeypatch.setattr(np.linalg, "inv", singular)
+    assert not scored(*stream(np.ones(OLD + 1))).lent.any()
