@@ -154,6 +154,9 @@ class FittingSettings(Frozen):
     trunk_rate: float = Field(
         default=1.0, ge=0, le=1, description="share of the learning rate for what all tasks share; 0: it stays as it is"
     )
+    only: tuple[str, ...] = Field(
+        default=(), description="tasks that learn; the others' own weights stay as they are; none named: all learn"
+    )
     hide_signals: float = Field(default=0.0, ge=0, lt=1, description="share of a piece's signals left out, at random")
     hide_from_events: float = Field(
         default=0.3, ge=0, lt=1, description="share of a row's signals that event tasks' private paths do not see"

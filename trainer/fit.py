@@ -17,6 +17,7 @@ from schemas.observation import Float64
 from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.chapter import Chapter, chapter_of
 from trainer.descent import PACE, Descent, Slope
+from trainer.held import Held
 from trainer.history import Piece, Stream
 from trainer.losses import Targets, TaskLoss, task_losses
 from trainer.metrics import metrics_of
@@ -121,6 +122,7 @@ class Fit:
         rates = {"learning_rate": self._settings.learning_rate, "weight_decay": self._settings.weight_decay}
         training = layout.monitor.training.model_copy(update=rates)
         self.descent = Descent(network, layout, training, seed, group, self._settings.trunk_rate)
+        self._held = Held(network, _not_learning(layout))
         self._steps_per_epoch = _steps(len(pieces), self._settings.pieces_per_step, group)
         self.epochs = 0
 
@@ -135,6 +137,7 @@ class Fit:
         assert outputs is not None
         self.epochs += 1
         self._pool_standing()
+        self._held.put_back()
         validation, sharing = self._judge_ways()
         return Epoch(
             number=self.epochs,
@@ -180,7 +183,8 @@ class Fit:
         attachment = Attachment(self._layout, len(shared_WK))
         attachment.add(shared_WK, private_WK)
         risen = self.epochs > self._settings.warm_up * self._settings.epochs
-        changing = {change.task for change in attachment.due(private.detached) if risen}
+        held = _not_learning(self._layout)
+        changing = {change.task for change in attachment.due(private.detached) if risen} - held
         if changing:
             private.detach_tasks([(task in changing) != was for task, was in enumerate(private.detached)])
             validation = self.judge(self.network)
@@ -221,6 +225,7 @@ class Fit:
             self.descent.step(slope, chapter.targets, lambda: self._again(chapter, state, outputs))
             if self.epochs == 0:
                 self.network.standing.learn(outputs.standing, chapter.targets.classes, chapter.clean_N)
+        self._held.put_back()
         self.descent.clear()
         return slope, outputs, losses
 
@@ -300,6 +305,12 @@ def _steps(pieces: int, per_step: int, group: ProcessGroup | None) -> int:
     """Of an epoch, the same on all ranks: as many as the one with most pieces needs."""
     each = max(per_step // (1 if group is None else group.size()), 1)
     return int(pool_most(torch.tensor([max(-(-pieces // each), min(pieces, _LEAST_STEPS))]), group))
+
+
+def _not_learning(layout: Layout) -> set[str]:
+    """Tasks that `fitting.only` leaves as they are."""
+    only = layout.monitor.fitting.only
+    return {task.name for task in layout.tasks if only and task.name not in only}
 
 
 def _means(found: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -6,10 +6,11 @@ modalities. What both networks have is taken row by row, so that the order in wh
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -37,6 +38,8 @@ _NUMBERED = re.compile(
     r"^(states|private\.states|standing\.counts|rule_odds\.slopes|trunk\.encoders|trunk\.fusions)\.(\d+)"
 )
 """Modules of which each task has its own."""
+_HEADS = "forecast", "anomaly"
+"""Modules of the first two tasks, in this order."""
 Labels = Mapping[str, Sequence[object]]
 """Axis -> the names of its rows."""
 
@@ -90,6 +93,20 @@ def weight_groups(network: Network) -> dict[str, list[Parameter]]:
     return groups
 
 
+def rows_of_tasks(network: Network, tasks: Collection[str]) -> dict[str, tuple[Tensor | slice, ...]]:
+    """Where the weights of these tasks lie: per name in `state_dict` an index; those without such rows are left out."""
+    labels = [task.name for task in network.layout.tasks]
+    places = torch.tensor([place for place, task in enumerate(labels) if task in tasks])
+    found: dict[str, tuple[Tensor | slice, ...]] = {}
+    for name, weight in network.state_dict().items():
+        owner, axes = _owner(name), _axes(name, weight.dim())
+        if owner is not None and labels[owner] in tasks:
+            found[name] = (slice(None),)
+        elif owner is None and "K" in axes:
+            found[name] = (*(slice(None) for _ in range(axes.index("K"))), places)
+    return found
+
+
 def _without(parts: Sequence[str], whole: Architecture) -> Architecture:
     return {name: part for name, part in whole.items() if name not in parts}
 
@@ -106,8 +123,20 @@ def _by_task(name: str, labels: Labels) -> str:
     found = _NUMBERED.match(name)
     if found is None:
         return name
-    task = int(found[2]) + (0 if found[1].startswith("trunk.") else 2)
-    return f"{found[1]} of {labels['K'][task]}{name[found.end() :]}"
+    return f"{found[1]} of {labels['K'][_task_of(found)]}{name[found.end() :]}"
+
+
+def _owner(name: str) -> int | None:
+    """The place of the one task that a weight is of, its head's mostly; None: it is of several or of none."""
+    if numbered := _NUMBERED.match(name):
+        return _task_of(numbered)
+    module = name.removeprefix("private.").partition(".")[0]
+    return _HEADS.index(module) if module in _HEADS else None
+
+
+def _task_of(numbered: re.Match[str]) -> int:
+    """The place of a numbered module's task among all: states are numbered after forecast and anomaly."""
+    return int(numbered[2]) + (0 if numbered[1].startswith("trunk.") else 2)
 
 
 def _of_no_signal(name: str) -> bool:

@@ -14,7 +14,7 @@ from infra.settings import UNCHANGED, load_monitor
 from ingest.files import FileSource
 from ingest.outcomes import Outcome, read_outcomes
 from ingest.wide import expand
-from schemas.errors import InputError
+from schemas.errors import ConfigError, InputError
 from schemas.label import Label
 from schemas.layout import Layout
 from schemas.modality import ModalityKind
@@ -90,9 +90,18 @@ def layout_of(options: FitOptions, over: Mapping[str, object] = UNCHANGED) -> tu
     monitor = load_monitor(options.monitor, over=over)
     monitor = with_events(monitor, outcomes, options.outcomes, share_of_events(monitor))
     refuse_missing(monitor.fitting.trackers)
+    _refuse_unknown(monitor, options.monitor)
     asked = {"epochs": options.passes, "pretrain": options.pretrain}
     fitting = monitor.fitting.model_copy(update={name: most for name, most in asked.items() if most is not None})
     return Layout(monitor.model_copy(update={"fitting": fitting})), outcomes
+
+
+def _refuse_unknown(monitor: Monitor, source: str) -> None:
+    """Here rather than in the schema: outcomes bring tasks that the file does not name."""
+    known = [task.name for task in monitor.tasks]
+    for name in monitor.fitting.only:
+        if name not in known:
+            raise ConfigError(source, "fitting.only", name, f"one of {', '.join(known)}")
 
 
 def share_of_events(monitor: Monitor) -> Share:

@@ -158,7 +158,7 @@ def test_a_task_joins_a_trained_network_whose_trunk_stays_as_it_was(monitor: Pat
     described["rules"] = [{"name": "hot", "kind": "band", "signal": "temp", "high": 21.0}]
     target = {"rule": "hot", "cuts": [0.5], "within": 4}
     described["tasks"].append({"name": "heat", "kind": "state", "classes": ["cool", "hot"], "target": target})
-    described["fitting"]["trunk_rate"] = 0.0
+    described["fitting"] |= {"trunk_rate": 0.0, "only": ["heat"]}
     monitor.write_text(yaml.safe_dump(described))
     with pytest.raises(ModelError, match="--transfer"):
         fitted(monitor, "--passes", "2")
@@ -166,10 +166,19 @@ def test_a_task_joins_a_trained_network_whose_trunk_stays_as_it_was(monitor: Pat
     url = f"sqlite:///{monitor.parent / 'bellwether.db'}"
     registry = SqlRegistry(connect(url), "pumps", monitor.parent, lambda: None)
     before, after = (load(registry.load(registry.get(version))) for version in (2, found["published"]))
-    shared = [name for name in before if name.startswith("trunk.") and before[name].shape == after[name].shape]
+    same_shape = [name for name in before if before[name].shape == after[name].shape]
     assert found["losses"]["heat"] < 1.0
     assert found["transferred"]["fresh"] > 0
-    assert all(torch.equal(before[name], after[name]) for name in [*shared, "population.mean_S"])
+    assert {"forecast", "private", "trunk"} <= {name.partition(".")[0] for name in same_shape}
+    assert all(torch.equal(before[name], after[name]) for name in same_shape)
+
+
+def test_only_a_task_that_there_is_can_learn(monitor: Path) -> None:
+    described = yaml.safe_load(monitor.read_text())
+    described["fitting"]["only"] = ["heat"]
+    monitor.write_text(yaml.safe_dump(described))
+    with pytest.raises(ConfigError, match=r"fitting.only: got 'heat'; expected one of forecast, anomaly"):
+        fitted(monitor, "--passes", "1")
 
 
 def test_another_domain_starts_from_what_reads_no_signal(monitor: Path) -> None:

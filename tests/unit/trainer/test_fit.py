@@ -89,3 +89,17 @@ def test_fitting_ends_once_no_task_improves_and_each_has_its_own_best_epoch():
         found.append((best.add(number, judged), best.ended))
     assert found == [(["forecast", "anomaly", ALL], False), (["forecast", ALL], False), ([], False), ([], True)]
     assert best.epoch == {"forecast": 2, "anomaly": 1, ALL: 2}
+
+
+def test_tasks_that_do_not_learn_keep_their_weights_bit_for_bit_and_their_answers_where_the_trunk_stays():
+    fit = fit_of(only=("soon",), trunk_rate=0.0)
+    before = {name: weight.clone() for name, weight in fit.network.state_dict().items()}
+    validation = fit.judge(fit.network).losses
+    epoch = fit.epoch()
+    moved = {name for name, weight in fit.network.state_dict().items() if not torch.equal(weight, before[name])}
+    assert {"states.0.weight", "private.states.0.weight", "private.first_KPI", "standing.counts.0.seen_WC"} <= moved
+    assert not {name for name in moved if name.removeprefix("private.").startswith(("forecast.", "anomaly."))}
+    first, was = fit.network.state_dict()["private.first_KPI"], before["private.first_KPI"]
+    assert [torch.equal(first[task], was[task]) for task in range(3)] == [True, True, False]
+    assert epoch.validation.losses["forecast"] == validation["forecast"]
+    assert epoch.validation.losses["soon"] != validation["soon"]
