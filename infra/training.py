@@ -9,10 +9,11 @@ import torch
 
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
-from infra.fitting.directory import Directory
+from infra.fitting.directory import MANIFEST, Directory
 from infra.fitting.local import OnEpoch, fit_rank
 from infra.fitting.options import FitOptions
 from infra.fitting.read import History, layout_of, read_history
+from infra.fitting.runs import directory_of_run
 from infra.fitting.start import Start, start_of
 from infra.registry import SqlRegistry
 from infra.settings import load_monitor
@@ -62,7 +63,8 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     A task that its private path serves there is served by that path of the epoch that was best for the task.
 
     Raises:
-        ConfigError: the monitor is wrong, or its versions cannot answer the tasks of the outcomes.
+        ConfigError: the monitor is wrong, its versions cannot answer the tasks of the outcomes, or a run lies in the
+            directory already.
         InputError: a file cannot be read, or holds too little.
         ModelError: the start, or the run to resume, is of another kind.
     """
@@ -71,7 +73,8 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     registry = None if options.output else _registry(layout, options)
     start = start_of(layout, options, registry)
     history = read_history(options.files, layout, outcomes, options.seed)
-    path = options.directory or layout.monitor.database.folder / "fits" / layout.monitor.monitor
+    home = layout.monitor.database.folder / "fits" / layout.monitor.monitor
+    path = directory_of_run(options.directory, home, MANIFEST, resume=options.resume)
     directory = _fit(layout, history, outcomes, start.content, path, options, on_epoch)
     best = directory.read()
     content, chosen = _chosen(layout, directory, best)

@@ -1,7 +1,6 @@
 """`tune`: settings drawn, a fit for each, and the ones that lost least on the validation part."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +10,12 @@ import yaml
 
 from infra.fitting.directory import MANIFEST
 from infra.fitting.options import FitOptions
+from infra.fitting.runs import directory_of_run
 from infra.fitting.space import DEFAULT, Point, axis_of, drawn, nested
 from infra.settings import load_monitor
-from schemas.errors import ConfigError, ModelError, StackError
+from schemas.errors import ModelError, StackError
 from trainer.best import ALL
+from trainer.weights import differences
 
 _SEARCH = "search.json"
 _TRIALS = "trials"
@@ -73,7 +74,7 @@ def tune(options: FitOptions, over: Sequence[str], trials: int, at_once: int) ->
         at_once: processes.
 
     Raises:
-        ConfigError: a field cannot be searched, or a drawn value is wrong.
+        ConfigError: a field cannot be searched, a drawn value is wrong, or a search lies in the directory already.
         InputError: a file cannot be read, or holds too little.
         ModelError: there is no such search to resume.
         StackError: Ray, or a trial, failed.
@@ -82,12 +83,13 @@ def tune(options: FitOptions, over: Sequence[str], trials: int, at_once: int) ->
     points = drawn([axis_of(each) for each in over or DEFAULT], trials, options.seed)
     for point in points:
         load_monitor(options.monitor, over=point)
-    directory = (options.directory or monitor.database.folder / "tuning" / monitor.monitor).resolve()
-    _begin(directory, _search(options, points), resume=options.resume)
+    home = monitor.database.folder / "tuning" / monitor.monitor
+    directory = directory_of_run(options.directory, home, _SEARCH, resume=options.resume).resolve()
+    grown = _begin(directory / _SEARCH, _search(options, points), resume=options.resume)
     from infra.fitting.trials import run_trials
 
     epochs = options.passes or monitor.fitting.epochs
-    unfinished = run_trials(_absolute(options), points, epochs, directory / _TRIALS, at_once)
+    unfinished = run_trials(_absolute(options), points, epochs, directory / _TRIALS, at_once, anew=grown)
     found = [_trial(directory / _TRIALS, number, point) for number, point in enumerate(points)]
     fitted = sorted((each for each in found if each is not None), key=lambda trial: (trial.loss, trial.number))
     if not fitted:
@@ -117,27 +119,27 @@ def _search(options: FitOptions, points: Sequence[Point]) -> dict[str, Any]:
     }
 
 
-def _begin(directory: Path, search: Mapping[str, Any], *, resume: bool) -> None:
-    """Start over, or check that it is this search which is resumed."""
-    file = directory / _SEARCH
-    if resume:
-        _compare(file, search)
-        return
-    if directory.exists() and any(directory.iterdir()) and not file.exists():
-        raise ConfigError("command line", "--directory", str(directory), "an empty one, or that of a search")
-    shutil.rmtree(directory / _TRIALS, ignore_errors=True)
-    directory.mkdir(parents=True, exist_ok=True)
+def _begin(file: Path, search: Mapping[str, Any], *, resume: bool) -> bool:
+    """Write down what is searched, if it is resumed after a check; whether there are more points than there were."""
+    before = _resumed(file, search) if resume else search
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(search, indent=1), "utf-8")
+    return len(search["points"]) > len(before["points"])
 
 
-def _compare(file: Path, search: Mapping[str, Any]) -> None:
+def _resumed(file: Path, search: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The search as it was; it may have more trials from now on, and differ in nothing else."""
     try:
-        before = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        before: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
+        points = before["points"]
+    except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{file}: got no search to resume ({type(error).__name__}); expected one") from error
-    for name, value in search.items():
-        if before.get(name) != value:
-            raise ModelError(f"{file}: {name}: got another one; expected the search that began there")
+    for difference in differences(
+        before, json.loads(json.dumps({**search, "points": search["points"][: len(points)]}))
+    ):
+        expected = "a search goes on as it began, with as many trials or more; another --directory begins another"
+        raise ModelError(f"{file}: {difference}: {expected}")
+    return before
 
 
 def _trial(path: Path, number: int, point: Point) -> Trial | None:

@@ -90,7 +90,8 @@ class Directory:
                 f"{self.path}: got no run to resume ({type(error).__name__}); expected a manifest"
             ) from error
         for difference in differences(manifest["run"], json.loads(json.dumps(asdict(self._run)))):
-            raise ModelError(f"{self.path / MANIFEST}: {difference}; expected the run that began there")
+            expected = "a run goes on as it began; --model FILE begins another where it stands"
+            raise ModelError(f"{self.path / MANIFEST}: {difference}: {expected}")
         self._epochs = _epochs(manifest)
         best.epoch, best.loss, best.newest = manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs)
         try:

@@ -20,7 +20,7 @@ class FitOptions:
         model: where learning starts: fresh, a version, a file, or None: the version that serves, if one does.
         transfer: the start may be of other tasks or signals; what both have is taken.
         output: the file to write instead of publishing.
-        directory: of checkpoints; None: `fits/<monitor>` beside the database.
+        directory: of checkpoints; None: a new one in `fits/<monitor>` beside the database.
         resume: go on with the run that lies there.
         workers: processes; 0: this one, without Ray.
         gpus_per_worker: of each of them.

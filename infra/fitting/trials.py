@@ -18,7 +18,9 @@ from schemas.errors import StackError
 _NAME = "ray"
 
 
-def run_trials(options: FitOptions, points: Sequence[Point], epochs: int, path: Path, at_once: int) -> int:
+def run_trials(
+    options: FitOptions, points: Sequence[Point], epochs: int, path: Path, at_once: int, *, anew: bool
+) -> int:
     """Fit every point; trial `n` leaves its run in `path / n`.
 
     Args:
@@ -27,6 +29,7 @@ def run_trials(options: FitOptions, points: Sequence[Point], epochs: int, path: 
         epochs: of a trial that is not ended early.
         path: of all runs, absolute.
         at_once: trials side by side; with one of them the search repeats itself exactly.
+        anew: there are more trials than there were, so that Ray begins anew: those of before tell their epochs again.
 
     Returns:
         How many trials were interrupted before their end, or never began.
@@ -46,7 +49,7 @@ def run_trials(options: FitOptions, points: Sequence[Point], epochs: int, path: 
             tune.with_parameters(_trial, options=options, points=list(points), path=path), {"cpu": 1}
         )
         space = {"number": tune.grid_search(list(range(len(points))))}
-        if options.resume and tune.Tuner.can_restore(str(path / _NAME)):
+        if options.resume and not anew and tune.Tuner.can_restore(str(path / _NAME)):
             tuner = tune.Tuner.restore(
                 str(path / _NAME), trainable, param_space=space, resume_unfinished=True, restart_errored=True
             )

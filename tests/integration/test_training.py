@@ -88,6 +88,16 @@ def test_another_run_is_not_resumed_and_the_difference_is_named(monitor: Path) -
         fitted(monitor, "--passes", "1", "--seed", "1", "--resume", *output)
 
 
+def test_fits_have_a_directory_each_and_the_newest_goes_on(monitor: Path) -> None:
+    output = ["--passes", "1", "--output", str(monitor.parent / "pumps.safetensors")]
+    made = [fitted(monitor, *output)["directory"] for _ in range(2)]
+    home = monitor.parent / "fits" / "pumps"
+    assert made == [str(home / "1"), str(home / "2")]
+    assert fitted(monitor, *output, "--resume")["directory"] == made[1]
+    with pytest.raises(ConfigError, match=r"--directory: got .*; expected one without a run, or --resume"):
+        fitted(monitor, *output, "--directory", made[0])
+
+
 def test_a_run_whose_manifest_says_nothing_of_sharing_is_resumed(monitor: Path) -> None:
     more = ["--passes", "1", "--output", str(monitor.parent / "p.safetensors"), "--directory", str(monitor.parent)]
     whole = fitted(monitor, *more)
@@ -130,6 +140,7 @@ def test_a_run_that_starts_over_leaves_no_curve_of_the_one_before(monitor: Path)
     tracked(monitor, "tensorboard")
     output = ["--output", str(monitor.parent / "pumps.safetensors"), "--directory", str(monitor.parent / "run")]
     fitted(monitor, "--passes", "2", *output)
+    (monitor.parent / "run" / "manifest.json").unlink()
     fitted(monitor, "--passes", "1", *output)
     events = EventAccumulator(str(monitor.parent / "run" / "tensorboard" / "pumps")).Reload()
     assert [each.step for each in events.Scalars("gradient_norm")] == [1]

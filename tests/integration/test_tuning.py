@@ -47,6 +47,9 @@ def test_trials_are_ranked_ended_early_where_they_fall_behind_and_told_again_whe
     assert epochs[0] == 3
     assert min(epochs) < 3
     assert tuned(monitor, *asked, "--resume") == found
+    more = tuned(monitor, "--trials", "4", *asked[2:], "--resume")
+    assert (len(more["trials"]), more["directory"]) == (4, found["directory"])
+    assert [trial for trial in more["trials"] if trial["number"] < 3] == found["trials"]
 
 
 def test_a_search_is_refused_before_any_trial_begins(monitor: Path) -> None:
@@ -55,17 +58,15 @@ def test_a_search_is_refused_before_any_trial_begins(monitor: Path) -> None:
     assert not (monitor.parent / "kept").exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(monitor: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--directory: got .*; expected an empty one, or that of a search"):
-        tuned(monitor, "--directory", str(monitor.parent))
-
-
-def test_another_search_is_not_resumed(monitor: Path) -> None:
-    directory = monitor.parent / "kept" / "tuning" / "pumps"
+def test_a_search_is_neither_written_over_nor_continued_by_another_one(monitor: Path) -> None:
+    directory = monitor.parent / "kept" / "tuning" / "pumps" / "1"
     directory.mkdir(parents=True)
-    (directory / "search.json").write_text(json.dumps({"files": ["history.csv"], "outcomes": None, "passes": 2}))
-    with pytest.raises(ModelError, match="passes: got another one"):
+    search = {"files": ["history.csv"], "outcomes": None, "passes": 2, "seed": 0, "points": []}
+    (directory / "search.json").write_text(json.dumps(search))
+    with pytest.raises(ModelError, match=r"search.json: passes is 2; expected \d: a search goes on as it began"):
         tuned(monitor, "--resume")
+    with pytest.raises(ConfigError, match=r"--directory: got .*; expected one without a run, or --resume"):
+        tuned(monitor, "--directory", str(directory))
 
 
 @dataclass
