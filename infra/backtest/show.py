@@ -25,6 +25,9 @@ def show(report: Mapping[str, Any]) -> None:
     console = Console()
     fates = ", ".join(f"{count:,} {fate}" for fate, count in report["rows_by_status"].items())
     console.print(f"{report['rows']:,} rows ({fates}) at {report['events_per_s']:,.0f} rows/s")
+    if report["refused"]:
+        reasons = sorted(report["refused"].items(), key=lambda each: -each[1])
+        console.print(f"refused, by reason: {', '.join(f'{reason} {count:,}' for reason, count in reasons)}")
     table = Table("task", "metric", "bellwether", "baseline", box=None)
     for row in lines(report, brief=True):
         table.add_row(*row)
@@ -33,7 +36,7 @@ def show(report: Mapping[str, Any]) -> None:
 
 
 def lines(report: Mapping[str, Any], *, brief: bool = False) -> list[Line]:
-    """Every figure of every task; brief: forecasts standardised only, and at no more than a few horizons."""
+    """Every figure of every task; brief: forecasts standardised only, at no more than a few horizons, and no blanks."""
     found = []
     for task, metrics in report["tasks"].items():
         baselines = {name: tasks[task] for name, tasks in report["baselines"].items() if task in tasks}
@@ -41,7 +44,8 @@ def lines(report: Mapping[str, Any], *, brief: bool = False) -> list[Line]:
         for path, value in _figures(shown):
             beside = ((name, _at(tree, path)) for name, tree in baselines.items())
             told = ", ".join(f"{_text(each)} {name}" for name, each in beside if each is not None)
-            found.append((task, " ".join(path), _text(value), told))
+            if value is not None or told or not brief:
+                found.append((task, " ".join(path), _text(value), told))
     return found
 
 

@@ -1,7 +1,8 @@
 """`bellwether models`: the versions of a monitor's network, and how alike its tasks are."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
@@ -12,6 +13,10 @@ from infra.commands.export import export
 from infra.commands.metrics import metrics
 from infra.commands.replay import replay
 from infra.commands.standing import promote, rollback
+from schemas.duration import short_form
+
+_HEADINGS = "monitor", "version", "parent", "status", "why, who", "created", "metrics", "private", "stale", "taken up"
+_DETACHED = ".detached"
 
 
 @click.group()
@@ -84,29 +89,34 @@ def _select(database: str | None, monitor: str | None) -> list[dict[str, object]
 
 def _private(metrics: Mapping[str, float]) -> list[str]:
     """Tasks that the version serves by their private paths."""
-    return [name.removesuffix(".detached") for name in metrics if name.endswith(".detached")]
+    return [name.removesuffix(_DETACHED) for name in metrics if name.endswith(_DETACHED)]
 
 
-def _print(rows: list[dict[str, object]]) -> None:
+def _print(rows: list[dict[str, Any]]) -> None:
+    """What fits a terminal: of each task the first metric; files and digests are in the JSON."""
     from rich.table import Table
     from rich.text import Text
 
     from infra.terminal import console
 
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(*columns, header_style="bold")
+    table = Table(*_HEADINGS, header_style="bold")
     for row in rows:
-        table.add_row(
-            *(Text(_cell(row.get(name))) for name in columns), style=None if row["status"] != "serving" else "bold"
-        )
+        cells = map(Text, (*_cells(row), _age(row.get("staleness_seconds")), _age(row.get("taken_up_seconds"))))
+        table.add_row(*cells, style=None if row["status"] != "serving" else "bold")
     console().print(table)
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list):
-        return ", ".join(value) or "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {number:.4g}" for name, number in value.items())
-    return str(value)
+def _cells(row: Mapping[str, Any]) -> Iterator[str]:
+    yield from (row["monitor"], str(row["version"]), str(row["parent"] or "-"), row["status"])
+    yield ", ".join(filter(None, (row.get("why"), row.get("who")))) or "-"
+    yield row["created_at"][:16].replace("T", " ")
+    firsts: dict[str, str] = {}
+    for name, value in row["metrics"].items():
+        if not name.endswith(_DETACHED):
+            firsts.setdefault(name.partition(".")[0], f"{name} {value:.3g}")
+    yield "\n".join(firsts.values()) or "-"
+    yield ", ".join(row["private"]) or "-"
+
+
+def _age(seconds: float | None) -> str:
+    return "-" if seconds is None else short_form(seconds)

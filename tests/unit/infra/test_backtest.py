@@ -250,6 +250,10 @@ def test_rows_none_of_which_can_be_scored_still_make_a_report(tmp_path: Path) ->
     done = backtest(Options(None, (path,)))
     assert done.report["rows_by_status"]["invalid"] == done.report["rows"] == 2
     assert done.table.frame()["time"].isna().all()
+    assert done.report["refused"] == {"wrong-clock": 2}
+    shown = CliRunner().invoke(command, ["--auto", "--input", str(path)]).stdout
+    assert "refused, by reason: wrong-clock 2" in shown
+    assert "mase" not in shown
 
 
 def test_a_difference_is_shown_with_its_bounds() -> None:

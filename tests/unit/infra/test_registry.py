@@ -141,6 +141,15 @@ def test_the_command_lists_versions(registry: SqlRegistry) -> None:
     )
 
 
+def test_people_are_shown_one_metric_a_task_and_which_way_serves(registry: SqlRegistry) -> None:
+    metrics = {"forecast.mase_h1": 0.913, "forecast.mase_h5": 0.98, "heat.auroc": 0.7, "heat.detached": 1.0}
+    registry.publish(b"weights", None, metrics)
+    url = registry.engine.url.render_as_string()
+    shown = CliRunner().invoke(models, ["list", "--database", url]).stdout
+    assert ("forecast.mase_h1 0.913" in shown, "mase_h5" in shown, "heat.detached" in shown) == (True, False, False)
+    assert "2026-01-31 12:00" in shown
+
+
 def test_whoever_publishes_a_first_version_second_gets_the_one_that_serves(registry: SqlRegistry) -> None:
     first, second = registry.publish_first(b"mine"), registry.publish_first(b"another's")
 
