@@ -99,6 +99,8 @@ class Compressed:
 def compress(options: FitOptions, model: str) -> Compressed:
     """Try each step on a version or file; the result is written to `options.output`.
 
+    Units are left out only where all modalities have the same cell.
+
     What is learned from says which units matter, and tunes those that stay; what is kept aside judges.
 
     Args:
@@ -152,7 +154,9 @@ def _ladders(layout: Layout, content: bytes, pieces: Pieces, seed: int) -> Itera
 
 
 def _widths(network: Network) -> list[int]:
-    """Those to try, widest first."""
+    """Those to try, widest first; none where modalities have different cells, see trainer/units."""
+    if network.layout.cell is None:
+        return []
     model = network.layout.monitor.model
     valid = widths_below(model)
     asked = (next((width for width in valid if width <= share * model.width), None) for share in _SHARES)

@@ -29,6 +29,9 @@ Weighting = Literal[
 ]
 """Ways of weighting tasks, see trainer/weighting."""
 
+Cell = Literal["gru", "mingru", "ssm", "retention", "convolution", "transformer"]
+"""Recurrent cells of the encoder, see trainer/cells."""
+
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
 """Where a fit can be followed, see infra/fitting/trackers."""
 
@@ -42,7 +45,7 @@ class ModelSettings(Frozen):
 
     width: int = Field(default=32, ge=WIDTH_STEP, le=512, multiple_of=WIDTH_STEP, description="token width d")
     heads: int = Field(default=2, ge=1, le=16, description="attention heads")
-    cell: Literal["gru", "mingru", "ssm", "retention", "convolution", "transformer"] = "gru"
+    cell: Cell = "gru"
     sharing: Literal["hard", "hard-all", "cross-stitch", "mmoe", "ple", "adatt", "mtan", "twins"] = "hard"
     experts: int = Field(default=4, ge=2, le=64, description="experts that serve all tasks, of mmoe and ple")
     similarity_bias: float = Field(

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from schemas.components import Cell
 from schemas.modality import Modality, ModalityKind, Scope
 from schemas.monitor import Monitor
 from schemas.observation import Field
@@ -60,6 +61,17 @@ class Layout:
     def columns(self, *scopes: Scope) -> tuple[int, ...]:
         """Columns of the signals with one of these scopes."""
         return tuple(c for c, m in enumerate(self.modality_of) if self.monitor.modalities[m].scope in scopes)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """For each modality its recurrent cell."""
+        return tuple(modality.cell or self.monitor.model.cell for modality in self.monitor.modalities)
+
+    @cached_property
+    def cell(self) -> Cell | None:
+        """The recurrent cell of every modality; None: they differ."""
+        first, *others = dict.fromkeys(self.cells)
+        return None if others else first
 
     @cached_property
     def vectors(self) -> dict[str, Modality]:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas.components import Cell
 from schemas.duration import Duration
 from schemas.frozen import Frozen
 from schemas.names import Identifier
@@ -36,7 +37,7 @@ class Frame(Frozen):
 
 
 class Modality(Frozen):
-    """What arrives together. `max_age` masks a global value older than that.
+    """What arrives together. `max_age` masks a global value older than that; `cell` stands in place of `model.cell`.
 
     An image or embedding has no signals of its own: `carried` are derived from each frame or vector, so that all that
     is done for signals (statistics, age, forecasts, rules) is done for it. The frame or vector goes beside them.
@@ -49,6 +50,7 @@ class Modality(Frozen):
     frame: Frame | None = None
     size: int | None = Field(default=None, ge=1, le=65_536, description="numbers of an embedding")
     max_age: Duration | None = None
+    cell: Cell | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,18 +1,20 @@
 """One recurrent encoder per modality, all of them in the same padded products.
 
 N rows, E entities, S signals, G features, M modalities, P signals of the largest modality, D width, X = L * C: the
-state of a modality has L slots of C channels.
+state of a modality has L slots of C channels. Where cells differ, X and C are the largest of any; a smaller state is
+followed by zeros.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.layout import Layout
-from trainer.cells import CELLS, LinearCell
+from trainer.cells import CELLS, Cell, LinearCell
 from trainer.frames import projection_of
 from trainer.relations import inputs_of
 from trainer.rows import MULTIPLE, Rows, by_wave
@@ -51,6 +53,8 @@ class Encoder(nn.Module):
     A modality that is absent from a row keeps its state; the decay for the time passed is applied when it is next
     seen (GRU-D, Che et al., 2018, section 2.2, with the decay in units of the signal's typical gap).
 
+    Modalities of one cell are computed together; where their cells differ, `cell` holds one per word.
+
     Attributes:
         state_width: X; the state of an entity is [M, X].
     """
@@ -67,9 +71,15 @@ class Encoder(nn.Module):
         self.input_MI2D = nn.Parameter(torch.empty(m, p * inputs, 2 * d).uniform_(-1.0, 1.0) * fan_M11)
         self.bias_M12D = nn.Parameter(torch.zeros(m, 1, 2 * d))
         self.modality_M1D = nn.Parameter(torch.randn(m, 1, d) * 0.3)
-        self.cell = CELLS[model.cell](m, d)
-        self.decay_M1C = nn.Parameter(torch.full((m, 1, self.cell.channels), -4.0))
-        self.state_width = self.cell.slots * self.cell.channels
+        words = layout.cells
+        cells = {word: CELLS[word](words.count(word), d) for word in dict.fromkeys(words)}
+        self._groups = [
+            (cell, [place for place, each in enumerate(words) if each == word]) for word, cell in cells.items()
+        ]
+        modules = cast("dict[str, nn.Module]", cells)
+        self.cell = nn.ModuleDict(modules) if len(modules) > 1 else modules[words[0]]
+        self.decay_M1C = nn.Parameter(torch.full((m, 1, max(cell.channels for cell in cells.values())), -4.0))
+        self.state_width = max(cell.slots * cell.channels for cell in cells.values())
         self.norm = nn.LayerNorm(d)
         places = {modality.name: place for place, modality in enumerate(layout.monitor.modalities)}
         self._vector_places = [(name, places[name]) for name in layout.vectors]
@@ -86,20 +96,42 @@ class Encoder(nn.Module):
         x_MND, skip_MND = projected_MN2D.chunk(2, -1)
         x_MND = functional.gelu(x_MND)
         keep_MNC = torch.exp(-functional.softplus(self.decay_M1C) * (pause_MN * present_MN)[..., None])
-        state_MELC = hidden_EMX.transpose(0, 1).to(keep_MNC.dtype).unflatten(-1, (self.cell.slots, self.cell.channels))
-        drive = self.cell.drive(x_MND, keep_MNC, (1.0 - present_MN)[..., None])
-        state_MNLC = self._states(rows.waves, state_MELC, drive)
-        token_MND = self.norm(self.cell.read(x_MND, state_MNLC) + skip_MND + self.modality_M1D)
-        final_EMX = rows.latest(state_MNLC, 1).transpose(0, 1).flatten(2)
-        return Encoded(token_MND, pause_MN * (1.0 - present_MN), seen_MN > 0, final_EMX)
+        state_MEX = hidden_EMX.transpose(0, 1).to(keep_MNC.dtype)
+        read_MND, final_MEX = self._by_group(rows, x_MND, keep_MNC, (1.0 - present_MN)[..., None], state_MEX)
+        token_MND = self.norm(read_MND + skip_MND + self.modality_M1D)
+        return Encoded(token_MND, pause_MN * (1.0 - present_MN), seen_MN > 0, final_MEX.transpose(0, 1))
 
-    def _states(self, waves: tuple[int, ...], state_MELC: Tensor, drive: Sequence[Tensor]) -> Tensor:
+    def _by_group(self, rows: Rows, *given: Tensor) -> tuple[Tensor, Tensor]:
+        """`_recurred` for each cell and its modalities, whose results then stand in the monitor's order."""
+        if len(self._groups) == 1:
+            return self._recurred(self._groups[0][0], rows, *given)
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        for cell, places in self._groups:
+            read_MND, final_MEX = self._recurred(
+                cell, rows, *(torch.stack([each[place] for place in places]) for each in given)
+            )
+            padded_MEX = functional.pad(final_MEX, (0, self.state_width - final_MEX.shape[-1]))
+            found |= dict(zip(places, zip(read_MND, padded_MEX, strict=True), strict=True))
+        read, final = zip(*(found[place] for place in range(len(found))), strict=True)
+        return torch.stack(read), torch.stack(final)
+
+    def _recurred(
+        self, cell: Cell, rows: Rows, x_MND: Tensor, keep_MNC: Tensor, absent_MN1: Tensor, state_MEX: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What is read of each row, [M, N, D], and the states after each entity's last one, as wide as the cell's."""
+        width = cell.slots * cell.channels
+        state_MELC = state_MEX[..., :width].unflatten(-1, (cell.slots, cell.channels))
+        drive = cell.drive(x_MND, keep_MNC[..., : cell.channels], absent_MN1)
+        state_MNLC = self._states(cell, rows.waves, state_MELC, drive)
+        return cell.read(x_MND, state_MNLC), rows.latest(state_MNLC, 1).flatten(2)
+
+    def _states(self, cell: Cell, waves: tuple[int, ...], state_MELC: Tensor, drive: Sequence[Tensor]) -> Tensor:
         """The states after all rows, [M, N, L, C]."""
-        if self.training and isinstance(self.cell, LinearCell) and _scan_pays(waves, state_MELC.device):
-            return self.cell.scan(state_MELC, drive)
+        if self.training and isinstance(cell, LinearCell) and _scan_pays(waves, state_MELC.device):
+            return cell.scan(state_MELC, drive)
         states = []
         for size, wave in zip(waves, by_wave(waves, drive, 1), strict=True):
-            state_MELC = self.cell.step(state_MELC[:, :size], wave)
+            state_MELC = cell.step(state_MELC[:, :size], wave)
             if self._half and not self.training:
                 state_MELC = state_MELC.clamp(-_HALF_MAX, _HALF_MAX).half().float()
             states.append(state_MELC)

@@ -65,7 +65,8 @@ def transfer(layout: Layout, content: bytes) -> Transfer:
     """A network that starts from another one's weights, from `save_weights`.
 
     Tasks, horizons and quantiles may differ. So may modalities and signals: then that part of the trunk is taken which
-    does not depend on signals (cells, modality by modality as they stand; fusion, task attention, sharing).
+    does not depend on signals (cells, modality by modality as they stand; fusion, task attention, sharing). Where
+    modalities have different cells, both networks must have the same ones in the same order.
 
     Raises:
         ModelError: the content is torn, not finite, of another format or of other model settings (the first is named).

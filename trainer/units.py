@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from schemas.errors import ModelError
 from schemas.layout import Layout
 from trainer.cells.retention import HEADS
 from trainer.network import Network
@@ -91,7 +92,7 @@ _CELLS = {
         "cell.narrow_MFD": ". wide token",
     },
 }
-"""By `model.cell`; `STATE` is an entity's state, [L, C]. A transformer adds to its input, which is tied so."""
+"""By cell; `STATE` is an entity's state, [L, C]. A transformer adds to its input, which is tied so."""
 _FUSION = {
     "query_KAD": ". . token",
     "value_DD": "mixed token",
@@ -177,7 +178,10 @@ def spaces_of(layout: Layout, axes: Mapping[str, Axes]) -> dict[str, Space]:
 
 
 def axes_of(network: Network) -> dict[str, Axes]:
-    """Of each weight whose axes count units; the axes of an entity's state, [L, C], stand under `STATE`."""
+    """Of each weight whose axes count units; the axes of an entity's state, [L, C], stand under `STATE`.
+
+    Raises ModelError where modalities have different cells: units would stand elsewhere in each one's state.
+    """
     table = _table(network.layout)
     described = {name: table.get(_plain(name, network.layout)) for name in network.state_dict()}
     found = {name: axes for name, axes in described.items() if axes is not None}
@@ -222,8 +226,11 @@ def _blocks(axis: Sequence[str], spaces: Mapping[str, Space]) -> Iterator[tuple[
 
 def _table(layout: Layout) -> dict[str, Axes]:
     """Plain name of a weight -> its axes."""
-    model = layout.monitor.model
-    cell = _CELLS[model.cell]
+    if layout.cell is None:
+        raise ModelError(
+            f"cell: got {', '.join(dict.fromkeys(layout.cells))}; expected one for all modalities to count units"
+        )
+    cell = _CELLS[layout.cell]
     trunk = {
         "encoder": _ENCODER | {name: axes for name, axes in cell.items() if name != STATE},
         "fusion": _FUSION,
@@ -233,7 +240,7 @@ def _table(layout: Layout) -> dict[str, Axes]:
     own = {name: axes.replace("read", "own").replace("judge", "own-judge") for name, axes in _HEADS.items()}
     named = {f"trunk.{part}.{name}": axes for part, weights in trunk.items() for name, axes in weights.items()}
     named |= {STATE: cell[STATE], **_HEADS, **{f"private.{name}": axes for name, axes in (_PRIVATE | own).items()}}
-    tied = {"input": "token"} if model.cell == "transformer" else {}
+    tied = {"input": "token"} if layout.cell == "transformer" else {}
     return {
         name: tuple(tuple(tied.get(space, space) for space in axis.split("+")) for axis in axes.split())
         for name, axes in named.items()

@@ -141,6 +141,7 @@ def architecture(layout: Layout) -> Architecture:
     parts: Architecture = {
         "format": FORMAT,
         **monitor.model.model_dump(mode="json", exclude=without_meaning),
+        "cell": layout.cell or layout.cells,
         "modalities": [[modality.name, modality.scope] for modality in monitor.modalities],
         "signals": [
             [signal.name, signal.unit, signal.range, signal.transform, modality] for signal, modality in placed

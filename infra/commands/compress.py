@@ -42,7 +42,10 @@ def compress(
     *,
     as_json: bool,
 ) -> None:
-    """Make MONITOR's weights smaller; what costs a task over 0.5 % of its validation loss on FILES is refused."""
+    """Make MONITOR's weights smaller; what costs a task over 0.5 % of its validation loss on FILES is refused.
+
+    Units of the network are left out only where all modalities have the same cell.
+    """
     from infra.compressing import compress as run_compress
     from infra.fitting.options import FitOptions
 

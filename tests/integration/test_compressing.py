@@ -68,6 +68,20 @@ def test_a_file_becomes_smaller_and_every_task_and_size_is_told(folder: Path) ->
     assert set(found["steps"][-1]["losses"]) == {"forecast", "anomaly"}
 
 
+def test_units_stay_where_modalities_have_different_cells_and_the_rest_is_done(folder: Path) -> None:
+    described = yaml.safe_load((folder / "pumps.yaml").read_text())
+    one, other = described["modalities"][0]["signals"]
+    modalities = [{"name": "motor", "cell": "ssm", "signals": [one]}, {"name": "oil", "signals": [other]}]
+    (folder / "pumps.yaml").write_text(yaml.safe_dump(described | {"modalities": modalities}))
+    layout = Layout(load_monitor(str(folder / "pumps.yaml")))
+    (folder / "pumps.safetensors").write_bytes(save_weights(Network(layout)))
+    steps = compressed(folder)["steps"]
+    assert [(step["name"], step["kept"]) for step in steps] == [
+        ("private paths left out", True),
+        ("matrices in int8", True),
+    ]
+
+
 @pytest.mark.parametrize("width", [32, 8], ids=["as-it-was", "as-narrow"])
 @pytest.mark.parametrize("learning", ["--learn", "--no-learn"])
 def test_a_compressed_file_serves_and_learns_in_a_backtest_whichever_width_is_configured(folder, width, learning):

@@ -16,7 +16,7 @@ from infra.settings import load_monitor
 from schemas.errors import ModelError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from tests.laws.ward import GATE, awake, layout
+from tests.laws.ward import GATE, MIXES, awake, layout
 from trainer.cells import CELLS
 from trainer.export import MANIFEST, exported, inputs_of, manifest
 from trainer.network import Network
@@ -24,7 +24,7 @@ from trainer.rows import pack
 from trainer.weights import save_weights
 
 STEPS = 3
-LAYOUTS = {cell: layout(cell=cell, private=8) for cell in CELLS} | {"twins": layout(sharing="twins")}
+LAYOUTS = {cell: layout(cell=cell, private=8) for cell in (*CELLS, *MIXES)} | {"twins": layout(sharing="twins")}
 LAYOUTS |= {name: Layout(load_monitor(name, {})) for name in ("health", "finance")}
 
 

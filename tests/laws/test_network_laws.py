@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.laws.ward import awake, different, layout, run, stream
+from tests.laws.ward import MIXES, awake, different, layout, run, stream
 from trainer.cells import CELLS
 from trainer.network import Network, state_bytes
 from trainer.pruning import cut
@@ -12,15 +12,16 @@ from trainer.rows import pack, windows
 from trainer.units import axes_of, spaces_of
 
 ROWS, ENTITIES = 200, 23
+EVERY = (*CELLS, *MIXES)
 
 
-@pytest.fixture(params=[(cell, half) for cell in CELLS for half in (False, True)], ids=str)
+@pytest.fixture(params=[(cell, half) for cell in EVERY for half in (False, True)], ids=str)
 def network(request) -> Network:
     cell, half = request.param
     return awake(Network(layout(cell=cell, half_state=half)))
 
 
-@pytest.fixture(params=CELLS)
+@pytest.fixture(params=EVERY)
 def exact(request) -> Network:
     """A network whose state is not rounded."""
     return awake(Network(layout(cell=request.param, half_state=False)))
@@ -40,7 +41,7 @@ def test_outputs_and_state_are_bit_identical_however_the_stream_is_grouped(netwo
     assert different(whole[0], parts[0]) + different(whole[1], parts[1]) == []
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", EVERY)
 @pytest.mark.parametrize(("width", "heads"), [(8, 1), (24, 2), (64, 4)])
 def test_grouping_does_not_matter_at_other_widths(width, heads, cell):
     network = awake(Network(layout(width=width, heads=heads, cell=cell)))

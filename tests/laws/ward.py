@@ -1,6 +1,7 @@
 """A small monitor with every scope and transform, awake networks, random streams, and a store-like way to run them."""
 
 from dataclasses import fields
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -43,13 +44,23 @@ GATE = {
     "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
 }
 """A camera, an embedding and a plain signal."""
+MIXES = ("gru+convolution", "retention+transformer+ssm")
+"""Cells that the ward's four modalities take in turns."""
 TOPIC = Partition("vitals", 0)
 TRAINING = {"window": 8, "windows_per_step": 16, "gate_windows": 48}
 """Settings with which a few hundred rows are enough to learn."""
 
 
 def layout(training=None, **model) -> Layout:
-    return Layout(Monitor.model_validate(WARD | {"model": model, "training": training or {}}))
+    return Layout(Monitor.model_validate(WARD | with_cells(**model) | {"training": training or {}}))
+
+
+def with_cells(cell="gru", **model) -> dict:
+    """The ward's `modalities` and `model`; modalities name their cells themselves where there are several."""
+    if "+" not in cell:
+        return {"modalities": WARD["modalities"], "model": {"cell": cell, **model}}
+    modalities = [each | {"cell": word} for each, word in zip(WARD["modalities"], cycle(cell.split("+")), strict=False)]
+    return {"modalities": modalities, "model": model}
 
 
 def awake(network: Network) -> Network:

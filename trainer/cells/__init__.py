@@ -1,4 +1,4 @@
-"""Recurrent cells of the encoder, one copy per modality, behind one seam; `model.cell` names one.
+"""Recurrent cells of the encoder, one copy per modality, behind one seam; `model.cell` or a modality names one.
 
 The state of a modality is a matrix of L slots and C channels, and time fades each channel. What can be computed for
 all rows at once is (`drive`, `read`); only `step` runs wave by wave. Linear cells can do without waves (`linear.py`).
@@ -65,4 +65,4 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "convolution": ConvolutionCell,
     "transformer": TransformerCell,
 }
-"""`model.cell` -> constructor from (modalities, width); the width is a multiple of 8."""
+"""`cell` -> constructor from (modalities, width); the width is a multiple of 8."""

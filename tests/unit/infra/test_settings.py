@@ -88,6 +88,10 @@ def with_horizons(text: str) -> str:
         (with_horizons("3"), "tasks.0.horizons: got 3; expected a list"),
         (with_range("[100]"), "modalities.0.signals.0.range: got [100]; expected 2 items"),
         (with_range("[1, 2, 3]"), "modalities.0.signals.0.range: got [1, 2, 3]; expected at most 2 items"),
+        (
+            SMALL.replace("name: motor,", "name: motor, cell: lstm,"),
+            "modalities.0.cell: got 'lstm'; expected 'gru', 'mingru', 'ssm', 'retention', 'convolution' or 'trans",
+        ),
         (with_range("[1, x]"), "modalities.0.signals.0.range.1: got 'x'; expected a number"),
         (
             SMALL.replace("signals: [{name: rpm}]", "kind: image, frame: {height: 2}"),

@@ -11,14 +11,14 @@ from torch import Tensor
 from schemas.components import FittingSettings, ModelSettings
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from tests.laws.ward import GATE, awake, layout, stream
+from tests.laws.ward import GATE, MIXES, awake, layout, stream
 from trainer.cells import CELLS
 from trainer.network import Network
 from trainer.precision import PRECISIONS
 from trainer.rows import pack, windows
 
 SHARING = get_args(ModelSettings.model_fields["sharing"].annotation)
-SETTINGS = [{"cell": cell} for cell in CELLS] + [{"sharing": sharing} for sharing in SHARING]
+SETTINGS = [{"cell": cell} for cell in (*CELLS, *MIXES)] + [{"sharing": sharing} for sharing in SHARING]
 
 
 def rows_of(waves=12):
