@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -44,6 +44,7 @@ _HORIZONS = (1, 24)
 """Of ETT's forecasts."""
 _DRAWS = 8
 """Of the faults that are judged: what only one says of AUPRC is mostly luck."""
+_DATA = ("icu", "ett")
 _WAYS = ("as it is", "hidden", "withheld")
 Figures = Mapping[str, float]
 Found = Mapping[str, Sequence[Figures]]
@@ -62,8 +63,9 @@ class Domain:
 def main() -> None:
     """Fit, judge, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.residuals", description=__doc__)
+    parser.add_argument("--data", nargs="+", choices=_DATA, default=list(_DATA))
     parser.add_argument("--stays", type=int, default=300, help="of ICU 2012, those that judge included")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
@@ -73,7 +75,8 @@ def main() -> None:
     load, began = {"before": os.getloadavg()[0]}, time.process_time()
     found = {}
     with tempfile.TemporaryDirectory(prefix="bellwether-residuals-") as name:
-        for domain in _domains(Path(name), arguments.stays, arguments.epochs):
+        for word in arguments.data:
+            domain = _domain(word, Path(name), arguments.stays, arguments.epochs)
             seeds = [_seed(domain, seed) for seed in range(arguments.seeds)]
             found[domain.name] = {way: [each[way] for each in seeds] for way in _WAYS}
             console.print(_table(domain, found[domain.name]))
@@ -86,14 +89,15 @@ def main() -> None:
         print(json.dumps({**found, "load": load, "machine": machine()}))
 
 
-def _domains(folder: Path, stays: int, epochs: int) -> Iterator[Domain]:
-    file = icu.convert(shared_data(), folder, stays)
-    layout, outcomes = layout_of(FitOptions("health", (file,), icu.outcomes(shared_data(), folder, file)))
-    layout = _short(layout, epochs)
-    yield Domain("ICU 2012", layout, read_history((file,), layout, outcomes, 0))
+def _domain(word: str, folder: Path, stays: int, epochs: int) -> Domain:
+    if word == "icu":
+        file = icu.convert(shared_data(), folder, stays)
+        layout, outcomes = layout_of(FitOptions("health", (file,), icu.outcomes(shared_data(), folder, file)))
+        layout = _short(layout, epochs)
+        return Domain(f"ICU 2012, {stays} stays", layout, read_history((file,), layout, outcomes, 0))
     files = ett.convert(shared_data(), folder)
     layout = _short(Layout(auto_monitor(auto_columns(files).signals, _HORIZONS)), epochs)
-    yield Domain("ETTh1 and ETTh2", layout, read_history(files, layout, (), 0))
+    return Domain("ETTh1 and ETTh2", layout, read_history(files, layout, (), 0))
 
 
 def _short(layout: Layout, epochs: int) -> Layout:
@@ -139,7 +143,10 @@ def _fit(network: Network, domain: Domain, seed: int) -> None:
 
 @torch.inference_mode()
 def _judged(network: Network, domain: Domain) -> Figures:
-    """Means over draws: share of faulty rows, how the anomaly head ranks rows, every task's loss."""
+    """Means over draws: share of faulty rows, how the anomaly head ranks rows, every task's loss.
+
+    And is the anomaly task served by its private path?
+    """
     network.eval()
     layout, found = domain.layout, []
     pieces = domain.history.judged(layout)
@@ -151,15 +158,16 @@ def _judged(network: Network, domain: Domain) -> Figures:
         losses = {each.task: float(each.mean()) for each in task_losses(outputs, chapter.targets, layout)}
         faulty = float(chapter.targets.faulty_N.sum() / chapter.targets.known_N.sum())
         found.append({"faulty rows": faulty} | ranking | losses)
-    return {name: fmean(each[name] for each in found) for name in found[0]}
+    private = float(network.detached[layout.tasks.index(layout.anomaly)])
+    return {name: fmean(each[name] for each in found) for name in found[0]} | {"served apart": private}
 
 
 def _table(domain: Domain, found: Found) -> Table:
     learned = sum(map(len, domain.history.streams))
     judged = sum(len(stream) - first for stream, first in domain.history.kept)
     epochs = domain.layout.monitor.fitting.epochs
-    title = f"{domain.name}, {epochs} epochs of {learned:,} rows, {judged:,} judged: mean (spread over seeds)"
-    table = Table(title=title)
+    title = f"{domain.name}, {epochs} epochs of {learned:,} rows, {judged:,} judged\nmean (spread over seeds)"
+    table = Table(title=title, pad_edge=False)
     for name in ("", "as it is", "hidden", "difference", "withheld"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for figure in found["as it is"][0]:
