@@ -116,6 +116,9 @@ class TrainingSettings(Frozen):
     refuse_in_a_row: int = Field(default=3, ge=0, description="spikes refused before they are taken for drift; 0: none")
     drift: DriftSettings = DriftSettings()
     canary: CanarySettings = CanarySettings()
+    anchor: float = Field(
+        default=0.2, ge=0, lt=1, description="share of the way back to the version that serves, after each step"
+    )
     window: int = Field(default=16, ge=2, le=512, description="rows of one entity in a training window")
     rows_ahead: int = Field(
         default=24, ge=1, le=512, description="rows that a duration horizon is looked for in; longer ones teach nothing"

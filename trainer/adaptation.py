@@ -70,6 +70,7 @@ class Adaptation:
 
     def after(self, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float], step: int) -> list[Action]:
         """What a step that was taken brings about; the candidate may be another one then."""
+        self._hold()
         actions = [] if self._ladder is None else self._climb(self._ladder, lesson, outputs, losses)
         actions += self._refresh(lesson)
         if self._ladder is not None or self._refresher is not None:
@@ -116,6 +117,17 @@ class Adaptation:
     def keep(self, held: Iterable[Kind], step: int) -> None:
         """Keep these from now on."""
         self._kept.add(held, step)
+
+    @torch.no_grad()
+    def _hold(self) -> None:
+        """Back a share of the way to the version that serves: what one step's rows say by chance is not kept.
+
+        The penalty of Li et al. (2018, section 3.2) on the distance from where learning started, as a step of its own,
+        with the proved version as the start. It serves against forgetting too, as EWC does with all weights alike.
+        """
+        pairs = zip(self._network.parameters(), self._serving.parameters(), strict=True)
+        for mine, proved in pairs:
+            mine.lerp_(proved, self._settings.anchor)
 
     def _climb(self, ladder: Ladder, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float]) -> list[Action]:
         actions = ladder.judge(losses, self._place(lesson, outputs), spikes=self._descent.guard.gave_way)
