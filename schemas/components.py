@@ -117,7 +117,7 @@ class TrainingSettings(Frozen):
     drift: DriftSettings = DriftSettings()
     canary: CanarySettings = CanarySettings()
     anchor: float = Field(
-        default=0.2, ge=0, lt=1, description="share of the way back to the version that serves, after each step"
+        default=0.0, ge=0, lt=1, description="share of the way back to the version that serves, after each step"
     )
     window: int = Field(default=16, ge=2, le=512, description="rows of one entity in a training window")
     rows_ahead: int = Field(

@@ -70,7 +70,8 @@ class Adaptation:
 
     def after(self, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float], step: int) -> list[Action]:
         """What a step that was taken brings about; the candidate may be another one then."""
-        self._hold()
+        if self._settings.anchor:
+            self._hold()
         actions = [] if self._ladder is None else self._climb(self._ladder, lesson, outputs, losses)
         actions += self._refresh(lesson)
         if self._ladder is not None or self._refresher is not None:

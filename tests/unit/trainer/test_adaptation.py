@@ -121,3 +121,14 @@ def test_a_candidate_that_forgot_the_canaries_goes_back_until_they_are_outdated(
         told.append(({action.kind for action in learner._adaptation.harm()}, weights(learner) == good))
     assert told == [({"went back"}, True), ({"went back"}, True), ({"renewed"}, False)]
     assert learner._adaptation._kept.canary.held == []
+
+
+def test_an_anchored_learner_stays_nearer_to_what_serves():
+    def moved(anchor):
+        learner = learner_of(anchor=anchor)
+        learned(learner, stream(60, 0))
+        pairs = zip(learner._network.parameters(), learner._serving.parameters(), strict=True)
+        return sum(float((mine - proved).detach().square().sum()) for mine, proved in pairs) ** 0.5
+
+    free, held = moved(0.0), moved(0.5)
+    assert 0.0 < held < 0.5 * free
