@@ -33,6 +33,7 @@ def alert_of(
     """Build the record of a decision that changed something."""
     batch = predictions.batch
     reasons = _reasons(layout, rules, predictions, row, kind.rule)
+    explanation = _explanation(layout, predictions, row, kind.question)
     change = decision.change or Change.UPDATED
     version = int(predictions.version[row])
     return Alert(
@@ -52,8 +53,8 @@ def alert_of(
         rung="rules" if kind.rule is not None or version == 0 else "model",
         partition=batch.partitions[int(batch.partition[row])],
         offset=int(batch.offset[row]),
-        summary=_summary(_head(layout, kind, predictions, row, strength), reasons, decision),
-        explanation=_explanation(layout, predictions, row, kind.question),
+        summary=_summary(_head(layout, kind, predictions, row, strength), reasons, decision, explanation),
+        explanation=explanation,
     )
 
 
@@ -148,14 +149,24 @@ def _standing(layout: Layout, task: Task, predictions: Predictions, row: int) ->
     return f", {name} {'unknown' if np.isnan(score) else f'{score:g}'} now"
 
 
-def _summary(head: str, reasons: tuple[SignalReason, ...], decision: Decision) -> str:
-    """One line. Of a rule that adds up points: most points first, what had none last."""
+def _summary(head: str, reasons: tuple[SignalReason, ...], decision: Decision, explanation: Explanation | None) -> str:
+    """One line. Of a rule that adds up points: most points first, what had none last.
+
+    What no signal explains, a picture mostly, is at least said to have come from where the network looked most.
+    """
     parts = [_phrase(reason) for reason in sorted(reasons, key=_points, reverse=True) if _value(reason) is not None]
     missing = [reason.signal for reason in reasons if _value(reason) is None]
-    found = [", ".join(parts)] if parts else []
+    found = [", ".join(parts)] if parts else _looked_at(explanation) if not missing else []
     lacking = [f"no {', '.join(missing)}"] if missing else []
     why = "; ".join(found + lacking)
     return f"{head} ({decision.reason}){f': {why}' if why else ''}"[:1000]
+
+
+def _looked_at(explanation: Explanation | None) -> list[str]:
+    if explanation is None:
+        return []
+    most = max(explanation.modalities, key=lambda part: part.attention)
+    return [f"looked at {most.modality} ({most.attention:.0%})"]
 
 
 def _phrase(reason: SignalReason) -> str:
