@@ -122,7 +122,8 @@ class Fit:
         rates = {"learning_rate": self._settings.learning_rate, "weight_decay": self._settings.weight_decay}
         training = layout.monitor.training.model_copy(update=rates)
         self.descent = Descent(network, layout, training, seed, group, self._settings.trunk_rate)
-        self._held = Held(network, _not_learning(layout))
+        self._resting = _resting(layout)
+        self._held = Held(network, self._resting)
         self._steps_per_epoch = _steps(len(pieces), self._settings.pieces_per_step, group)
         self.epochs = 0
 
@@ -183,8 +184,7 @@ class Fit:
         attachment = Attachment(self._layout, len(shared_WK))
         attachment.add(shared_WK, private_WK)
         risen = self.epochs > self._settings.warm_up * self._settings.epochs
-        held = _not_learning(self._layout)
-        changing = {change.task for change in attachment.due(private.detached) if risen} - held
+        changing = {change.task for change in attachment.due(private.detached) if risen} - self._resting
         if changing:
             private.detach_tasks([(task in changing) != was for task, was in enumerate(private.detached)])
             validation = self.judge(self.network)
@@ -307,7 +307,7 @@ def _steps(pieces: int, per_step: int, group: ProcessGroup | None) -> int:
     return int(pool_most(torch.tensor([max(-(-pieces // each), min(pieces, _LEAST_STEPS))]), group))
 
 
-def _not_learning(layout: Layout) -> set[str]:
+def _resting(layout: Layout) -> set[str]:
     """Tasks that `fitting.only` leaves as they are."""
     only = layout.monitor.fitting.only
     return {task.name for task in layout.tasks if only and task.name not in only}

@@ -156,17 +156,16 @@ def _summary(head: str, reasons: tuple[SignalReason, ...], decision: Decision, e
     """
     parts = [_phrase(reason) for reason in sorted(reasons, key=_points, reverse=True) if _value(reason) is not None]
     missing = [reason.signal for reason in reasons if _value(reason) is None]
-    found = [", ".join(parts)] if parts else _looked_at(explanation) if not missing else []
-    lacking = [f"no {', '.join(missing)}"] if missing else []
-    why = "; ".join(found + lacking)
+    lacking = f"no {', '.join(missing)}" if missing else ""
+    why = "; ".join(filter(None, (", ".join(parts), lacking))) or _looked_at(explanation)
     return f"{head} ({decision.reason}){f': {why}' if why else ''}"[:1000]
 
 
-def _looked_at(explanation: Explanation | None) -> list[str]:
+def _looked_at(explanation: Explanation | None) -> str:
     if explanation is None:
-        return []
+        return ""
     most = max(explanation.modalities, key=lambda part: part.attention)
-    return [f"looked at {most.modality} ({most.attention:.0%})"]
+    return f"looked at {most.modality} ({most.attention:.0%})"
 
 
 def _phrase(reason: SignalReason) -> str:
