@@ -156,9 +156,20 @@ def file_of(partition: Partition) -> str:
     return f"{partition.topic}-{partition.number}.pt"
 
 
+def told_of(rank: int) -> str:
+    """Name of the file of what labels taught on a rank, in the steps since the checkpoint before."""
+    return f"told-{rank}.pt"
+
+
 def _kept(found: Sequence[Checkpoint]) -> set[int]:
-    """The newest, those during which the last versions were published, and those that they went on from."""
+    """The newest, those during which the last versions were published, and those that they went on from.
+
+    Besides, one of each age in steps, 1, 2-3, 4-7 and so on: what was learned since any step can be learned anew from
+    at most four times as long ago.
+    """
     kept = {each.id for each in found[:_KEPT]}
+    ages = {max(found[0].step - each.step, 0).bit_length(): each.id for each in found}  # the oldest of an age is last
+    kept |= set(ages.values())
     publishing = [each for each in found if each.published]
     versions = 0
     for each in publishing:

@@ -18,7 +18,7 @@ from infra.standings import SHADOWS as _SHADOWS
 from infra.weight_files import WeightFiles, read_weights
 from schemas.errors import LedgerError, ModelError
 from schemas.observation import Partition
-from schemas.protocols import Action, ModelRecord
+from schemas.protocols import TRAINER, Action, ModelRecord
 from schemas.shadow import Settlement, Shadow
 from schemas.tables import LearningActionRow, QuarantineRow, TaskMetricRow
 from scorer.ledger import transact
@@ -89,9 +89,16 @@ class SqlRegistry:
             return serving
 
     def publish(
-        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+        self,
+        weights: bytes,
+        parent: int | None,
+        metrics: Mapping[str, float],
+        newest_ms: int = 0,
+        made_by: str = TRAINER,
     ) -> ModelRecord:
         """Store weights as the next version, durably, and let it serve, or challenge what serves: see its status.
+
+        Where `made_by` is another than the trainers, they go on from it once it serves.
 
         Raises:
             ModelError: the file cannot be written.
@@ -100,7 +107,8 @@ class SqlRegistry:
         for _ in range(_RIVALS):
             try:
                 record = transact(
-                    self.engine, lambda connection, _: self._publish(connection, weights, parent, metrics, newest_ms)
+                    self.engine,
+                    lambda connection, _: self._publish(connection, weights, parent, metrics, newest_ms, made_by),
                 )
             except LedgerError as error:
                 if not isinstance(error.__cause__, IntegrityError):
@@ -209,15 +217,16 @@ class SqlRegistry:
         parent: int | None,
         metrics: Mapping[str, float],
         newest_ms: int = 0,
+        made_by: str = TRAINER,
         version: int | None = None,
     ) -> ModelRecord:
         standings = Standings(connection, self.monitor, self.clock())
         champion, version = standings.serving(), version or standings.newest() + 1
         row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.CHALLENGER.value}
         row |= {"file": self._files().name(version), "digest": hashlib.sha256(weights).hexdigest()}
-        row |= {"metrics": _finite(metrics), "created_at": standings.now}
+        row |= {"metrics": _finite(metrics), "created_at": standings.now, "made_by": made_by}
         connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
-        change = Change("trainer", "published", datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
+        change = Change(made_by, "published", datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
         if champion is None or not self.shadow_rows:
             standings.serve(version, change)
             row["status"] = Standing.SERVING.value
@@ -243,6 +252,7 @@ class SqlRegistry:
             parent=cast("int | None", row["parent"]),
             metrics=cast("Mapping[str, float]", row["metrics"]),
             status=str(row["status"]),
+            made_by=str(row["made_by"]),
         )
 
 

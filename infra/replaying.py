@@ -1,9 +1,8 @@
 """Makes a version anew: from the checkpoint before it, by the log of what each rank took in before each step."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -12,19 +11,18 @@ from torch import distributed
 from torch.distributed import HashStore, ProcessGroup  # type: ignore[attr-defined]
 
 from infra.assembly import registry_of, utc_now
-from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
 from infra.database import connect
-from infra.labels.store import SqlLabels
-from infra.registry import SqlRegistry
+from infra.unpublished import Unpublished
 from ingest.lookback import batches_between, globals_of
 from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Partition
-from schemas.protocols import Action, ModelRecord
 from scorer.globals import GlobalTable
 from trainer.checkpoint import unpacked
 from trainer.learner import Learner
+from trainer.told import Told, read
 
 _PATIENCE = timedelta(seconds=60)
 Entry = Sequence[Any]
@@ -61,8 +59,7 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     """Learn again what made a version, with as many ranks, from the same rows in the same steps.
 
     Raises:
-        InputError: it was made by no trainer whose checkpoint is kept, or of labels too, or its rows are no longer in
-            the topic.
+        InputError: it was made by no trainer whose checkpoint is kept, or its rows are no longer in the topic.
         ModelError: it is unknown, or a file is missing or torn.
         StackError: the database or the broker cannot be read.
     """
@@ -71,11 +68,8 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     registry = registry_of(monitor, engine)
     registry.get(version)
     checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
-    base, logs = _way(checkpoints.all(), version)
-    labels = SqlLabels(engine, monitor.monitor, lambda: ("", ""), utc_now).taught(base.step, logs[0][-1][0])
-    if labels:
-        raise InputError(f"model version {version}: got {labels} labels on the way to it; expected rows alone")
-    found = _Made(registry, base.version, [entry[2] for entry in logs[0] if entry[2] is not None])
+    base, after, logs = _way(checkpoints.all(), version)
+    found = Unpublished(registry, base.version, [entry[2] for entry in logs[0] if entry[2] is not None])
     ranks, store = len(logs), HashStore()
 
     def one(rank: int) -> Learner:
@@ -84,7 +78,9 @@ def replay(monitor: Monitor, version: int) -> Replayed:
         learner.load_state_dict(unpacked(checkpoints.read(base, SHARED)))
         mine = list(base.offsets)[rank::ranks]
         learner.add_shares({each: unpacked(checkpoints.read(base, file_of(each))) for each in mine})
-        _learn(learner, layout, logs[rank])
+        name = told_of(rank)
+        told = read(unpacked(checkpoints.read(after, name))) if name in after.files else {}
+        _learn(learner, layout, logs[rank], told)
         return learner
 
     with ThreadPoolExecutor(ranks) as pool:
@@ -94,8 +90,8 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     return Replayed(version, base.step, learner.steps - base.step, rows, ranks, published)
 
 
-def _way(kept: Sequence[Checkpoint], version: int) -> tuple[Checkpoint, list[list[Entry]]]:
-    """The checkpoint to begin from, and each rank's log from there to the step that published the version."""
+def _way(kept: Sequence[Checkpoint], version: int) -> tuple[Checkpoint, Checkpoint, list[list[Entry]]]:
+    """The checkpoints before and after, and each rank's log from the one to the step that published the version."""
     after = next((each for each in kept if version in each.published), None)
     base = next((each for each in kept if after is not None and each.id == after.parent), None)
     if after is None or base is None:
@@ -103,10 +99,10 @@ def _way(kept: Sequence[Checkpoint], version: int) -> tuple[Checkpoint, list[lis
         expected = f"one of {', '.join(map(str, within))}" if within else "one that a running trainer published lately"
         raise InputError(f"model version {version}: no checkpoint before it is kept; expected {expected}")
     last = next(entry[0] for entry in after.log[0] if entry[2] == version)
-    return base, [[entry for entry in log if base.step < entry[0] <= last] for log in after.log]
+    return base, after, [[entry for entry in log if base.step < entry[0] <= last] for log in after.log]
 
 
-def _learn(learner: Learner, layout: Layout, log: Sequence[Entry]) -> None:
+def _learn(learner: Learner, layout: Layout, log: Sequence[Entry], told: Mapping[int, Told]) -> None:
     topic, table = layout.monitor.topics.observations, GlobalTable(layout)
     table.add(globals_of(layout, utc_now))
     taken = [batch for entry in log for batch in entry[1]]
@@ -119,51 +115,5 @@ def _learn(learner: Learner, layout: Layout, log: Sequence[Entry]) -> None:
         for standing in followed:
             if standing is not None:
                 learner.follow(*standing)
-        learner.step()
+        learner.step(told.get(learner.steps + 1))
         learner.publish_if_proved()
-
-
-@dataclass(slots=True)
-class _Made:
-    """`schemas.protocols.Registry` that publishes nothing: it keeps the digests of what would be."""
-
-    registry: SqlRegistry
-    served: int
-    versions: list[int]
-    digests: dict[int, str] = field(default_factory=dict)
-
-    def serving(self) -> ModelRecord | None:
-        return self.registry.get(self.served) if self.served else None
-
-    def get(self, version: int) -> ModelRecord:
-        return self.registry.get(version)
-
-    def load(self, record: ModelRecord) -> bytes:
-        return self.registry.load(record)
-
-    def publish_first(self, weights: bytes) -> ModelRecord:
-        return self.publish(weights, None, {})
-
-    def publish(
-        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
-    ) -> ModelRecord:
-        """The numbers are those of then; a version that was not published then has none."""
-        del newest_ms
-        number = self.versions[len(self.digests)] if len(self.digests) < len(self.versions) else 0
-        digest = hashlib.sha256(weights).hexdigest()
-        self.digests[number] = digest
-        return ModelRecord(
-            number, "", digest, parent, metrics, "challenger" if self.registry.shadow_rows else "serving"
-        )
-
-    def note(self, version: int, standing: str, who: str, why: str) -> None:
-        """It was noted then."""
-
-    def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
-        """They were recorded then."""
-
-    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
-        """It was recorded then."""
-
-    def record_action(self, version: int, step: int, events: int, action: Action) -> None:
-        """It was recorded then."""

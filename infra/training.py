@@ -161,7 +161,7 @@ def _publish(
     gate.add(candidate, before)
     if not gate.verdict().proved:
         return None
-    published = registry.publish(content, serving.version, metrics)
+    published = registry.publish(content, serving.version, metrics, made_by="train")
     if start.transfer is not None and published.status != Standing.SERVING:
         return registry.promote(published.version, "train", f"took over what v{serving.version} had in common with it")
     return published

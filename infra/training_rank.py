@@ -16,7 +16,7 @@ from torch import distributed
 from torch.distributed import ProcessGroup, ReduceOp
 
 from infra.assembly import ledger_of, registry_of, utc_now
-from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
 from infra.labels.feed import label_feed
 from infra.place import Place
 from ingest.kafka import KafkaSource
@@ -29,6 +29,7 @@ from scorer.globals import GlobalTable
 from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
 from trainer.step_report import StepReport
+from trainer.told import Told, written
 from trainer.weighting.ranks import gather_words, pool_sum
 
 BEGINNING = -2
@@ -75,6 +76,7 @@ class TrainingRank:
         self._parent: int | None = None
         self._taken: list[list[Any]] = []
         self._entries: list[list[Any]] = []
+        self._told: dict[int, Told] = {}
         self._followed: list[int] | None = None
         self._restore()
         if self.labels is not None:
@@ -215,6 +217,8 @@ class TrainingRank:
         version = self.learner.publish_if_proved()
         self._entries.append([report.step, self._taken, version, self._followed])
         self._taken, self._followed = [], None
+        if report.told is not None:
+            self._told[report.step] = report.told
         self._on_step(report)
         if self.labels is not None:
             self.labels.report([report])
@@ -226,6 +230,9 @@ class TrainingRank:
             file_of(each): self._checkpoints.write(folder, file_of(each), packed(self.learner.share_of(each)))
             for each in self._mine
         }
+        if self._told:
+            name = told_of(self._place.rank)
+            files[name] = self._checkpoints.write(folder, name, packed(written(self._told)))
         if self.learner.leads:
             files[SHARED] = self._checkpoints.write(folder, SHARED, packed(self.learner.state_dict()))
         if self._taken:  # in no step yet
@@ -235,7 +242,7 @@ class TrainingRank:
         told = gather_words(mine, self._group)
         number = self._record(folder, told) if self.learner.leads else 0
         self._parent = int(pool_sum(torch.tensor(number), self._group))
-        self._taken, self._entries, self._followed = [], [], None
+        self._taken, self._entries, self._followed, self._told = [], [], None, {}
         self.learner.draw_anew()
         self._due = time.monotonic() + self._monitor.training.checkpoint_every.total_seconds()
 

@@ -9,6 +9,9 @@ from schemas.budget import Achieved
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
 from schemas.shadow import ShadowStep
 
+TRAINER = "trainer"
+"""Who makes versions while the stream runs."""
+
 
 class Owner(Protocol):
     """Whoever reads a source is told which partitions it gains and loses, between batches."""
@@ -111,7 +114,7 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A published version. `path` is a safetensors file, `digest` its SHA-256."""
+    """A published version. `path` is a safetensors file, `digest` its SHA-256; `made_by` trainers, or a command."""
 
     version: int
     path: str
@@ -119,6 +122,7 @@ class ModelRecord:
     parent: int | None
     metrics: Mapping[str, float]
     status: str
+    made_by: str = TRAINER
 
 
 @dataclass(frozen=True, slots=True)

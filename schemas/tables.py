@@ -144,6 +144,7 @@ class ModelRow(Table):
     digest: Mapped[str] = mapped_column(String(64))
     metrics: Mapped[dict[str, float]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    made_by: Mapped[str] = mapped_column(String(16), server_default="trainer")
 
 
 class SwapRow(Table):

@@ -5,6 +5,7 @@ W windows, K tasks, E packed entities.
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.distributed import ProcessGroup
 from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Float64, Partition
-from schemas.protocols import Action, ModelRecord, Registry
+from schemas.protocols import TRAINER, Action, ModelRecord, Registry
 from trainer.absurd import without_absurd
 from trainer.adaptation import RETRAIN, WENT_BACK, Adaptation
 from trainer.attachment import Attachment, TaskSharing, WayLosses
@@ -33,10 +34,13 @@ from trainer.shares import kept_of, share_of, waiting_of
 from trainer.slots import Slots
 from trainer.states import CANDIDATE, SERVING, States, state_template
 from trainer.step_report import Recent, StepReport, losses_of, measured
+from trainer.told import Told
 from trainer.weighting.ranks import gather_rows, gather_words, pool_sum
 from trainer.weights import load_weights, save_weights
 from trainer.windows import WindowBuffer, window_template
 
+_LABELS = 1
+"""Labels' draws are a stream of their own: steps that are taken again are told what was drawn."""
 _log = structlog.get_logger(__name__)
 
 
@@ -86,7 +90,8 @@ class Learner:
         self._states = States(self._slots)
         self._buffer = WindowBuffer(layout, self._slots)
         self._queue = Queue()
-        self._hindsight = Hindsight(layout, self._rng, hurried=hurried) if labelled else None
+        draws = np.random.default_rng([seed, self._rank, _LABELS])
+        self._hindsight = Hindsight(layout, draws, hurried=hurried) if labelled else None
         self._recent = Recent()
         self.steps = 0
         self.events = 0
@@ -129,11 +134,16 @@ class Learner:
         told = self._hindsight is not None and self._hindsight.ready
         return told or len(self._queue) >= self._settings.windows_per_step
 
-    def step(self) -> StepReport:
-        """One step, which all ranks take together: one that is not ready learns from what the others saw."""
-        pieces = self._hindsight.next() if self._hindsight is not None else None
-        if pieces is not None:
-            return self._step(hindsight_lesson(*pieces, self._layout))
+    def step(self, told: Told | None = None) -> StepReport:
+        """One step, which all ranks take together: one that is not ready learns from what the others saw.
+
+        Args:
+            told: what labels taught in this step, when it was taken first.
+        """
+        if told is None and self._hindsight is not None:
+            told = self._hindsight.next()
+        if told is not None:
+            return replace(self._step(hindsight_lesson(*told, self._layout)), told=told)
         if len(self._queue) >= self._settings.windows_per_step:
             windows = self._queue.take(self._settings.windows_per_step)
             worth_keeping = self._adaptation.sift(windows, self._slots, self.steps)
@@ -236,11 +246,11 @@ class Learner:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood; where another version serves since, the gate starts over.
 
-        Where that is an earlier one, the weights are its own: what was learned since was rolled back.
+        Where that is an earlier one, or one that no trainer made, the weights are its own.
 
         Raises ModelError when the weights are of another architecture.
         """
-        if not self._went_back(state["version"]):
+        if not self._went_elsewhere(state["version"]):
             self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
             self._descent.load_state_dict(state["descent"])
             self._adaptation.load_state_dict(state["adaptation"])
@@ -272,12 +282,16 @@ class Learner:
         version = int(pool_sum(torch.tensor(found.version if found else 0), self._group))
         return self._registry.get(version) if version and found is None else found
 
-    def _went_back(self, version: int | None) -> bool:
-        """Does an earlier version serve than the one that was learned against, or was that one taken out of service?"""
+    def _went_elsewhere(self, version: int | None) -> bool:
+        """Was the version that was learned against taken out of service, or followed by one of another making?"""
         if version is None or version == self._version:
             return False
-        back = self.leads and (self.version < version or self._registry.get(version).status == "rolled back")
-        return bool(pool_sum(torch.tensor(int(back)), self._group))
+        elsewhere = self.leads and (
+            self.version < version
+            or self._registry.get(version).status == "rolled back"
+            or self._registry.get(self.version).made_by != TRAINER
+        )
+        return bool(pool_sum(torch.tensor(int(elsewhere)), self._group))
 
     def _steps(self) -> list[StepReport]:
         reports = []

@@ -16,6 +16,7 @@ from trainer.lesson import Lesson
 from trainer.losses import TaskLoss
 from trainer.metrics import metrics_of
 from trainer.network import Outputs
+from trainer.told import Told
 from trainer.weighting.ranks import pool_losses, pool_metrics
 
 _RECENT = 0.1
@@ -36,6 +37,7 @@ class StepReport:
         refused: why the step was not taken; None = it was.
         ranges: offsets it came from, [first, next).
         taught: label of this rank -> the probability that the network gave to what it says, before it learned from it.
+        told: the pieces that labels taught on this rank; None: it learned from windows.
     """
 
     step: int
@@ -47,6 +49,7 @@ class StepReport:
     refused: str | None
     ranges: Mapping[Partition, tuple[int, int]]
     taught: Mapping[Label, float] = field(default_factory=dict)
+    told: Told | None = None
 
 
 class Recent:

@@ -11,6 +11,7 @@ from infra.commands.compare import compare
 from infra.commands.compress import compress
 from infra.commands.export import export
 from infra.commands.metrics import metrics
+from infra.commands.relearn import relearn
 from infra.commands.replay import replay
 from infra.commands.standing import promote, rollback
 from schemas.duration import short_form
@@ -24,7 +25,7 @@ def models() -> None:
     """List model versions and how alike their tasks are; say which one serves; make one smaller, a program, or anew."""
 
 
-for each in (actions, compare, compress, export, metrics, promote, replay, rollback):
+for each in (actions, compare, compress, export, metrics, promote, relearn, replay, rollback):
     models.add_command(each)
 
 

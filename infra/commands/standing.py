@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def promote(version: int, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
     """Let VERSION serve: shards take it up within a second, and learning goes on from it."""
     registry = registry_for(database, monitor, directory)
-    record = registry.promote(version, _person(), why)
+    record = registry.promote(version, person(), why)
     click.echo(f"{registry.monitor}: v{record.version} serves")
 
 
@@ -32,7 +32,7 @@ def rollback(to: int | None, why: str, monitor: str | None, database: str | None
     """Let an earlier version serve again; learning goes on from it, what was learned since is let go."""
     registry = registry_for(database, monitor, directory)
     before = registry.serving()
-    record = registry.rollback(to, _person(), why)
+    record = registry.rollback(to, person(), why)
     click.echo(f"{registry.monitor}: v{record.version} serves again, v{before.version if before else 0} is rolled back")
 
 
@@ -71,5 +71,6 @@ def one_monitor(database: str | None, monitor: str | None) -> str:
     return monitor
 
 
-def _person() -> str:
+def person() -> str:
+    """Who runs the command, as it is kept with a change."""
     return f"command:{getpass.getuser()}"

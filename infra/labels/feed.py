@@ -96,13 +96,9 @@ class LabelFeed:
             offsets: where reading goes on.
         """
         self._store.unlearn(step)
-        table = GlobalTable(self._layout)
-        table.add(globals_of(self._layout, utc_now))
-        for partition, offset in offsets.items():
-            for batch in _before(self._layout, partition, offset) if offset > 0 else ():
-                rows = replace(batch, values=table.join(batch.time_ms, batch.values))
-                self._hindsight.remember(rows)
-                self._ledger.observe(rows)
+        for rows in remembered(self._layout, offsets):
+            self._hindsight.remember(rows)
+            self._ledger.observe(rows)
 
     def counts(self) -> dict[str, int]:
         """Labels by what became of them since this trainer began."""
@@ -137,6 +133,15 @@ class LabelFeed:
 def label_feed(layout: Layout, engine: Engine, learner: Learner) -> LabelFeed | None:
     """The feed of a monitor that has a labels topic."""
     return LabelFeed(layout, engine, learner) if layout.monitor.topics.labels else None
+
+
+def remembered(layout: Layout, offsets: Mapping[Partition, int]) -> Iterator[Batch]:
+    """The last rows before where learning goes on, with global values joined: labels may still be about them."""
+    table = GlobalTable(layout)
+    table.add(globals_of(layout, utc_now))
+    for partition, offset in offsets.items():
+        for batch in _before(layout, partition, offset) if offset > 0 else ():
+            yield replace(batch, values=table.join(batch.time_ms, batch.values))
 
 
 def _origin(bootstrap: str, topic: str) -> tuple[str, str]:

@@ -1,14 +1,14 @@
 """Labels in SQL: every one received, once, what became of it, and whose are not learned from."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, bindparam, case, func, or_, select, update
 from sqlalchemy import Table as SqlTable
 
-from schemas.label import Annotation, Fate, LabelStatus
+from schemas.label import Annotation, Fate, Label, LabelStatus
 from schemas.observation import Partition
 from schemas.statements import ALERTS, Row, insert_into, matching
 from schemas.tables import LabelRow, LabelSourceRow, VerdictRow
@@ -89,11 +89,18 @@ class SqlLabels:
         undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None)
         transact(self.engine, lambda connection, _: connection.execute(undone))
 
-    def taught(self, after_step: int, last_step: int) -> int:
-        """How many labels steps after the one, and until the other, taught."""
-        mine = LABELS.c.monitor == self.monitor, LABELS.c.step > after_step, LABELS.c.step <= last_step
-        query = select(func.count()).select_from(LABELS).where(*mine)
-        return transact(self._reader, lambda connection, _: int(connection.execute(query).scalar_one()))
+    def taught(self) -> list[tuple[int, Label]]:
+        """The labels that were learned from, each with its step, in that order."""
+        mine = LABELS.c.monitor == self.monitor, LABELS.c.status == _TAUGHT
+        query = select(LABELS).where(*mine).order_by(LABELS.c.step, LABELS.c.id)
+        rows = transact(self._reader, lambda connection, _: connection.execute(query).mappings().all())
+        return [(row["step"], _label(row)) for row in rows]
+
+    def disown(self, sources: frozenset[str]) -> None:
+        """What these taught is in no weights that serve any more."""
+        mine = LABELS.c.monitor == self.monitor, LABELS.c.source.in_(sources), LABELS.c.status == _TAUGHT
+        out = update(LABELS).where(*mine).values(status=LabelStatus.EXCLUDED.value)
+        transact(self.engine, lambda connection, _: connection.execute(out))
 
     def beliefs(self) -> list[Believed]:
         """As `read_beliefs`."""
@@ -193,6 +200,15 @@ def _said(annotation: Annotation, now: datetime) -> Row:
         "received_at": now,
         "status": _WAITING,
     }
+
+
+def _label(row: Mapping[Any, Any]) -> Label:
+    time_ms, until_ms = _time_ms(row["event_time"]), _time_ms(row["occurred_at"])
+    return Label(row["entity"], row["task"], time_ms, row["value"], until_ms, row["source"])
+
+
+def _time_ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1_000)
 
 
 def _moment(time_ms: int | None) -> datetime | None:

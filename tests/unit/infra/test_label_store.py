@@ -108,10 +108,12 @@ def test_what_lost_steps_taught_waits_again(store, engine) -> None:
     assert [row[:3] for row in rows(engine)] == [(0, "taught", 3), (1, "waiting", None)]
 
 
-def test_labels_are_counted_between_two_steps(store) -> None:
-    store.receive([said(0), said(1), said(2)])
-    store.end([taught(0, step=3), taught(1, step=4), taught(2, step=5)])
-    assert [store.taught(2, 5), store.taught(3, 4), store.taught(5, 9)] == [3, 1, 0]
+def test_what_was_taught_is_told_by_its_step_until_it_is_disowned(store) -> None:
+    store.receive([said(0), said(1, "ben"), said(2), said(3)])
+    store.end([taught(0, step=5), taught(1, "ben", step=3), taught(2, step=4)])
+    assert store.taught() == [(3, said(1, "ben").label), (4, said(2).label), (5, said(0).label)]
+    store.disown(frozenset({"ben"}))
+    assert [step for step, _ in store.taught()] == [4, 5]
 
 
 def test_beliefs_of_a_source_that_was_included_again_begin_anew(store, engine) -> None:

@@ -91,7 +91,8 @@ def test_a_publisher_beaten_to_its_number_tries_again(engine: Engine, registry: 
         if statement.startswith("INSERT INTO model_versions") and not raced:
             raced.append(statement)
             cursor.execute(  # type: ignore[attr-defined]
-                "INSERT INTO model_versions VALUES ('health', 1, NULL, 'serving', 'f', 'd', '{}', '2026-01-31')"
+                "INSERT INTO model_versions"
+                " VALUES ('health', 1, NULL, 'serving', 'f', 'd', '{}', '2026-01-31', 'trainer')"
             )
 
     event.listen(engine, "before_cursor_execute", race)

@@ -107,3 +107,15 @@ def test_a_trainer_that_starts_after_a_rollback_lets_go_of_what_was_learned_sinc
     other.load_state_dict(unpacked(state))
     other.add_shares({TOPIC: unpacked(packed(one.share_of(TOPIC)))})
     assert weights(other) == (weights(one) if kept else registry.load(registry.get(1)))
+
+
+@pytest.mark.parametrize(("made_by", "goes_on"), [("trainer", True), ("train", False), ("relearn", False)])
+def test_what_was_made_elsewhere_while_nobody_learned_is_gone_on_from(made_by, goes_on):
+    registry = served()
+    stood = packed(learned(Learner(layout(TRAINING), 0, registry), STREAM[:40]).state_dict())
+    registry.promote(2, "ann", "meanwhile")
+    registry._records[1] = replace(registry.get(2), made_by=made_by)
+    learner = Learner(layout(TRAINING), 0, registry)
+    learner.load_state_dict(unpacked(stood))
+    assert (weights(learner) == unpacked(stood)["weights"], learner.version) == (goes_on, 2)
+    assert (weights(learner) == registry.load(registry.get(2))) == (not goes_on)

@@ -1,0 +1,186 @@
+"""What labels taught is made anew bit for bit, and what one source taught comes out of the weights."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from infra.assembly import registry_of
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints, told_of
+from infra.commands.models import models
+from infra.database import connect, migrate
+from infra.labels.store import LABELS, SqlLabels
+from infra.replaying import replay
+from infra.trainer_service import TrainerService
+from ingest.clock import utc_now
+from ingest.producer import Message, create_topics, publish
+from schemas.errors import InputError
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from schemas.observation import Float64
+from scorer.alerts import reading
+from tests.integration.test_labels_topic import START_MS, learning, wait_until
+from trainer.checkpoint import unpacked
+from trainer.network import Network
+from trainer.weights import load_weights, save_weights
+
+pytestmark = pytest.mark.service
+
+ENTITIES, ROWS = 32, 60
+MISTAKEN = "carol"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As in a trainer's process: sums depend on how many threads make them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def monitor(kafka: str, topic: str, tmp_path: Path) -> Monitor:
+    """Pumps whose failures are told; what learns is published at every turn."""
+    url = f"sqlite:///{tmp_path / 'bellwether.db'}"
+    described = Monitor.model_validate(
+        {
+            "monitor": "pumps",
+            "topics": {"observations": topic, "labels": f"{topic}.labels"},
+            "modalities": [{"name": "motor", "signals": [{"name": "rpm"}]}],
+            "tasks": [
+                {"name": "forecast", "kind": "forecast"},
+                {"name": "anomaly", "kind": "anomaly"},
+                {"name": "failure", "kind": "event"},
+                {"name": "leak", "kind": "event"},
+            ],
+            "model": {"width": 8, "private": 0},
+            "training": {
+                "window": 4,
+                "rows_ahead": 4,
+                "windows_per_step": 16,
+                "gate_windows": 32,
+                "checkpoint_every": "200ms",
+                "learning_rate": 0.03,
+            },
+            "kafka": {"bootstrap_servers": kafka, "group_id": topic},
+            "database": {"url": url, "directory": str(tmp_path)},
+        }
+    )
+    migrate(connect(url))
+    create_topics(kafka, {topic: 2, f"{topic}.dlq": 1, f"{topic}.labels": 1})
+    return described
+
+
+def swings(first: int, rows: int) -> Float64:
+    """Of every pump in each row; every other one goes up and down."""
+    fluttering = np.arange(ENTITIES) % 2
+    turns = np.where(np.arange(first, first + rows) % 2, 5.0, -5.0)
+    return 900.0 + turns[:, None] * fluttering + np.random.default_rng(first).normal(0.0, 1.0, (rows, ENTITIES))
+
+
+def observations(first: int, rows: int) -> list[Message]:
+    """Pumps that will fail flutter."""
+    rpm = swings(first, rows)
+    return [
+        (b"p%d" % pump, json.dumps(said).encode(), None)
+        for row in range(first, first + rows)
+        for pump in range(ENTITIES)
+        for said in [{"entity": f"p{pump}", "time": START_MS + row * 1_000, "rpm": float(rpm[row - first, pump])}]
+    ]
+
+
+def outcomes(second: int, source: str) -> list[Message]:
+    """Those that flutter fail, says everybody, but for one who tells of leaks."""
+    return [
+        (b"p%d" % pump, json.dumps(said).encode(), None)
+        for pump in range(ENTITIES)
+        for said in [
+            {
+                "entity": f"p{pump}",
+                "task": "leak" if source == MISTAKEN else "failure",
+                "label": pump % 2,
+                "occurred_at": START_MS + second * 1_000,
+                "source": source,
+            }
+        ]
+    ]
+
+
+def head(weights: bytes, monitor: Monitor, task: str) -> list[list[float]]:
+    """Weights that no other task has."""
+    layout = Layout(monitor)
+    place = [each.name for each in layout.tasks].index(task)
+    parts = load_weights(layout, weights).head(place)
+    return [each.detach().flatten().tolist() for part in parts for each in part.parameters()]
+
+
+def ended(service: TrainerService) -> int:
+    """Labels that nothing more is to come of."""
+    return sum(count for status, count in service.status()["labels"].items() if status != "waiting")
+
+
+def learn(monitor: Monitor, sources: Iterable[str]) -> None:
+    """Rows, and after each part of them labels of one source; a few rows at the end."""
+    kafka, topic = monitor.kafka.bootstrap_servers, monitor.topics.observations
+    with learning(monitor) as service:
+        for turn, source in enumerate(sources, 1):
+            publish(observations((turn - 1) * ROWS, ROWS), kafka, topic)
+            publish(outcomes(turn * ROWS - 20, source), kafka, f"{topic}.labels")
+            wait_until(lambda turn=turn: ended(service) >= ENTITIES * turn)
+        publish(observations(turn * ROWS, 8), kafka, topic)
+        wait_until(lambda: service.status()["lag"] == 0)
+
+
+def told(kept: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Those during which versions were published, and labels taught, and whose making can be repeated."""
+    there = {each.id for each in kept}
+    return [each for each in kept if each.published and each.parent in there and told_of(0) in each.files]
+
+
+def test_a_version_that_labels_taught_is_made_anew_bit_for_bit(monitor: Monitor, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(connect(monitor.database.url), "pumps", tmp_path, utc_now)
+    learn(monitor, itertools.takewhile(lambda _: not told(checkpoints.all()), itertools.cycle(["anna", "bob"])))
+
+    made = [replay(monitor, max(each.published)) for each in told(checkpoints.all())]
+
+    assert made
+    assert all(each.same for each in made)
+
+
+def test_what_one_source_taught_comes_out_of_the_weights(monitor: Monitor, tmp_path: Path) -> None:
+    learn(monitor, ["anna", MISTAKEN, "anna"])
+    described = tmp_path / "pumps.yaml"
+    described.write_text(yaml.safe_dump(monitor.model_dump(mode="json")))
+    engine = connect(monitor.database.url)
+    registry, checkpoints = registry_of(monitor, engine), Checkpoints(engine, "pumps", tmp_path, utc_now)
+    stood = checkpoints.all()[0]
+    misled = unpacked(checkpoints.read(stood, SHARED))["weights"]
+    with pytest.raises(InputError, match="no excluded source has taught anything"):
+        CliRunner().invoke(models, ["relearn", str(described)], catch_exceptions=False)
+    SqlLabels(engine, "pumps", lambda: ("", ""), utc_now).decide(MISTAKEN, excluded=True, author="ann", why="guesses")
+
+    done = CliRunner().invoke(models, ["relearn", str(described), "--json"], catch_exceptions=False)
+
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert (said["without"], said["sources"], said["untaught"]) == (ENTITIES, [MISTAKEN], 0)
+    assert (said["status"], registry.serving().version) == ("serving", said["version"])
+    fresh = save_weights(Network(Layout(monitor)))
+    anew = registry.load(registry.serving())
+    assert head(anew, monitor, "leak") == head(fresh, monitor, "leak") != head(misled, monitor, "leak")
+    assert head(anew, monitor, "failure") != head(fresh, monitor, "failure")
+    with reading(monitor.database.url) as connection:
+        columns = select(LABELS.c.source, LABELS.c.status).distinct().order_by(LABELS.c.source)
+        assert list(map(tuple, connection.execute(columns))) == [("anna", "taught"), (MISTAKEN, "excluded")]
+    with learning(monitor) as service:
+        wait_until(lambda: service.status()["rank"] == 0)
+    went_on = min((each for each in checkpoints.all() if each.id > stood.id), key=lambda each: each.id)
+    state = unpacked(checkpoints.read(went_on, SHARED))
+    assert (state["version"], state["weights"]) == (said["version"], registry.load(registry.serving()))
