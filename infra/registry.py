@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from infra.standings import MODELS as _MODELS
-from infra.standings import PINNED, Change, Standing, Standings, shadow_of
+from infra.standings import PINNED, PUBLISHED, Change, Standing, Standings, shadow_of
 from infra.standings import SHADOWS as _SHADOWS
 from infra.weight_files import WeightFiles, read_weights
 from schemas.errors import LedgerError, ModelError
@@ -226,7 +226,7 @@ class SqlRegistry:
         row |= {"file": self._files().name(version), "digest": hashlib.sha256(weights).hexdigest()}
         row |= {"metrics": _finite(metrics), "created_at": standings.now, "made_by": made_by}
         connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
-        change = Change(made_by, "published", datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
+        change = Change(made_by, PUBLISHED, datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
         if champion is None or not self.shadow_rows:
             standings.serve(version, change)
             row["status"] = Standing.SERVING.value

@@ -8,6 +8,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Row, and_, func, insert, select, union, update
 from sqlalchemy import Table as SqlTable
 
+from schemas.protocols import TRAINER
 from schemas.shadow import Outcome, Role, Settlement, Shadow, Tally
 from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, SHADOW_TALLIES, SNAPSHOTS, SWAPS
 from schemas.tables import CheckpointRow, ModelRow
@@ -20,6 +21,10 @@ EXPLAINED = timedelta(days=1)
 MODELS = cast("SqlTable", ModelRow.__table__)
 _MODEL_EVENTS, SHADOWS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", ShadowRow.__table__)
 _CHECKPOINTS = cast("SqlTable", CheckpointRow.__table__)
+
+
+PUBLISHED = "published"
+"""Why a version stands where it does at first."""
 
 
 class Standing(StrEnum):
@@ -174,15 +179,23 @@ def shadow_of(connection: Connection, row: Row[*tuple[Any, ...]] | None) -> Shad
 
 
 def lives(connection: Connection) -> dict[tuple[str, int], dict[str, object]]:
-    """(monitor, version) -> why it stands where it does, and how fresh it was when the first shard took it up."""
+    """(monitor, version) -> why it stands where it does, how long the gate took, how fresh it was when first taken up.
+
+    The gate begins when a version was published, or came to serve: the next one must beat that.
+    """
     query = select(SWAPS.c.monitor, SWAPS.c.version, func.min(SWAPS.c.recorded_at).label("at"))
     swapped = connection.execute(query.group_by(SWAPS.c.monitor, SWAPS.c.version))
     taken_up: dict[tuple[str, int], datetime] = {(row.monitor, row.version): row.at for row in swapped}
     found: dict[tuple[str, int], dict[str, object]] = {}
+    began: dict[str, datetime] = {}
     for event in connection.execute(select(_MODEL_EVENTS).order_by(_MODEL_EVENTS.c.id)):
         key = event.monitor, event.version
         life, first = found.setdefault(key, {}), taken_up.get(key)
         life |= {"why": event.why, "who": event.who}
+        if (event.who, event.why) == (TRAINER, PUBLISHED) and event.monitor in began:
+            life["gate_seconds"] = (event.recorded_at - began[event.monitor]).total_seconds()
+        if event.standing in {Standing.SERVING, Standing.CHALLENGER}:
+            began[event.monitor] = event.recorded_at
         if first is not None and event.learned_until is not None:
             life["staleness_seconds"] = (first - event.learned_until).total_seconds()
         if first is not None and event.standing == Standing.SERVING and "taken_up_seconds" not in life:

@@ -42,9 +42,12 @@ class Gate:
     def __init__(self, tasks: int, windows: int, least: int = _LEAST_PAIRS) -> None:
         self._windows, self._least = windows, min(least, windows)
         self._pairs: list[deque[float]] = [deque(maxlen=windows) for _ in range(tasks)]
+        self.waited = 0
+        """Windows that were judged since it began."""
 
     def add(self, candidate_WK: Float64, serving_WK: Float64) -> None:
         """Losses of both versions on the same windows, before the candidate learned them. NaN = not judged."""
+        self.waited += len(candidate_WK)
         for pairs, difference_W in zip(self._pairs, (candidate_WK - serving_WK).T, strict=True):
             pairs.extend(difference_W[~np.isnan(difference_W)].tolist())
 
@@ -59,17 +62,19 @@ class Gate:
         return Verdict(difference_K, error_K)
 
     def state_dict(self) -> dict[str, Any]:
-        """The pairs."""
-        return {"pairs": [list(pairs) for pairs in self._pairs]}
+        """The pairs, and how long it has waited."""
+        return {"pairs": [list(pairs) for pairs in self._pairs], "waited": self.waited}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with those of another one."""
         self._pairs = [deque(pairs, maxlen=self._windows) for pairs in state["pairs"]]
+        self.waited = state.get("waited", 0)
 
     def clear(self) -> None:
         """Start over: another version serves."""
         for pairs in self._pairs:
             pairs.clear()
+        self.waited = 0
 
 
 def _mean_and_error(pairs: deque[float]) -> tuple[float, float]:

@@ -189,7 +189,7 @@ class Learner:
             return None
         newest_ms, published = max(gather_words(self._newest_ms, self._group)), [0, 0]
         if self.leads:
-            metrics = self._recent.means | self._detached()
+            metrics = self._recent.means | self._detached() | {"gate_windows": float(self._gate.waited)}
             record = self._registry.publish(save_weights(self._network), self._version, metrics, newest_ms)
             published = [record.version, int(record.status == "challenger")]
         version, tried = pool_sum(torch.tensor(published), self._group).tolist()

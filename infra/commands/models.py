@@ -16,7 +16,19 @@ from infra.commands.replay import replay
 from infra.commands.standing import promote, rollback
 from schemas.duration import short_form
 
-_HEADINGS = "monitor", "version", "parent", "status", "why, who", "created", "metrics", "private", "stale", "taken up"
+_HEADINGS = (
+    "monitor",
+    "version",
+    "parent",
+    "status",
+    "why, who",
+    "created",
+    "metrics",
+    "private",
+    "gate",
+    "stale",
+    "taken up",
+)
 _DETACHED = ".detached"
 
 
@@ -36,8 +48,10 @@ for each in (actions, compare, compress, export, metrics, promote, relearn, repl
 def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Every published version, newest first, where it stands and why, with the metrics it was published on.
 
-    `staleness_seconds` is how old the newest row that it had learned was, in event time, when the first shard scored
-    with it; `taken_up_seconds` how long that shard took to take it up once it was let serve.
+    `gate_seconds` is how long the candidate took to prove itself since the one before was published or let serve
+    (`gate_windows` of its metrics: on how many windows); `staleness_seconds` is how old the newest row that it had
+    learned was, in event time, when the first shard scored with it; `taken_up_seconds` how long that shard took to take
+    it up once it was let serve.
     """
     rows = _select(database, monitor)
     if as_json:
@@ -102,7 +116,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
     table = Table(*_HEADINGS, header_style="bold")
     for row in rows:
-        cells = map(Text, (*_cells(row), _age(row.get("staleness_seconds")), _age(row.get("taken_up_seconds"))))
+        ages = (_age(row.get(f"{name}_seconds")) for name in ("gate", "staleness", "taken_up"))
+        cells = map(Text, (*_cells(row), *ages))
         table.add_row(*cells, style=None if row["status"] != "serving" else "bold")
     console().print(table)
 

@@ -1,5 +1,6 @@
 """Where versions stand: every change is a row, what served well can be gone back to, what nobody needs is deleted."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -181,3 +182,14 @@ def test_the_list_says_why_a_version_stands_there_and_how_fresh_it_was(registry:
         3,
         0.5,
     )
+
+
+def test_the_list_says_how_long_each_candidate_had_to_prove_itself(engine: Engine, tmp_path: Path) -> None:
+    moments = iter(NOW + timedelta(minutes=minute) for minute in itertools.count())
+    registry = SqlRegistry(engine, "health", tmp_path, lambda: next(moments))
+    registry.publish(b"one", None, {})
+    registry.publish(b"two", 1, {})
+    registry.publish(b"three", 2, {}, made_by="train")
+    registry.publish(b"four", 3, {})
+    said = CliRunner().invoke(models, ["list", "--json", "--database", engine.url.render_as_string()]).stdout
+    assert [row.get("gate_seconds") for row in json.loads(said.splitlines()[-1])] == [60.0, None, 60.0, None]

@@ -51,3 +51,12 @@ def test_a_cleared_gate_starts_over():
     gate = gate_of([-0.1])
     gate.clear()
     assert (gate.ready(), gate.verdict().proved) == (False, False)
+
+
+def test_how_long_it_waits_is_counted_from_where_it_began_and_goes_on_elsewhere():
+    gate, other = gate_of([0.0], windows=40), Gate(1, 40)
+    gate.add(np.zeros((5, 1)), np.zeros((5, 1)))
+    other.load_state_dict(gate.state_dict())
+    assert other.waited == gate.waited == 45
+    gate.clear()
+    assert gate.waited == 0
