@@ -1,9 +1,10 @@
 """What an entity never seen begins with: the experience of the partition's others, where they are alike.
 
 An empirical prior (Efron and Morris, 1973): of each signal the typical change, the tails of its statistics and how it
-goes with the others, pooled over entities. Whose typical changes differ by more than a factor of 4 or so are of
-different kinds, and nothing is passed on: on NAB's files, which have nothing in common, that cost 8 points. Levels are
-not passed on: where a value stands among everybody's is the network's to learn (`trainer.population`).
+goes with the others, pooled over entities. Whose typical changes differ by more than a factor of 4 or so, or whose
+statistics run otherwise, are of different kinds, and nothing is passed on: on NAB's files, which have nothing in common
+but, scaled alike, their range, that cost 8 points. Levels are not passed on: where a value stands among everybody's is
+the network's to learn (`trainer.population`).
 
 The experience is the state of a slot of its own, so that snapshots, moves and shadows need nothing more. It is drawn
 up anew each time the partition's admitted rows have grown by a quarter, between two rows: how a stream was cut into
@@ -33,6 +34,8 @@ _LEAST_POOLED = 100
 """Values of a signal, of all entities together."""
 _ALIKE = 2.0
 """Variance between entities of the logarithm of a signal's typical change, up to which they are of one kind."""
+_ALIKE_TAILS = 0.2
+"""Variance of the means of log statistics between entities, in that within them, up to which they are of one kind."""
 _OF_ONE = 0.8
 """Variance of the logarithm of a typical change over one value: of |x|, x between normal and Laplace."""
 _REMEMBERED, _ROWS_REMEMBERED = 4000.0, 500.0
@@ -117,6 +120,7 @@ def pooled(state: Mapping[str, Field], fresh: Mapping[str, Field]) -> dict[str, 
     begun = {name: value.copy() for name, value in fresh.items()}
     own_ES = _own_values(state)
     unit_S, alike_S = _units(state["average"][..., UNIT], own_ES)
+    alike_S &= _of_one_kind(state["tail.mean"], state["tail.variance"], own_ES)
     begun["lent"][0] = UNIT_ROWS * alike_S
     begun["average"][0, :, UNIT] = unit_S * alike_S
     weight_ES = own_ES * alike_S
@@ -140,20 +144,42 @@ def _own_values(state: Mapping[str, Field]) -> Float64:
 def _units(unit_ES: Field, own_ES: Float64) -> tuple[Float64, Bool]:
     """The geometric mean of typical changes, and whether entities are alike in them, [S] both.
 
-    How much of their spread is between entities: by moments (DerSimonian and Laird, 1986, section 2). A signal that
-    hardly ever moves in anybody is alike too: that it moves is news.
+    A signal that hardly ever moves in anybody is alike too: that it moves is news.
     """
     known_ES = own_ES >= _LEAST_VALUES
     moving_ES = known_ES & (unit_ES > 0)
     weight_ES = own_ES * moving_ES
     log_ES = np.log(np.where(moving_ES, unit_ES, 1.0), dtype=np.float64)
-    mean_S = _mean(log_ES, weight_ES)
-    whole_S = np.maximum(weight_ES.sum(axis=0), 1.0)
-    noise_S = _OF_ONE * np.maximum(moving_ES.sum(axis=0) - 1, 0)
-    spare_S = np.maximum(whole_S - np.square(weight_ES).sum(axis=0) / whole_S, 1e-9)
-    between_S = ((weight_ES * np.square(log_ES - mean_S)).sum(axis=0) - noise_S) / spare_S
+    mean_S, between_S = _mean(log_ES, weight_ES), _between(log_ES, np.full(weight_ES.shape[1], _OF_ONE), weight_ES)
     enough_S = (known_ES.sum(axis=0) >= _LEAST_ENTITIES) & (own_ES.sum(axis=0) >= _LEAST_POOLED)
     return np.exp(mean_S) * moving_ES.any(axis=0), (between_S < _ALIKE) & enough_S
+
+
+def _of_one_kind(mean_EST: Field, variance_EST: Field, own_ES: Float64) -> Bool:
+    """Do entities' statistics run alike? Equal typical changes alone say little of series on one scale, [S].
+
+    An entity counts as one standard deviation off at most: one that is out of order makes strangers of nobody.
+    """
+    weight_EST = np.broadcast_to(np.where(own_ES >= _LEAST_VALUES, own_ES, 0.0)[..., None], mean_EST.shape)
+    within_ST = _mean(variance_EST, weight_EST)
+    middle_ST, reach_ST = _mean(mean_EST, weight_EST), np.sqrt(within_ST)
+    clipped_EST = np.clip(mean_EST, middle_ST - reach_ST, middle_ST + reach_ST)
+    ratio_ST = _between(clipped_EST, within_ST, weight_EST) / np.maximum(within_ST, 1e-9)
+    kind_S: Bool = ratio_ST.mean(axis=-1) < _ALIKE_TAILS
+    return kind_S
+
+
+def _between(mean_EX: Field, within_X: Float64, weight_EX: Float64) -> Float64:
+    """How much of the spread of entities' means is between them: by moments (DerSimonian and Laird, 1986, section 2).
+
+    `within_X` is the variance of one value, `weight_EX` how many of them a mean is of.
+    """
+    whole_X = np.maximum(weight_EX.sum(axis=0), 1.0)
+    noise_X = within_X * np.maximum((weight_EX > 0).sum(axis=0) - 1, 0)
+    spare_X = np.maximum(whole_X - np.square(weight_EX).sum(axis=0) / whole_X, 1e-9)
+    spread_X = (weight_EX * np.square(mean_EX - _mean(mean_EX, weight_EX))).sum(axis=0)
+    between_X: Float64 = (spread_X - noise_X) / spare_X
+    return between_X
 
 
 def _mean(value_EX: Field, weight_EX: Float64) -> Float64:

@@ -8,6 +8,7 @@ from pathlib import Path
 from infra.assembly import utc_now
 from infra.checkpoints import Checkpoint, Checkpoints
 from infra.database import connect
+from infra.prequential import read_courses
 from schemas.monitor import Monitor
 
 
@@ -15,6 +16,13 @@ def checkpoints_of(monitor: Monitor) -> Checkpoints:
     """Those of a monitor's trainers."""
     directory = Path(monitor.database.directory).resolve()
     return Checkpoints(connect(monitor.database.url), monitor.monitor, directory, utc_now)
+
+
+def last_losses(monitor: Monitor) -> dict[str, float]:
+    """Task -> mean loss over the last third of the steps, each before its rows were learned."""
+    with connect(monitor.database.url).connect() as connection:
+        courses = read_courses(connection, monitor.monitor, 3)
+    return {each.task: each.means[-1] for each in courses if each.metric == "loss" and each.means[-1] is not None}
 
 
 class Witness:

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
-from tests.e2e.learned import Witness, gaps
+from schemas.layout import Layout
+from tests.e2e.learned import Witness, gaps, last_losses
 from tests.e2e.program import Program, monitor_file, wait_for
 from tests.e2e.stream import Sending, icu_records, wait_until_accounted
+from tests.e2e.trainers import group_of
 
 pytestmark = pytest.mark.service
 
@@ -45,6 +48,20 @@ def test_trainers_grow_with_the_cluster_and_outlive_the_loss_of_nodes(kafka, top
         if program.process is not None and program.process.poll() is None:
             program.kill()
         cluster.shutdown()
+
+    alone, described = monitor_file(
+        tmp_path / "alone", kafka, f"sqlite:///{tmp_path / 'alone.db'}", topic, training=training
+    )
+    engine = connect(described.database.url)
+    migrate(engine)
+    first_version(Layout(described), registry_of(described, engine))
+    witness = Witness(described)
+    with group_of(alone) as group:
+        group.start(1)
+        group.form()
+        wait_for(lambda: witness.taken == COUNT, 120, "one trainer to take in the same rows")
+    witness.history()
+    assert last_losses(monitor) == pytest.approx(last_losses(described), rel=0.1)
 
 
 def ranks(program: Program) -> int:

@@ -1,14 +1,7 @@
 """Trainers as ranks of one group, on a real broker: they come, die and go, every row is learned once, and as well."""
 
 import json
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,91 +10,17 @@ from sqlalchemy import select
 
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
-from infra.prequential import read_courses
 from infra.replaying import Replayed, replay
 from infra.settings import load_monitor
-from infra.stack.server import free_port
 from ingest.producer import create_topics, publish
 from schemas.layout import Layout
 from schemas.tables import TaskMetricRow
-from tests.e2e.learned import Witness, checkpoints_of, gaps
+from tests.e2e.learned import Witness, checkpoints_of, gaps, last_losses
+from tests.e2e.trainers import group_of, wait
 
 pytestmark = pytest.mark.service
 
 ENTITIES, ROWS, PARTITIONS, WINDOW, AHEAD = 64, 180, 4, 8, 4
-
-
-class Trainer:
-    """One of them."""
-
-    def __init__(self, monitor: Path, index: int) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.trainer_program", str(monitor), str(index)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.last: dict[str, Any] = {}
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                self.last = json.loads(line)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-class Group:
-    """Gives places to trainers."""
-
-    def __init__(self, monitor: Path) -> None:
-        self.monitor, self.formation = monitor, 0
-        self.trainers: list[Trainer] = []
-
-    def start(self, count: int) -> None:
-        self.trainers += [Trainer(self.monitor, len(self.trainers) + index) for index in range(count)]
-        wait(lambda: all("steps" in trainer.last for trainer in self.trainers), "trainers that answer")
-
-    def form(self) -> None:
-        self.formation += 1
-        port = free_port()
-        for rank, trainer in enumerate(self.trainers):
-            place = {
-                "formation": self.formation,
-                "rank": rank,
-                "ranks": len(self.trainers),
-                "address": f"127.0.0.1:{port}",
-            }
-            assert trainer.process.stdin
-            trainer.process.stdin.write(f"{json.dumps(place)}\n")
-            trainer.process.stdin.flush()
-
-    def lose(self, index: int) -> None:
-        self.trainers.pop(index).kill()
-
-    def steps(self) -> int:
-        return max(trainer.last["steps"] for trainer in self.trainers)
-
-
-def wait(condition: Callable[[], bool], what: str, within: float = 90.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {within:g} s for {what}"
-        time.sleep(0.05)
-
-
-@contextmanager
-def group_of(monitor: Path) -> Iterator[Group]:
-    group = Group(monitor)
-    try:
-        yield group
-    finally:
-        for trainer in group.trainers:
-            trainer.kill()
 
 
 def described(kafka: str, topic: str, directory: Path) -> Path:
@@ -156,13 +75,6 @@ def lags(monitor: Path) -> list[float]:
     query = select(TaskMetricRow.value).where(TaskMetricRow.task == "", TaskMetricRow.metric == "lag")
     with connect(load_monitor(monitor).database.url).connect() as connection:
         return list(connection.execute(query.order_by(TaskMetricRow.id)).scalars())
-
-
-def last_losses(monitor: Path) -> dict[str, float]:
-    """Task -> mean loss over the last third of the steps, each before its rows were learned."""
-    with connect(load_monitor(monitor).database.url).connect() as connection:
-        courses = read_courses(connection, "ward", 3)
-    return {each.task: each.means[-1] for each in courses if each.metric == "loss" and each.means[-1] is not None}
 
 
 def message(entity: str, step: int, hr: float, rr: float) -> tuple[bytes, bytes, None]:

@@ -54,6 +54,14 @@ def test_entities_of_other_kinds_are_no_experience() -> None:
     assert found.surprise[-8:].tolist() == alone.surprise[-8:].tolist()
 
 
+def test_entities_that_change_as_much_but_run_otherwise_are_no_experience() -> None:
+    entity, values, time_ms = stream(np.ones(OLD + 1))
+    for wandering in range(0, OLD, 2):
+        mine = entity == wandering
+        values[mine, :2] = np.array([80.0, 120.0]) + np.cumsum(values[mine, :2] - np.array([80.0, 120.0]), axis=0)
+    assert not scored(entity, values, time_ms).lent.any()
+
+
 def test_too_few_entities_are_no_experience() -> None:
     entity, values, time_ms = stream(np.ones(OLD + 1))
     few = (entity < 7) | (entity == OLD)
