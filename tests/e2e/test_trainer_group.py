@@ -117,4 +117,4 @@ def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, m
         group.form()
         wait(lambda: witness.taken == end and witness.events > learned - waiting, "everything to be learned by one")
     witness.history()
-    assert last_losses(monitor) == pytest.approx(last_losses(undisturbed), rel=0.1)
+    assert last_losses(load_monitor(monitor)) == pytest.approx(last_losses(load_monitor(undisturbed)), rel=0.1)
