@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _measure(arguments: Namespace, folder: Path) -> Figures:
-    split(_without_unit, icu.four_outcomes, _LEARNED, folder)
+    split(_without_unit, icu.four_outcomes, lambda place: place < _LEARNED, folder)
     monitor = str(_monitor(folder))
     scores = streamed(monitor, folder, fitted(monitor, folder, arguments)).table.frame()
     learned, judged = (features(monitor, folder / f"{name}.parquet") for name in ("learned", "judged"))

@@ -39,11 +39,18 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 def measured(
-    prog: str, description: str | None, measure: Callable[[Namespace, Path], Figures], table: Callable[[Figures], Table]
+    prog: str,
+    description: str | None,
+    measure: Callable[[Namespace, Path], Figures],
+    table: Callable[[Figures], Table],
+    *,
+    folds: bool = False,
 ) -> None:
-    """A benchmark's command line: measure in a folder, print."""
+    """A benchmark's command line: measure in a folder, print. With `folds` it offers to judge every stay."""
     parser = ArgumentParser(prog=prog, description=description)
     parser.add_argument("--model", type=Path, help="weights of an earlier `bellwether train`, instead of a fit")
+    if folds:
+        parser.add_argument("--folds", type=int, help="judge every stay, by so many fits, each on the others")
     parser.add_argument("--passes", type=int, help="of that fit. Default: the monitor's fitting.epochs")
     parser.add_argument("--keep", type=Path, help="folder for the split, the checkpoints and the weights")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
@@ -60,14 +67,24 @@ def measured(
 
 
 def split(
-    convert: Callable[[Path, Path], Path], outcomes: Callable[[Path, Path, Path], Path], learned: int, folder: Path
+    convert: Callable[[Path, Path], Path],
+    outcomes: Callable[[Path, Path, Path], Path],
+    learned: Callable[[int], bool],
+    folder: Path,
 ) -> None:
-    """Write learned.parquet (the first stays by record number), judged.parquet, and the outcomes of each."""
+    """Write learned.parquet, judged.parquet, and the outcomes of each.
+
+    Args:
+        convert: writes the stays' rows.
+        outcomes: writes what became of them.
+        learned: is the stay of that place, by record number, learned from?
+        folder: of all files.
+    """
     shared = shared_data()
     file = convert(shared, folder)
     rows = pd.read_parquet(file)
     told = pd.read_csv(outcomes(shared, folder, file), dtype={"entity": str})
-    first = set(sorted(rows.entity.unique(), key=int)[:learned])
+    first = {stay for place, stay in enumerate(sorted(rows.entity.unique(), key=int)) if learned(place)}
     for name, of in (("learned", True), ("judged", False)):
         rows[rows.entity.isin(first) == of].to_parquet(folder / f"{name}.parquet", index=False)
         told[told.entity.isin(first) == of].to_csv(folder / f"{name}.csv", index=False)
@@ -157,9 +174,17 @@ def compared(ours: pd.Series, trees: pd.Series, truth: pd.Series) -> dict[str, f
     pairs = np.array([[auroc(score[rows], yes[rows]) for score in (network, boosting, mean)] for rows in drawn])
     low, high = np.nanquantile(pairs[:, 0] - pairs[:, 1], [0.025, 0.975])
     found = {"stays": len(yes), "yes": int(yes.sum()), "less_boosting_low": low, "less_boosting_high": high}
+    found |= {"event1": _event1(network, yes), "boosting_event1": _event1(boosting, yes)}
     for place, (name, score) in enumerate({"network": network, "boosting": boosting, "mean": mean}.items()):
         found |= {name: auroc(score, yes), f"{name}_error": float(np.nanstd(pairs[:, place], ddof=1))}
     return {name: float(value) for name, value in found.items()}
+
+
+def _event1(score: np.ndarray, yes: np.ndarray) -> float:
+    """The highest min(sensitivity, positive predictivity) of any threshold: Silva et al. (2012), event 1."""
+    order = np.argsort(-score, kind="stable")
+    found, told = np.cumsum(yes[order]), np.arange(1, len(yes) + 1)
+    return float(np.minimum(found / yes.sum(), found / told).max())
 
 
 def cells(found: Mapping[str, float]) -> list[str]:
