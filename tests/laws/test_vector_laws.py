@@ -7,15 +7,16 @@ import torch
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from tests.laws.ward import GATE, awake, different, run
+from trainer.cells import CELLS
 from trainer.network import Network
 from trainer.rows import pack
 
 ROWS = 150
 
 
-@pytest.fixture(params=["hard", "twins"])
+@pytest.fixture(params=[{"cell": cell} for cell in CELLS] + [{"sharing": "twins"}], ids=str)
 def network(request) -> Network:
-    return awake(Network(Layout(Monitor.model_validate(GATE | {"model": {"sharing": request.param}}))))
+    return awake(Network(Layout(Monitor.model_validate(GATE | {"model": request.param}))))
 
 
 def stream(rows: int, entities: int, seed: int):
