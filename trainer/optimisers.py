@@ -32,7 +32,7 @@ OPTIMISERS: Mapping[str, Choice] = {
     "sgd": Choice(optim.SGD, 1e-1),
 }
 """`training.optimiser` -> the optimiser. Of the rates that were tried with radam (2), adamax, rmsprop (3) and sgd (4)
-these cost least in `python -m tests.bench.optimisers`."""
+these cost least in `python -m tests.bench.choices optimiser`, each with `training.learning_rate`."""
 
 
 def optimiser_of(weights: Iterable[Tensor] | Iterable[dict[str, Any]], settings: TrainingSettings) -> optim.Optimizer:
