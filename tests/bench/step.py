@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
 from infra.database import connect, migrate
 from infra.logs import configure
@@ -41,6 +41,7 @@ from trainer.precision import PRECISIONS
 from trainer.rows import Rows, pack, windows
 
 _SIZES = (1, 32, 512)
+_GRU_ROWS = 512
 _POLL_ROWS = 2_000
 _POLL_ENTITIES = 125
 """A full poll of one partition of the benchmark's topic: 2,000 rows of 125 entities, in 16 waves."""
@@ -86,6 +87,7 @@ def _measure(device: torch.device, precision: str, seconds: float) -> Iterator[t
         yield f"{name}_network_events_poll", _POLL_ROWS * _rate(poll, seconds, device)
         trained = _WINDOWS * _WINDOW_ROWS * _rate(_training(layout, device, precision), seconds, device)
         yield f"{name}_training_rows", trained
+    yield "gru_cell_alone_B512", _GRU_ROWS * _rate(_gru_cell(device), seconds, device)
     if device.type != "cpu":
         return
     for name, layout in layouts.items():
@@ -94,6 +96,13 @@ def _measure(device: torch.device, precision: str, seconds: float) -> Iterator[t
         yield f"{name}_detector_events_poll", _POLL_ROWS * _rate(_detector(layout, _POLL_ROWS, _POLL_ENTITIES), seconds)
     yield "decode_events", _POLL_ROWS * _rate(_decode(layouts["six_signals"]), seconds)
     yield from _ledgers(seconds)
+
+
+def _gru_cell(device: torch.device) -> Callable[[], object]:
+    """The yardstick: torch's own cell of 64 units, nothing around it."""
+    cell = nn.GRUCell(64, 64).to(device)
+    rows_NX = torch.zeros(2, _GRU_ROWS, 64, device=device)
+    return torch.inference_mode()(lambda: cell(*rows_NX))
 
 
 def _rate(step: Callable[[], object], seconds: float, device: torch.device | None = None) -> float:
