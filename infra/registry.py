@@ -98,7 +98,8 @@ class SqlRegistry:
     ) -> ModelRecord:
         """Store weights as the next version, durably, and let it serve, or challenge what serves: see its status.
 
-        Where `made_by` is another than the trainers, they go on from it once it serves.
+        What trainers proved against a version that serves no more is retired at once. Where `made_by` is another than
+        the trainers, they go on from it once it serves.
 
         Raises:
             ModelError: the file cannot be written.
@@ -227,7 +228,10 @@ class SqlRegistry:
         row |= {"metrics": _finite(metrics), "created_at": standings.now, "made_by": made_by}
         connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
         change = Change(made_by, PUBLISHED, datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
-        if champion is None or not self.shadow_rows:
+        if made_by == TRAINER and champion is not None and parent not in {None, champion}:
+            row["status"] = Standing.RETIRED.value  # somebody's word was quicker: the trainers hear of it soon
+            standings.move(version, Standing.RETIRED, Change(made_by, f"v{champion} came to serve meanwhile"))
+        elif champion is None or not self.shadow_rows:
             standings.serve(version, change)
             row["status"] = Standing.SERVING.value
         else:

@@ -12,13 +12,15 @@ from torch.distributed import HashStore, ProcessGroup  # type: ignore[attr-defin
 
 from infra.assembly import registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
-from infra.database import connect
+from infra.database import connect, migrate
+from infra.labels.store import SqlLabels
 from infra.unpublished import Unpublished
 from ingest.lookback import batches_between, globals_of
 from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Partition
+from schemas.protocols import TRAINER
 from scorer.globals import GlobalTable
 from trainer.checkpoint import unpacked
 from trainer.learner import Learner
@@ -59,17 +61,28 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     """Learn again what made a version, with as many ranks, from the same rows in the same steps.
 
     Raises:
-        InputError: it was made by no trainer whose checkpoint is kept, or its rows are no longer in the topic.
+        InputError: it was made by no trainer whose checkpoint is kept, or its rows are no longer in the topic, or what
+            labels taught on the way was not kept.
         ModelError: it is unknown, or a file is missing or torn.
         StackError: the database or the broker cannot be read.
     """
     torch.set_num_threads(1)
     engine, layout = connect(monitor.database.url, must_exist=True), Layout(monitor)
     registry = registry_of(monitor, engine)
-    registry.get(version)
+    migrate(engine)
+    maker = registry.get(version).made_by
+    if maker != TRAINER:
+        raise InputError(f"model version {version}: made by `{maker}`; expected one that a trainer made")
     checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
     base, after, logs = _way(checkpoints.all(), version)
-    found = Unpublished(registry, base.version, [entry[2] for entry in logs[0] if entry[2] is not None])
+    labels = SqlLabels(engine, monitor.monitor, lambda: ("", ""), utc_now).taught(base.step, logs[0][-1][0])
+    if labels and not any(told_of(rank) in after.files for rank in range(after.ranks)):
+        raise InputError(
+            f"model version {version}: {len(labels)} labels taught on the way to it, and what they taught was not kept "
+            "by the trainer of then; expected a later version"
+        )
+    numbers = [entry[2] for entry in logs[0] if entry[2] is not None]
+    found = Unpublished(registry, base.version, numbers, tried=bool(registry.shadow_rows))
     ranks, store = len(logs), HashStore()
 
     def one(rank: int) -> Learner:

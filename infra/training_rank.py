@@ -7,6 +7,7 @@ whoever goes on from there, in whatever number, skips no row and learns none twi
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -29,7 +30,7 @@ from scorer.globals import GlobalTable
 from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
 from trainer.step_report import StepReport
-from trainer.told import Told, written
+from trainer.told import Told, bytes_of, written
 from trainer.weighting.ranks import gather_words, pool_sum
 
 BEGINNING = -2
@@ -38,6 +39,8 @@ _IDLE_MS = 20
 _ALONE_MS = 100
 _LOOK_SECONDS = 0.5
 """How often the first rank looks which version serves."""
+_MOST_TOLD = 16 << 20
+"""Bytes of labelled pieces, each counted as often as it was taught, after which they are written down."""
 _log = structlog.get_logger(__name__)
 
 
@@ -77,6 +80,7 @@ class TrainingRank:
         self._taken: list[list[Any]] = []
         self._entries: list[list[Any]] = []
         self._told: dict[int, Told] = {}
+        self._told_bytes = 0
         self._followed: list[int] | None = None
         self._restore()
         if self.labels is not None:
@@ -191,7 +195,7 @@ class TrainingRank:
 
         The first rank's clock says when a checkpoint or a look is due.
         """
-        due = self.learner.leads and time.monotonic() >= self._due
+        due = (self.learner.leads and time.monotonic() >= self._due) or self._told_bytes >= _MOST_TOLD
         wishes = torch.tensor([self.learner.ready, leaving, due, *self._standing()], dtype=torch.int32)
         if self._group is not None:
             distributed.all_reduce(wishes, ReduceOp.MAX, self._group)
@@ -219,6 +223,7 @@ class TrainingRank:
         self._taken, self._followed = [], None
         if report.told is not None:
             self._told[report.step] = report.told
+            self._told_bytes += sum(map(bytes_of, chain(*report.told)))
         self._on_step(report)
         if self.labels is not None:
             self.labels.report([report])
@@ -242,7 +247,7 @@ class TrainingRank:
         told = gather_words(mine, self._group)
         number = self._record(folder, told) if self.learner.leads else 0
         self._parent = int(pool_sum(torch.tensor(number), self._group))
-        self._taken, self._entries, self._followed, self._told = [], [], None, {}
+        self._taken, self._entries, self._followed, self._told, self._told_bytes = [], [], None, {}, 0
         self.learner.draw_anew()
         self._due = time.monotonic() + self._monitor.training.checkpoint_every.total_seconds()
 

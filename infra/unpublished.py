@@ -17,12 +17,14 @@ class Unpublished:
         registry: where versions are read from.
         served: the one that serves; 0: none.
         versions: numbers that what is published had then.
+        tried: would it be tried before it serves?
         digests: number -> SHA-256 of what would be published.
     """
 
     registry: SqlRegistry
     served: int
     versions: list[int] = field(default_factory=list)
+    tried: bool = False
     digests: dict[int, str] = field(default_factory=dict)
 
     def serving(self) -> ModelRecord | None:
@@ -49,9 +51,7 @@ class Unpublished:
         number = self.versions[len(self.digests)] if len(self.digests) < len(self.versions) else 0
         digest = hashlib.sha256(weights).hexdigest()
         self.digests[number] = digest
-        return ModelRecord(
-            number, "", digest, parent, metrics, "challenger" if self.registry.shadow_rows else "serving"
-        )
+        return ModelRecord(number, "", digest, parent, metrics, "challenger" if self.tried else "serving")
 
     def note(self, version: int, standing: str, who: str, why: str) -> None:
         """It was noted then."""

@@ -54,6 +54,27 @@ def batches_between(
             yield decoder.decode({each: tapes[each].read(first, after) for each, (first, after) in span.items()})
 
 
+def batches_since(
+    layout: Layout, clock: Clock, first: Mapping[Partition, int], end: Mapping[Partition, int], records: int
+) -> Iterator[Batch]:
+    """Everything from `first` (below 0, or none: the partition's beginning) to before `end`, partitions side by side.
+
+    A batch holds at most about `records` of a partition. Raises as `batches_between` does.
+    """
+    decoder = Decoder(layout, clock)
+    with ExitStack() as stack:
+        tapes = {each: _Tape(stack.enter_context(_consumer(layout, each.topic)), each) for each in end}
+        begin = {each: at if (at := first.get(each, -1)) >= 0 else tape.begin for each, tape in tapes.items()}
+        rounds = max((-(-(end[each] - begin[each]) // records) for each in end), default=0)
+        cuts = {
+            each: [at + (end[each] - at) * turn // max(rounds, 1) for turn in range(rounds + 1)]
+            for each, at in begin.items()
+        }
+        for turn in range(rounds):
+            spans = {each: (cut[turn], cut[turn + 1]) for each, cut in cuts.items() if cut[turn] < cut[turn + 1]}
+            yield decoder.decode({each: tapes[each].read(*span) for each, span in spans.items()})
+
+
 def _named(spans: Sequence[Mapping[Partition, tuple[int, int]]]) -> list[Partition]:
     return list(dict.fromkeys(each for span in spans for each in span))
 
@@ -68,16 +89,16 @@ class _Tape:
     def __init__(self, consumer: Any, partition: Partition) -> None:
         self._consumer, self._partition, self._where = consumer, partition, client.theirs(partition)
         consumer.assign([self._where])
-        self._begin = consumer.beginning_offsets([self._where])[self._where]
+        self.begin = consumer.beginning_offsets([self._where])[self._where]
         self._held: deque[Any] = deque()
         self._next = -1
 
     def read(self, first: int, after: int) -> list[Any]:
         """The records from offset `first` (below 0: the beginning) to before `after`."""
-        if 0 <= first < self._begin:
-            held = f"a topic that begins at {self._begin}"
+        if 0 <= first < self.begin:
+            held = f"a topic that begins at {self.begin}"
             raise InputError(f"partition {self._partition}: expected offset {first}, got {held}")
-        first = max(first, self._begin)
+        first = max(first, self.begin)
         if first != self._next:
             self._consumer.seek(self._where, first)
             self._held.clear()

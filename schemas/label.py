@@ -87,9 +87,11 @@ class Fate:
         status: what became of it.
         step: of the learner, in which it was.
         belief: the probability that the network gave to what it says, before that step.
+        rows_until: the offset after the last of its entity's rows that it was learned with.
     """
 
     annotation: Annotation
     status: LabelStatus
     step: int | None = None
     belief: float | None = None
+    rows_until: int | None = None

@@ -183,7 +183,8 @@ class VerdictRow(Table):
 class LabelRow(Table):
     """A label as it was received, and what became of it. Its origin names it: reading it again doubles nothing.
 
-    `step` is the one in which it was learned from; `belief` what the network gave it before.
+    `step` is the one in which it was learned from; `belief` what the network gave it before; `rows_until` the offset
+    after the last of its entity's rows that it was learned with.
     """
 
     __tablename__ = "labels"
@@ -211,6 +212,7 @@ class LabelRow(Table):
     status: Mapped[str] = mapped_column(String(16))
     step: Mapped[int | None] = mapped_column(BigInteger)
     belief: Mapped[float | None] = mapped_column(Float)
+    rows_until: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class LabelSourceRow(Table):

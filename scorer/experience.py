@@ -3,7 +3,7 @@
 An empirical prior (Efron and Morris, 1973): of each signal the typical change, the tails of its statistics and how it
 goes with the others, pooled over entities. Whose typical changes differ by more than a factor of 4 or so, or whose
 statistics run otherwise, are of different kinds, and nothing is passed on: on NAB's files, which have nothing in common
-but, scaled alike, their range, that cost 8 points. Levels are not passed on: where a value stands among everybody's is
+but, scaled alike, their range, that cost 7 points. Levels are not passed on: where a value stands among everybody's is
 the network's to learn (`trainer.population`).
 
 The experience is the state of a slot of its own, so that snapshots, moves and shadows need nothing more. It is drawn
@@ -120,7 +120,7 @@ def pooled(state: Mapping[str, Field], fresh: Mapping[str, Field]) -> dict[str, 
     begun = {name: value.copy() for name, value in fresh.items()}
     own_ES = _own_values(state)
     unit_S, alike_S = _units(state["average"][..., UNIT], own_ES)
-    alike_S &= _of_one_kind(state["tail.mean"], state["tail.variance"], own_ES)
+    alike_S &= _of_one_kind(state, own_ES)
     begun["lent"][0] = UNIT_ROWS * alike_S
     begun["average"][0, :, UNIT] = unit_S * alike_S
     weight_ES = own_ES * alike_S
@@ -155,15 +155,20 @@ def _units(unit_ES: Field, own_ES: Float64) -> tuple[Float64, Bool]:
     return np.exp(mean_S) * moving_ES.any(axis=0), (between_S < _ALIKE) & enough_S
 
 
-def _of_one_kind(mean_EST: Field, variance_EST: Field, own_ES: Float64) -> Bool:
+def _of_one_kind(state: Mapping[str, Field], own_ES: Float64) -> Bool:
     """Do entities' statistics run alike? Equal typical changes alone say little of series on one scale, [S].
 
-    An entity counts as one standard deviation off at most: one that is out of order makes strangers of nobody.
+    What was lent is taken out of a mean again, as if what was lent had been the mean of all. An entity counts as one
+    standard deviation off at most: one that is out of order makes strangers of nobody.
     """
-    weight_EST = np.broadcast_to(np.where(own_ES >= _LEAST_VALUES, own_ES, 0.0)[..., None], mean_EST.shape)
-    within_ST = _mean(variance_EST, weight_EST)
+    mean_EST = state["tail.mean"]
+    weight_ES1 = np.where(own_ES >= _LEAST_VALUES, own_ES, 0.0)[..., None]
+    weight_EST = np.broadcast_to(weight_ES1, mean_EST.shape)
+    within_ST = _mean(state["tail.variance"], weight_EST)
     middle_ST, reach_ST = _mean(mean_EST, weight_EST), np.sqrt(within_ST)
-    clipped_EST = np.clip(mean_EST, middle_ST - reach_ST, middle_ST + reach_ST)
+    borrowed_ES1 = TAIL_ROWS * (state["lent"] > 0)[..., None]
+    off_EST = (mean_EST - middle_ST) * (1.0 + borrowed_ES1 / np.maximum(weight_ES1, 1.0))
+    clipped_EST = middle_ST + np.clip(off_EST, -reach_ST, reach_ST)
     ratio_ST = _between(clipped_EST, within_ST, weight_EST) / np.maximum(within_ST, 1e-9)
     kind_S: Bool = ratio_ST.mean(axis=-1) < _ALIKE_TAILS
     return kind_S

@@ -88,8 +88,10 @@ class LabelLedger:
         """What steps made of the labels that were told; and of those that turned out to teach nothing."""
         for step in steps:
             status = LabelStatus.TAUGHT if step.refused is None else LabelStatus.REFUSED
+            fresh = step.told[0] if step.told is not None else ()
+            until = {label: piece.offsets[1] for piece in fresh for label, _ in piece.labels}
             for label, belief in step.taught.items():
-                self._conclude(label, status, step.step, belief)
+                self._conclude(label, status, step.step, belief, until.get(label))
                 if step.refused is None:
                     self._sources.add(label.source, label.task, label.value, belief)
         while self._hindsight.useless:
@@ -157,18 +159,28 @@ class LabelLedger:
         return True
 
     def _conclude(
-        self, label: Label, status: LabelStatus, step: int | None = None, belief: float | None = None
+        self,
+        label: Label,
+        status: LabelStatus,
+        step: int | None = None,
+        belief: float | None = None,
+        rows_until: int | None = None,
     ) -> None:
         annotation = self._told.get(label.about)
         if annotation is not None and annotation.label == label:
             del self._told[label.about]
-            self._end(annotation, status, step, belief)
+            self._end(annotation, status, step, belief, rows_until)
 
     def _end(
-        self, annotation: Annotation, status: LabelStatus, step: int | None = None, belief: float | None = None
+        self,
+        annotation: Annotation,
+        status: LabelStatus,
+        step: int | None = None,
+        belief: float | None = None,
+        rows_until: int | None = None,
     ) -> None:
         self.counts[status] += 1
-        self._fates.append(Fate(annotation, status, step, belief))
+        self._fates.append(Fate(annotation, status, step, belief, rows_until))
 
     def _drop(self, about: _About) -> Annotation:
         annotation, _ = self._waiting.pop(about)

@@ -34,6 +34,12 @@ def read(state: Mapping[str, Any]) -> dict[int, Told]:
     }
 
 
+def bytes_of(piece: Piece) -> int:
+    """About what it takes when written."""
+    rest = piece.time_ms, piece.faulty, piece.classes, *piece.vectors.values()
+    return piece.values.nbytes // 2 + sum(each.nbytes for each in rest)
+
+
 def _plain(piece: Piece) -> tuple[Any, ...]:
     arrays = piece.values.astype(np.float32), piece.time_ms, piece.faulty, piece.classes
     vectors = {name: torch.from_numpy(vector) for name, vector in piece.vectors.items()}

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 @click.argument("monitor")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def relearn(monitor: str, *, as_json: bool) -> None:
-    """Publish a version of MONITOR that learned everything but what excluded sources of labels told.
+    """Let a version of MONITOR serve that learned everything but what excluded sources of labels told.
 
     It goes back to the last checkpoint before their first label, and learns the topic's rows and everybody else's
-    labels again from there. Trainers that run meanwhile go on from it once it serves. `labels exclude` comes before.
+    labels again from there, to the trainers' newest checkpoint. Trainers that run go on from it; what they learned
+    since that checkpoint is let go. `labels exclude` comes before.
     """
     from infra.commands.standing import person
     from infra.relearning import relearn as run_relearn
@@ -30,16 +31,14 @@ def relearn(monitor: str, *, as_json: bool) -> None:
             f"from the checkpoint at step {done.from_step}: {done.rows:,} rows, {done.labels:,} labels of others"
         )
         if done.untaught:
-            click.echo(f"{done.untaught:,} labels of others taught nothing again: their rows are forgotten, or too few")
+            click.echo(f"{done.untaught:,} labels of others taught nothing now: rows forgotten, or too few for a step")
         click.echo(f"left out: {done.without:,} labels of {', '.join(each or 'no source' for each in done.sources)}")
-        serves = "serves" if done.published.status == "serving" else "is tried beside the one that serves"
-        click.echo(f"v{done.published.version} {serves}")
+        click.echo(f"v{done.published.version} serves")
 
 
 def _plain(done: "Relearned") -> dict[str, object]:
     return {
         "version": done.published.version,
-        "status": done.published.status,
         "from_step": done.from_step,
         "rows": done.rows,
         "labels": done.labels,

@@ -20,6 +20,9 @@ _WAITING, _TAUGHT = LabelStatus.WAITING.value, LabelStatus.TAUGHT.value
 _RECENT = 5_000
 """Labels that a source's reliability is read from again: ten times what it remembers of one."""
 
+_AT_ONCE = 500
+"""Rows that one statement names."""
+
 Believed = tuple[str, str, int, float]
 """Source, task, value, and the probability that the network gave to that before it learned it."""
 
@@ -27,9 +30,26 @@ _END = (
     update(LABELS)
     .where(*(LABELS.c[name] == bindparam(f"b_{name}") for name in _ORIGIN))
     .where(or_(LABELS.c.status == _WAITING, bindparam("b_status") == _TAUGHT))
-    .values({name: bindparam(f"b_{name}") for name in ("status", "step", "belief")})
+    .values({name: bindparam(f"b_{name}") for name in ("status", "step", "belief", "rows_until")})
 )
 """A rank that gave a label up must not deny that another one has taught it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A label that was learned from.
+
+    Attributes:
+        number: of its row.
+        step: in which it was.
+        rows_until: offset after the last of its entity's rows that it was learned with; None: that was not kept.
+        label: what it says.
+    """
+
+    number: int
+    step: int
+    rows_until: int | None
+    label: Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +84,8 @@ class SqlLabels:
     def end(self, fates: Sequence[Fate]) -> None:
         """Write down what became of labels."""
         rows = [
-            self._key(fate.annotation) | {"status": fate.status.value, "step": fate.step, "belief": fate.belief}
+            self._key(fate.annotation)
+            | {"status": fate.status.value, "step": fate.step, "belief": fate.belief, "rows_until": fate.rows_until}
             for fate in fates
         ]
         bound = [{f"b_{name}": value for name, value in row.items()} for row in rows]
@@ -86,21 +107,34 @@ class SqlLabels:
     def unlearn(self, after_step: int) -> None:
         """The steps after that one are lost: what they taught waits again."""
         mine = LABELS.c.monitor == self.monitor, LABELS.c.step > after_step
-        undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None)
+        undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None, rows_until=None)
         transact(self.engine, lambda connection, _: connection.execute(undone))
 
-    def taught(self) -> list[tuple[int, Label]]:
-        """The labels that were learned from, each with its step, in that order."""
+    def taught(self, after_step: int, until_step: int) -> list[Lesson]:
+        """Labels that steps after the one, and until the other, learned from, in that order."""
         mine = LABELS.c.monitor == self.monitor, LABELS.c.status == _TAUGHT
-        query = select(LABELS).where(*mine).order_by(LABELS.c.step, LABELS.c.id)
+        then = LABELS.c.step > after_step, LABELS.c.step <= until_step
+        query = select(LABELS).where(*mine, *then).order_by(LABELS.c.step, LABELS.c.id)
         rows = transact(self._reader, lambda connection, _: connection.execute(query).mappings().all())
-        return [(row["step"], _label(row)) for row in rows]
+        return [Lesson(row["id"], row["step"], row["rows_until"], _label(row)) for row in rows]
 
-    def disown(self, sources: frozenset[str]) -> None:
+    def first_step(self, sources: frozenset[str]) -> int | None:
+        """The first step that learned from one of these sources, if any did; what was disowned since counts too."""
+        mine = LABELS.c.monitor == self.monitor, LABELS.c.source.in_(sources)
+        query = select(func.min(LABELS.c.step)).where(*mine)
+        found: int | None = transact(self._reader, lambda connection, _: connection.execute(query).scalar_one())
+        return found
+
+    def disown(self, lessons: Sequence[Lesson], status: LabelStatus) -> None:
         """What these taught is in no weights that serve any more."""
-        mine = LABELS.c.monitor == self.monitor, LABELS.c.source.in_(sources), LABELS.c.status == _TAUGHT
-        out = update(LABELS).where(*mine).values(status=LabelStatus.EXCLUDED.value)
-        transact(self.engine, lambda connection, _: connection.execute(out))
+        numbers = [each.number for each in lessons]
+
+        def write(connection: Connection, _: int) -> None:
+            for first in range(0, len(numbers), _AT_ONCE):
+                some = LABELS.c.id.in_(numbers[first : first + _AT_ONCE])
+                connection.execute(update(LABELS).where(some).values(status=status.value))
+
+        transact(self.engine, write)
 
     def beliefs(self) -> list[Believed]:
         """As `read_beliefs`."""

@@ -44,6 +44,8 @@ def main() -> None:
 
 
 def _measure(arguments: Namespace, folder: Path) -> Figures:
+    if arguments.folds is not None and (arguments.folds < 2 or arguments.model is not None):
+        raise SystemExit("--folds: expected 2 or more, and no --model, which may have learned what it is judged on")
     if arguments.folds is None:
         parts = [_judged(arguments, folder, lambda place: place < _LEARNED)]
     else:

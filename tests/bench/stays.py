@@ -183,7 +183,8 @@ def compared(ours: pd.Series, trees: pd.Series, truth: pd.Series) -> dict[str, f
 def _event1(score: np.ndarray, yes: np.ndarray) -> float:
     """The highest min(sensitivity, positive predictivity) of any threshold: Silva et al. (2012), event 1."""
     order = np.argsort(-score, kind="stable")
-    found, told = np.cumsum(yes[order]), np.arange(1, len(yes) + 1)
+    last = np.append(np.diff(score[order]) != 0, True)  # a threshold never parts equals
+    found, told = np.cumsum(yes[order])[last], np.arange(1, len(yes) + 1)[last]
     return float(np.minimum(found / yes.sum(), found / told).max())
 
 

@@ -4,12 +4,14 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from kafka import KafkaAdminClient
 from sqlalchemy import select
 
 from infra.assembly import registry_of
@@ -127,16 +129,36 @@ def ended(service: TrainerService) -> int:
     return sum(count for status, count in service.status()["labels"].items() if status != "waiting")
 
 
-def learn(monitor: Monitor, sources: Iterable[str]) -> None:
-    """Rows, and after each part of them labels of one source; a few rows at the end."""
+def teach(service: TrainerService, monitor: Monitor, sources: Iterable[str], first: int = 0) -> int:
+    """Rows, and after each part of them labels of one source; a few rows at the end. What comes after `first` rows."""
     kafka, topic = monitor.kafka.bootstrap_servers, monitor.topics.observations
+    before = ended(service)
+    for turn, source in enumerate(sources, 1):
+        publish(observations(first, ROWS), kafka, topic)
+        first += ROWS
+        publish(outcomes(first - 20, source), kafka, f"{topic}.labels")
+        wait_until(lambda turn=turn: ended(service) >= before + ENTITIES * turn)
+    publish(observations(first, 8), kafka, topic)
+    wait_until(lambda: service.status()["lag"] == 0)
+    return first + 8
+
+
+def learn(monitor: Monitor, sources: Iterable[str], first: int = 0) -> int:
+    """As `teach`, by a trainer that comes and goes."""
     with learning(monitor) as service:
-        for turn, source in enumerate(sources, 1):
-            publish(observations((turn - 1) * ROWS, ROWS), kafka, topic)
-            publish(outcomes(turn * ROWS - 20, source), kafka, f"{topic}.labels")
-            wait_until(lambda turn=turn: ended(service) >= ENTITIES * turn)
-        publish(observations(turn * ROWS, 8), kafka, topic)
-        wait_until(lambda: service.status()["lag"] == 0)
+        wait_until(lambda: service.status()["rank"] == 0)
+        return teach(service, monitor, sources, first)
+
+
+def relearned(monitor: Monitor, folder: Path, source: str) -> dict[str, Any]:
+    """What the command says once the source is excluded."""
+    described = folder / "pumps.yaml"
+    described.write_text(yaml.safe_dump(monitor.model_dump(mode="json")))
+    engine = connect(monitor.database.url)
+    SqlLabels(engine, "pumps", lambda: ("", ""), utc_now).decide(source, excluded=True, author="ann", why="guesses")
+    done = CliRunner().invoke(models, ["relearn", str(described), "--json"], catch_exceptions=False)
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
 
 
 def told(kept: Sequence[Checkpoint]) -> list[Checkpoint]:
@@ -157,23 +179,16 @@ def test_a_version_that_labels_taught_is_made_anew_bit_for_bit(monitor: Monitor,
 
 def test_what_one_source_taught_comes_out_of_the_weights(monitor: Monitor, tmp_path: Path) -> None:
     learn(monitor, ["anna", MISTAKEN, "anna"])
-    described = tmp_path / "pumps.yaml"
-    described.write_text(yaml.safe_dump(monitor.model_dump(mode="json")))
     engine = connect(monitor.database.url)
     registry, checkpoints = registry_of(monitor, engine), Checkpoints(engine, "pumps", tmp_path, utc_now)
     stood = checkpoints.all()[0]
     misled = unpacked(checkpoints.read(stood, SHARED))["weights"]
-    with pytest.raises(InputError, match="no excluded source has taught anything"):
-        CliRunner().invoke(models, ["relearn", str(described)], catch_exceptions=False)
-    SqlLabels(engine, "pumps", lambda: ("", ""), utc_now).decide(MISTAKEN, excluded=True, author="ann", why="guesses")
 
-    done = CliRunner().invoke(models, ["relearn", str(described), "--json"], catch_exceptions=False)
+    said = relearned(monitor, tmp_path, MISTAKEN)
 
-    said = json.loads(done.stdout.splitlines()[-1])
     assert (said["without"], said["sources"], said["untaught"]) == (ENTITIES, [MISTAKEN], 0)
-    assert (said["status"], registry.serving().version) == ("serving", said["version"])
-    fresh = save_weights(Network(Layout(monitor)))
-    anew = registry.load(registry.serving())
+    assert registry.serving().version == said["version"]
+    fresh, anew = save_weights(Network(Layout(monitor))), registry.load(registry.serving())
     assert head(anew, monitor, "leak") == head(fresh, monitor, "leak") != head(misled, monitor, "leak")
     assert head(anew, monitor, "failure") != head(fresh, monitor, "failure")
     with reading(monitor.database.url) as connection:
@@ -184,3 +199,47 @@ def test_what_one_source_taught_comes_out_of_the_weights(monitor: Monitor, tmp_p
     went_on = min((each for each in checkpoints.all() if each.id > stood.id), key=lambda each: each.id)
     state = unpacked(checkpoints.read(went_on, SHARED))
     assert (state["version"], state["weights"]) == (said["version"], registry.load(registry.serving()))
+
+
+def test_what_came_out_once_does_not_come_back_with_the_next_source(monitor: Monitor, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no excluded source has taught anything"):
+        relearned(monitor, tmp_path, "nobody")
+    rows = learn(monitor, ["anna", MISTAKEN, "bob"])
+    relearned(monitor, tmp_path, MISTAKEN)
+    learn(monitor, ["bob", "anna"], rows)
+
+    said = relearned(monitor, tmp_path, "bob")
+
+    registry = registry_of(monitor, connect(monitor.database.url))
+    fresh, anew = save_weights(Network(Layout(monitor))), registry.load(registry.serving())
+    assert (said["without"], said["sources"]) == (2 * ENTITIES, ["bob"])
+    assert head(anew, monitor, "leak") == head(fresh, monitor, "leak")
+
+
+def test_a_trainer_that_runs_goes_on_from_what_came_out(monitor: Monitor, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(connect(monitor.database.url), "pumps", tmp_path, utc_now)
+    with learning(monitor) as service:
+        rows = teach(service, monitor, ["anna", MISTAKEN])
+        said = relearned(monitor, tmp_path, MISTAKEN)
+        wait_until(lambda: checkpoints.all()[0].version >= said["version"])
+        teach(service, monitor, ["anna"], rows)
+    registry = registry_of(monitor, connect(monitor.database.url))
+    fresh, now = save_weights(Network(Layout(monitor))), unpacked(checkpoints.read(checkpoints.all()[0], SHARED))
+    assert head(now["weights"], monitor, "leak") == head(fresh, monitor, "leak")
+    assert registry.serving().version >= said["version"]
+
+
+def test_rows_of_a_partition_that_was_added_are_learned_too(monitor: Monitor, kafka: str, tmp_path: Path) -> None:
+    rows = learn(monitor, ["anna", MISTAKEN])
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin.create_partitions({monitor.topics.observations: 3})
+    admin.close()
+    learn(monitor, ["anna"], rows)
+    kept = Checkpoints(connect(monitor.database.url), "pumps", tmp_path, utc_now).all()
+    assert len(kept[0].offsets) == 3
+
+    said = relearned(monitor, tmp_path, MISTAKEN)
+
+    base = next(each for each in kept if each.step == said["from_step"])
+    assert len(base.offsets) == 2
+    assert said["rows"] == pytest.approx(kept[0].events - base.events, rel=0.05)

@@ -1,5 +1,6 @@
 """Which checkpoints are kept: the newest, those that make versions anew, and one of each age."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -33,3 +34,13 @@ def test_of_each_age_one_is_kept_so_that_any_step_can_be_gone_back_to(checkpoint
         assert steps[-1] - before <= 4 * long_ago
     folders = {int(folder.name) for folder in (checkpoints.directory / "trainers" / "ward").iterdir()}
     assert folders == set(kept)
+
+
+def test_of_several_checkpoints_of_one_step_the_last_is_kept_for_its_files_are_there(checkpoints):
+    for step in range(0, 1_000, 10):
+        for content in (b"first", b"second", b"third"):
+            digest = checkpoints.write(checkpoint(step).folder, "shared.pt", content)
+            checkpoints.add(replace(checkpoint(step), files={"shared.pt": digest}))
+    old = checkpoints.all()[3:]
+    assert len(old) >= 6
+    assert {checkpoints.read(each, "shared.pt") for each in old} == {b"third"}

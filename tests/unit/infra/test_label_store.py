@@ -110,10 +110,18 @@ def test_what_lost_steps_taught_waits_again(store, engine) -> None:
 
 def test_what_was_taught_is_told_by_its_step_until_it_is_disowned(store) -> None:
     store.receive([said(0), said(1, "ben"), said(2), said(3)])
-    store.end([taught(0, step=5), taught(1, "ben", step=3), taught(2, step=4)])
-    assert store.taught() == [(3, said(1, "ben").label), (4, said(2).label), (5, said(0).label)]
-    store.disown(frozenset({"ben"}))
-    assert [step for step, _ in store.taught()] == [4, 5]
+    store.end([replace(taught(0, step=5), rows_until=40), taught(1, "ben", step=3), taught(2, step=4)])
+    found = store.taught(2, 5)
+    assert [(each.step, each.rows_until, each.label) for each in found] == [
+        (3, None, said(1, "ben").label),
+        (4, None, said(2).label),
+        (5, 40, said(0).label),
+    ]
+    assert [each.step for each in store.taught(3, 4)] == [4]
+    store.disown(found[:1], LabelStatus.EXCLUDED)
+    assert [each.step for each in store.taught(2, 5)] == [4, 5]
+    assert store.first_step(frozenset({"ben"})) == 3, "what was disowned may be in weights of then"
+    assert store.first_step(frozenset({"nobody"})) is None
 
 
 def test_beliefs_of_a_source_that_was_included_again_begin_anew(store, engine) -> None:

@@ -164,3 +164,11 @@ def test_the_command_lists_what_learning_did(registry: SqlRegistry) -> None:
     assert [list(row.values()) for row in found] == [
         ["health", 3, 40, 500, "forecast", "alarm", "0.8 before, 1.9 now", "2026-01-31T12:00:00.000+00:00"]
     ]
+
+
+def test_what_trainers_proved_against_a_version_that_serves_no_more_does_not_serve(registry: SqlRegistry) -> None:
+    registry.publish(b"one", None, {})
+    anew = registry.publish(b"anew", 1, {}, made_by="relearn")
+    late = registry.publish(b"late", 1, {})
+    assert (late.status, registry.get(late.version).status, registry.serving()) == ("retired", "retired", anew)
+    assert registry.publish(b"next", anew.version, {}).status == "serving"

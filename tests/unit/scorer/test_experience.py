@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.prediction import Predictions
+from scorer.experience import _of_one_kind
 from scorer.scorer import Scorer, state_template
 from scorer.store import Store
 from tests.laws.ward import batch, layout
@@ -14,9 +15,9 @@ OLD, LONG = 12, 60
 """Entities of some age, and their rows; one more comes afterwards."""
 
 
-def stream(scales: np.ndarray, newcomer: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stream(scales: np.ndarray, newcomer: int = 8, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of entities in turn, each moving by its own scale; then a newcomer, whose last row leaps."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     entity = np.concatenate([np.tile(np.arange(OLD), LONG), np.full(newcomer, OLD)])
     values = np.full((len(entity), len(WARD.names)), np.nan)
     values[:, :2] = np.array([80.0, 120.0]) + rng.normal(size=(len(entity), 2)) * scales[entity, None]
@@ -54,12 +55,30 @@ def test_entities_of_other_kinds_are_no_experience() -> None:
     assert found.surprise[-8:].tolist() == alone.surprise[-8:].tolist()
 
 
-def test_entities_that_change_as_much_but_run_otherwise_are_no_experience() -> None:
-    entity, values, time_ms = stream(np.ones(OLD + 1))
-    for wandering in range(0, OLD, 2):
-        mine = entity == wandering
-        values[mine, :2] = np.array([80.0, 120.0]) + np.cumsum(values[mine, :2] - np.array([80.0, 120.0]), axis=0)
-    assert not scored(entity, values, time_ms).lent.any()
+def tails(
+    middles: np.ndarray, own: float, lent: float = 0.0, seed: int = 0
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Of one signal's four statistics what entities' tails hold after `own` values, where 400 of others' were lent."""
+    mean = middles[:, None, None] + np.random.default_rng(seed).normal(size=(len(middles), 1, 4)) / np.sqrt(own)
+    borrowed = 400.0 * lent
+    state = {
+        "tail.mean": (mean * own + middles.mean() * borrowed) / (own + borrowed),
+        "tail.variance": np.ones_like(mean),
+    }
+    return state | {"lent": np.full((len(middles), 1), lent)}, np.full((len(middles), 1), own)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("lent", [0.0, 1.0])
+def test_entities_whose_statistics_run_otherwise_are_of_other_kinds(seed: int, lent: float) -> None:
+    two_kinds = np.tile([-0.8, 0.8], 12)
+    assert _of_one_kind(*tails(np.zeros(24), 60.0, lent, seed)).all()
+    assert not _of_one_kind(*tails(two_kinds, 60.0, lent, seed)).any()
+    assert not _of_one_kind(*tails(two_kinds, 3_000.0, lent, seed)).any()
+
+
+def test_one_entity_out_of_order_makes_strangers_of_nobody() -> None:
+    assert _of_one_kind(*tails(np.append(np.zeros(23), 40.0), 60.0)).all()
 
 
 def test_too_few_entities_are_no_experience() -> None:
