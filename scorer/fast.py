@@ -2,8 +2,9 @@
 
 It starts as persistence and adds what the signal's own averages, the hour and the network's forecast have been worth:
 normalised least mean squares (Nagumo and Noda, 1967), inputs in units of their own running size and clipped, errors
-clipped (Huber, 1964), the step 1 / n until it reaches a floor that keeps it following drift. With inputs so scaled a
-full covariance was measured to be hardly better (ETTh1, first row ahead, MSE 0.211 against 0.214), at P^2 of state.
+clipped (Huber, 1964), the step 1 / n until it reaches a floor that keeps it following drift; where errors grow, it is
+that of a younger stream again. With inputs so scaled a full covariance was measured to be hardly better (ETTh1, first
+row ahead, MSE 0.211 against 0.214), at P^2 of state.
 Whichever of network and fast head had the smaller delayed error serves, signal by signal and horizon by horizon; the
 network's band moves along, scaled by the two errors.
 
@@ -15,6 +16,7 @@ C inputs of the clock, P = C + I + 1 weights, R rows remembered (the longest hor
 """
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -36,6 +38,9 @@ _CLIP = 8.0
 _ERROR_SPAN, _MARGIN = 300.0, 1.0
 """Values that errors are averaged over; the fast head serves where its error is smaller by 1 / sqrt(values), so that
 a short stream's luck decides nothing."""
+_LATELY, _ALARM, _ANEW = 24.0, 1.5, 100.0
+"""Values that the nearest error is averaged over to see a change, how many times the usual one it must be for that, and
+how many values what was learned counts as from then on."""
 _NARROWEST, _WIDEST = 0.2, 5.0
 _HALF_LARGEST = np.float32(6e4)
 
@@ -73,6 +78,7 @@ class FastHead:
         """State of entities never seen, [E, ...]; what both said is kept until it can be judged."""
         s, h, r, c = self._n_signals, len(self._ahead), self._remembered, self._clock_MC.shape[1]
         shapes = {"weight": (s, h, c + _INPUTS + 1), "square": (s, _INPUTS + h), "error": (s, h, 2)}
+        shapes |= {"known": (s,), "lately": (s,)}
         kept = {"minute": ((r,), np.int16), "input": ((r, s, _INPUTS + h), np.float16), "last": ((r, s), np.float64)}
         kept["said"] = ((r, s, h, 2), np.float32)
         return {
@@ -103,7 +109,7 @@ class FastHead:
     def _learn(self, rows: "_Rows", state: dict[str, Field], expected_ES: Float64) -> None:
         """From the rows that the forecasts were made at; what stood for this row goes to `expected_ES`."""
         entity = np.arange(len(rows.minute))
-        for h, ahead in enumerate(self._ahead):
+        for h, ahead in sorted(enumerate(self._ahead), key=itemgetter(1)):
             place = (state["rows"] - ahead) % self._remembered
             then_ESI = state["input"][entity, place].astype(np.float32)
             x_ESP = self._weighed(state["minute"][entity, place], then_ESI, h)
@@ -115,8 +121,12 @@ class FastHead:
             if ahead == 1:
                 fast_ES = _serves(rows.count - rows.present, error_ES2) & (state["rows"] > 0)[:, None]
                 np.copyto(expected_ES, last_ES + said_ES2[..., _FAST], where=fast_ES)
-            _correct(weight_ESP, error_ES2, x_ESP, came_ES, told_ES, rows.count)
-            _judge(error_ES2, came_ES, said_ES2, told_ES, rows.count)
+            if ahead == min(self._ahead):
+                _notice(state["known"], state["lately"], error_ES2[..., _FAST], came_ES - said_ES2[..., _FAST], told_ES)
+            # Errors far ahead overlap: they say less of a change, and steps as large would follow noise.
+            count_ES = np.minimum(rows.count, state["known"] * np.float32(ahead))
+            _correct(weight_ESP, error_ES2, x_ESP, came_ES, told_ES, count_ES)
+            _judge(error_ES2, came_ES, said_ES2, told_ES, count_ES)
 
     def _serve(self, rows: "_Rows", state: dict[str, Field], quantile_ESHQ: Float64) -> None:
         """Remember the row's inputs, and put the fast head's forecasts in place where it is the better one."""
@@ -226,12 +236,22 @@ def _scaled(raw_ESI: Float32, square_ESI: Float32, count_ES: Float32, present_ES
     return scaled
 
 
+def _notice(known_ES: Float32, lately_ES: Float32, error_ES: Float32, missed_ES: Float32, told_ES: Bool) -> None:
+    """Where errors have grown lately, what was learned counts as little: steps are as large as a young stream's."""
+    known_ES += told_ES
+    limited_ES = np.minimum(np.abs(missed_ES), _limit(error_ES))
+    rate_ES = np.maximum(np.float32(1.0 / _LATELY), np.float32(1.0) / np.maximum(known_ES, 1.0)) * told_ES
+    lately_ES += rate_ES * (limited_ES - lately_ES)
+    changed_ES = told_ES & (lately_ES > np.float32(_ALARM) * error_ES)
+    np.minimum(known_ES, np.float32(_ANEW), out=known_ES, where=changed_ES)
+
+
 def _correct(
     weight_ESP: Float32, error_ES2: Float32, x_ESP: Float32, came_ES: Float32, told_ES: Bool, count_ES: Float32
 ) -> None:
     """One step where something was told, from what the weights would say of it now."""
     missed_ES = came_ES - _dot(x_ESP, weight_ESP)
-    limit_ES = _limit(error_ES2)
+    limit_ES = _limit(error_ES2[..., _FAST])
     step_ES = np.maximum(np.float32(_SHORTEST_STEP), np.float32(1.0) / (count_ES + np.float32(1.0 / _LONGEST_STEP)))
     gain_ES = step_ES / (np.float32(1.0) + step_ES * total(np.square(x_ESP)))
     weight_ESP += (gain_ES * np.clip(missed_ES, -limit_ES, limit_ES) * told_ES)[..., None] * x_ESP
@@ -240,11 +260,10 @@ def _correct(
 def _judge(error_ES2: Float32, came_ES: Float32, said_ES2: Float32, told_ES: Bool, count_ES: Float32) -> None:
     """Both mean absolute errors, of what was said at the time."""
     rate_ES = np.maximum(np.float32(1.0 / _ERROR_SPAN), np.float32(1.0) / np.maximum(count_ES, 1.0)) * told_ES
-    missed_ES2 = np.minimum(np.abs(came_ES[..., None] - said_ES2), _limit(error_ES2)[..., None])
+    missed_ES2 = np.minimum(np.abs(came_ES[..., None] - said_ES2), _limit(error_ES2[..., _FAST])[..., None])
     error_ES2 += rate_ES[..., None] * (missed_ES2 - error_ES2)
 
 
-def _limit(error_ES2: Float32) -> Float32:
+def _limit(error_ES: Float32) -> Float32:
     """The largest error that teaches: one absurd value must neither bend the weights nor blind the comparison."""
-    error_ES = error_ES2[..., _FAST]
     return np.where(error_ES > 0, np.float32(_CLIP) * error_ES, np.float32(np.inf)).astype(np.float32)
