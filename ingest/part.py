@@ -54,7 +54,8 @@ def read_table(path: Path, wanted: Wanted) -> Events:
     """A row a line.
 
     Raises:
-        InputError: it is no table, or has no time column; a label is neither 0 nor 1, or no class.
+        InputError: it is no table, or has no time column, or its times are seconds; a label is neither 0 nor 1, or no
+            class.
     """
     names = header(path)
     if wanted.time_key not in names:
@@ -69,7 +70,7 @@ def read_table(path: Path, wanted: Wanted) -> Events:
     embeddings = _embeddings(wanted.layout, others)
     texts = [*told.values(), *([wanted.entity_key] if named else [])]
     table = read(path, numeric=[*numeric, *labels], texts=texts, others=[wanted.time_key, *embeddings])
-    times = read_times(table[wanted.time_key].to_pandas())
+    times = read_times(table[wanted.time_key].to_pandas(), f"{path}: {wanted.time_key}")
     columns = {name: numbers(table[name]) for name in numeric}
     vectors = {}
     for name, size in embeddings.items():

@@ -21,6 +21,8 @@ DECIDING_CELLS = 100
 
 _PARQUET = (".parquet", ".pq")
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity|nan)$"  # what Arrow itself can read
+_INDEX = re.compile(r"__index_level_\d+__$")
+"""What pandas names an index that has no name, in Parquet."""
 _BATCH_ROWS = 65_536
 _SHOWN = 40
 
@@ -32,6 +34,7 @@ class Kind(StrEnum):
     EMPTY = "empty"
     OTHER = "other"
     NAMELESS = "nameless"
+    """Also the index of a data frame."""
 
 
 def header(path: Path) -> list[str]:
@@ -77,7 +80,7 @@ def kinds(path: Path) -> dict[str, Kind]:
                 told[name] = cells + more, numeric + right
     except (pa.ArrowException, OSError) as error:
         raise _no_table(path, error) from error
-    return {name: _kind(*told[name]) if name else Kind.NAMELESS for name in names}
+    return {name: _kind(*told[name]) if name and not _INDEX.match(name) else Kind.NAMELESS for name in names}
 
 
 def read(path: Path, numeric: Sequence[str] = (), texts: Sequence[str] = (), others: Sequence[str] = ()) -> Any:

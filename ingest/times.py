@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.clock import EARLIEST_MS
+from schemas.errors import InputError
 from schemas.observation import Bool, Float64, Int64
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999: the last time that datetime can hold
 _NS_PER_MS = 1_000_000
+_SECONDS = (4e8, 5e9)
+"""Of these numbers, as milliseconds, all are of the first two months of 1970; as seconds, of 1982 to 2128."""
 _PER_MS = {"ms": 1, "us": 1_000, "ns": _NS_PER_MS}
 
 
@@ -34,14 +37,23 @@ class Times:
     timed: Bool
 
 
-def read_times(column: "pd.Series") -> Times:
-    """Read a column of numbers, texts, dates or timestamps. A number, also as text, is epoch milliseconds."""
+def read_times(column: "pd.Series", where: str = "times") -> Times:
+    """Read a column of numbers, texts, dates or timestamps. A number, also as text, is epoch milliseconds.
+
+    Raises InputError, which begins with `where`, when all of them look like seconds.
+    """
     import pandas as pd  # noqa: PLC0415
 
     if pd.api.types.is_numeric_dtype(column.dtype):
         ms, below_ns = _of_numbers(column.to_numpy(np.float64, na_value=np.nan))
     else:
         ms, below_ns = _parsed(column)
+    known = ms[np.isfinite(ms)]
+    if len(known) and _SECONDS[0] <= known.min() and known.max() <= _SECONDS[1]:
+        seen, day = float(known.min()), pd.Timestamp(known.min(), unit="ms").date()
+        raise InputError(
+            f"{where}: got {seen:.0f}, which is of {day}; expected epoch milliseconds: these look like seconds"
+        )
     timed = (ms >= EARLIEST_MS) & (ms <= _LATEST_MS)
     return Times(_filled(ms, timed), _filled(below_ns, timed), timed)
 

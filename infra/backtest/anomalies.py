@@ -13,6 +13,8 @@ from infra.metrics.baselines import random_scores
 from schemas.observation import Bool, Field, Float64, Int64
 
 _LEVELS = (0.9, 0.99, 0.999)
+_AFTER = 5
+"""Rows after a fault in which an alert still speaks of it."""
 
 
 def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, seed: int) -> Judged:
@@ -37,7 +39,27 @@ def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, 
             random_scores(len(known), np.random.default_rng(seed)),
         )
     )
-    return Judged(alarms | ours | {"head": head}, {"random": random | {"head": random}})
+    alerted = table.alert[known]
+    caught = _caught(alerted, truth, entity)
+    chance = _caught(np.random.default_rng(seed).permutation(alerted), truth, entity)
+    return Judged(alarms | caught | ours | {"head": head}, {"random": chance | random | {"head": random}})
+
+
+def _caught(alerted: Bool, truth: Bool, entity: Field) -> dict[str, int]:
+    """A fault is an entity's labelled rows without a break, caught by an alert from the first one to shortly after.
+
+    Alerts elsewhere are false.
+    """
+    faults = caught = false = 0
+    for rows in pd.Series(np.arange(len(truth))).groupby(entity).indices.values():
+        edges = np.flatnonzero(np.diff(truth[rows], prepend=False, append=False))
+        spoken_for = np.zeros(len(rows), dtype=np.bool_)
+        for first, after in edges.reshape(-1, 2).tolist():
+            spoken_for[first : after + _AFTER] = True
+            caught += bool(alerted[rows][first : after + _AFTER].any())
+        faults += len(edges) // 2
+        false += int((alerted[rows] & ~spoken_for).sum())
+    return {"faults": faults, "faults_alerted": caught, "alarms_false": false}
 
 
 def _coverage(probability_n: Float64, level: float) -> float | None:

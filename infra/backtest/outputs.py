@@ -13,6 +13,8 @@ from ingest.wide import expand
 from schemas.errors import ConfigError
 from schemas.observation import Float64
 
+_SUFFIXES = {"--scores": (".parquet", ".pq"), "--report": (".json", ".html")}
+
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
@@ -25,12 +27,15 @@ class Outputs:
         """Make the folders, and try each file without touching what it holds.
 
         Raises:
-            ConfigError: a file cannot be written, or is an input.
+            ConfigError: a file cannot be written, is an input, or has a name of another kind of file.
         """
         read = {path.resolve() for path in expand(inputs, images=True)}
         for option, path in self._asked():
             if path.resolve() in read:
                 raise ConfigError("command line", option, str(path), "another file than the input")
+            if path.suffix not in _SUFFIXES[option]:
+                expected = f"a name that ends in {' or '.join(_SUFFIXES[option])}"
+                raise ConfigError("command line", option, str(path), expected)
             try:
                 _try(path)
             except OSError as error:

@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -139,6 +141,21 @@ def backtest(
         click.echo(json.dumps(done.report))
     else:
         show(done.report)
+    _expect_figures(done.report, score_from)
+
+
+def _expect_figures(report: Mapping[str, Any], score_from: int) -> None:
+    """A report on nothing is written like any other, but a script must not go on with it."""
+    from schemas.errors import InputError
+
+    scored = report["rows_by_status"]["ok"]
+    if not scored:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["refused"].items())
+        raise InputError(
+            f"got {report['rows']:,} rows, every one refused ({reasons}); expected some that can be scored"
+        )
+    if score_from >= scored:
+        raise InputError(f"--score-from: got {score_from:,}; expected fewer than the {scored:,} rows that were scored")
 
 
 def _split(words: tuple[str, ...], *, auto: bool) -> tuple[str | None, tuple[Path, ...]]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from infra.backtest.anomalies import _caught
 from infra.backtest.options import Options
 from infra.backtest.outputs import Outputs
 from infra.backtest.run import backtest
@@ -64,7 +65,8 @@ def test_the_report_stands_beside_its_baselines(tmp_path: Path) -> None:
     assert (report["rows"], report["rows_by_status"]) == (300, {"ok": 300, "duplicate": 0, "late": 0, "invalid": 0})
     assert baselines["persistence"]["forecast"]["raw"]["h1"]["mase"] == 1.0
     assert set(report["tasks"]["forecast"]) - set(baselines["persistence"]["forecast"]) == NOT_OF_A_BASELINE
-    assert set(baselines["random"]["anomaly"]) == {"auroc", "auprc", "vus_pr", "head"}
+    caught = {"faults", "faults_alerted", "alarms_false"}
+    assert set(baselines["random"]["anomaly"]) == {"auroc", "auprc", "vus_pr", "head"} | caught
     assert report["signal_map"] == {"load %": "load__", "temp": "temp"}
 
 
@@ -205,12 +207,12 @@ def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
         Options(None, (), seed=seed)
 
 
-@pytest.mark.parametrize("option", ["--scores", "--report"])
-def test_a_file_that_cannot_be_written_is_found_before_the_run(tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize(("option", "kind"), [("--scores", "parquet"), ("--report", "json")])
+def test_a_file_that_cannot_be_written_is_found_before_the_run(tmp_path: Path, option: str, kind: str) -> None:
     source, blocked = tmp_path / "a.csv", tmp_path / "file"
     source.write_text("no table at all")
     blocked.write_text("")
-    for target, expected in ((blocked / "x.json", "a file that can be written"), (source, "another file than the")):
+    for target, expected in ((blocked / f"x.{kind}", "a file that can be written"), (source, "another file than the")):
         with pytest.raises(ConfigError, match=f"command line: {option}: got .*; expected {expected}"):
             command.main(["--auto", "--input", str(source), option, str(target)], standalone_mode=False)
 
@@ -251,9 +253,47 @@ def test_rows_none_of_which_can_be_scored_still_make_a_report(tmp_path: Path) ->
     assert done.report["rows_by_status"]["invalid"] == done.report["rows"] == 2
     assert done.table.frame()["time"].isna().all()
     assert done.report["refused"] == {"wrong-clock": 2}
-    shown = CliRunner().invoke(command, ["--auto", "--input", str(path)]).stdout
-    assert "refused, by reason: wrong-clock 2" in shown
-    assert "mase" not in shown
+    said = CliRunner().invoke(command, ["--auto", "--input", str(path)])
+    assert "refused, by reason: wrong-clock 2" in said.stdout
+    assert "mase" not in said.stdout
+    assert str(said.exception) == "got 2 rows, every one refused (wrong-clock 2); expected some that can be scored"
+
+
+def test_metrics_must_count_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    wide(12).to_csv(path, index=False)
+    said = CliRunner().invoke(command, ["--auto", "--no-learn", "--input", str(path), "--score-from", "9999"])
+    assert str(said.exception) == "--score-from: got 9,999; expected fewer than the 2,600 rows that were scored"
+
+
+@pytest.mark.parametrize(("option", "expected"), [("--scores", ".parquet or .pq"), ("--report", ".json or .html")])
+def test_a_file_is_of_the_kind_that_its_name_says(tmp_path: Path, option: str, expected: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,x\n1,2\n")
+    with pytest.raises(ConfigError, match=f"{option}: got .*; expected a name that ends in {expected}"):
+        command.main(["--auto", "--input", str(path), option, str(tmp_path / "out.csv")], standalone_mode=False)
+
+
+def test_faults_that_alerts_caught_are_counted_beside_chance(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    frame = wide(12)
+    frame["label"] = 0
+    frame.loc[frame.index[-3:], "label"] = 1
+    frame.to_csv(path, index=False)
+    report = backtest(Options(None, (path,), learn=False)).report
+    ours, chance = report["tasks"]["anomaly"], report["baselines"]["random"]["anomaly"]
+    assert ours["faults"] == chance["faults"] > 0
+    assert ours["faults_alerted"] <= ours["faults"]
+    assert ours["alarms_false"] <= ours["alarms"]
+
+
+def test_alerts_in_a_fault_or_shortly_after_catch_it_and_others_are_false() -> None:
+    truth = np.zeros(60, dtype=bool)
+    truth[[10, 11, 12, 30, 50]] = True
+    alerted = np.zeros(60, dtype=bool)
+    alerted[[2, 11, 34, 58]] = True
+    entity = np.repeat(["a", "b"], [40, 20])
+    assert _caught(alerted, truth, entity) == {"faults": 3, "faults_alerted": 2, "alarms_false": 2}
 
 
 def test_a_difference_is_shown_with_its_bounds() -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -49,6 +50,13 @@ def test_a_column_that_begins_far_behind_the_first_block_is_numeric(tmp_path: Pa
 def test_a_column_without_a_name_is_told_apart(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "x,,\n1,2,3\n")
     assert kinds(path) == {"x": Kind.NUMBERS, "": Kind.NAMELESS}
+
+
+def test_the_index_of_a_data_frame_is_no_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pd.concat([pd.DataFrame({"x": [1.0, 2.0]})] * 2).to_parquet(path)
+    assert set(kinds(path).values()) == {Kind.NUMBERS, Kind.NAMELESS}
+    assert kinds(path)["x"] is Kind.NUMBERS
 
 
 def test_only_the_first_hundred_cells_decide(tmp_path: Path) -> None:

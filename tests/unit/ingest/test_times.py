@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from ingest.times import read_times
+from schemas.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,10 @@ def test_a_cell_without_time_has_that_of_the_one_before_it_and_is_marked() -> No
 def test_an_empty_column_holds_no_time() -> None:
     found = read_times(pd.Series([None, None]))
     assert (found.ms.tolist(), found.timed.tolist()) == ([0, 0], [False, False])
+
+
+def test_numbers_that_look_like_seconds_are_refused() -> None:
+    for cells in ([1_767_225_600, 1_767_225_660], ["1767225600.5"]):
+        with pytest.raises(InputError, match=r"got 1767225600, which is of 1970-01-21; expected epoch milliseconds"):
+            read_times(pd.Series(cells))
+    assert read_times(pd.Series([1_767_225_600, 1_767_225_600_000])).timed.all(), "not all of them do"
