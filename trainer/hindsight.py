@@ -166,6 +166,11 @@ class Hindsight:
             self._store(piece)
         return fresh, replayed
 
+    def withdraw(self, fresh: Sequence[Piece]) -> None:
+        """The step that they were for was refused: they are not replayed either."""
+        refused = set(map(id, fresh))
+        self._reservoir = [piece for piece in self._reservoir if id(piece) not in refused]
+
     def newest(self, entity: str) -> tuple[Partition, int] | None:
         """Where an entity's rows come from, and the event time of the newest; None of an entity without any."""
         account = self._accounts.get(entity)

@@ -143,7 +143,10 @@ class Learner:
         if told is None and self._hindsight is not None:
             told = self._hindsight.next()
         if told is not None:
-            return replace(self._step(hindsight_lesson(*told, self._layout)), told=told)
+            report = replace(self._step(hindsight_lesson(*told, self._layout)), told=told)
+            if report.refused is not None and self._hindsight is not None:
+                self._hindsight.withdraw(told[0])
+            return report
         if len(self._queue) >= self._settings.windows_per_step:
             windows = self._queue.take(self._settings.windows_per_step)
             worth_keeping = self._adaptation.sift(windows, self._slots, self.steps)

@@ -1,6 +1,7 @@
-"""`bellwether models actions`: what the learner did about drift and harm."""
+"""`bellwether models actions`: what the learner did about drift and harm, and what it refused to learn."""
 
 import json
+from typing import Any
 
 import click
 
@@ -10,7 +11,10 @@ import click
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def actions(monitor: str | None, database: str | None, *, as_json: bool) -> None:
-    """What was done about drift and harm, newest first: alarms, and what followed them. MONITOR: one monitor's only."""
+    """What was done about drift and harm, newest first: alarms, what followed them, batches that were quarantined.
+
+    MONITOR: one monitor's only. The offsets of a batch are in the JSON.
+    """
     from infra.explained import table
 
     rows = _select(database, monitor)
@@ -19,18 +23,38 @@ def actions(monitor: str | None, database: str | None, *, as_json: bool) -> None
     elif not rows:
         click.echo("no actions: nothing drifted, or nothing was learned")
     else:
-        table("actions", list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+        shown = [{name: value for name, value in row.items() if name != "offsets"} for row in rows]
+        table(
+            "actions", list(shown[0]), [["-" if each is None else str(each) for each in row.values()] for row in shown]
+        )
 
 
 def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:
     from sqlalchemy import select
 
-    from schemas.tables import LearningActionRow as Row
+    from schemas.tables import LearningActionRow, QuarantineRow
     from scorer.alerts import reading
 
-    query = select(Row.monitor, Row.version, Row.step, Row.events, Row.task, Row.kind, Row.why, Row.recorded_at)
-    if monitor is not None:
-        query = query.where(Row.monitor == monitor)
+    found: list[dict[str, object]] = []
     with reading(database) as connection:
-        rows = connection.execute(query.order_by(Row.id.desc())).mappings().all()
-    return [{**row, "recorded_at": row["recorded_at"].isoformat(timespec="milliseconds")} for row in rows]
+        for model in (LearningActionRow, QuarantineRow):
+            query = select(model.__table__)
+            if monitor is not None:
+                query = query.where(model.monitor == monitor)
+            found += [_described(dict(row)) for row in connection.execute(query).mappings()]
+    return sorted(found, key=lambda row: str(row["recorded_at"]), reverse=True)
+
+
+def _described(row: dict[str, Any]) -> dict[str, object]:
+    """A refused batch stands in the words of an action."""
+    return {
+        "monitor": row["monitor"],
+        "version": row.get("version"),
+        "step": row.get("step"),
+        "events": row.get("events"),
+        "task": row.get("task"),
+        "kind": row.get("kind", "quarantine"),
+        "why": row.get("why", row.get("reason")),
+        "offsets": row.get("offsets"),
+        "recorded_at": row["recorded_at"].isoformat(timespec="milliseconds"),
+    }

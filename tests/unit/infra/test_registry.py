@@ -157,13 +157,18 @@ def test_whoever_publishes_a_first_version_second_gets_the_one_that_serves(regis
     assert (second, registry.load(second), len(registry.versions())) == (first, b"mine", 1)
 
 
-def test_the_command_lists_what_learning_did(registry: SqlRegistry) -> None:
+def test_the_command_lists_what_learning_did_and_refused(registry: SqlRegistry) -> None:
     registry.record_action(3, 40, 500, Action("alarm", "forecast", "0.8 before, 1.9 now"))
+    registry.quarantine("loss spike", {Partition("ward", 0): (7, 9)})
     url = registry.engine.url.render_as_string()
     found = json.loads(CliRunner().invoke(models, ["actions", "health", "--json", "--database", url]).stdout)
+    at = "2026-01-31T12:00:00.000+00:00"
     assert [list(row.values()) for row in found] == [
-        ["health", 3, 40, 500, "forecast", "alarm", "0.8 before, 1.9 now", "2026-01-31T12:00:00.000+00:00"]
+        ["health", 3, 40, 500, "forecast", "alarm", "0.8 before, 1.9 now", None, at],
+        ["health", None, None, None, None, "quarantine", "loss spike", {str(Partition("ward", 0)): [7, 9]}, at],
     ]
+    shown = CliRunner().invoke(models, ["actions", "--database", url]).stdout
+    assert ("loss spike" in shown, "offsets" in shown) == (True, False)
 
 
 def test_what_trainers_proved_against_a_version_that_serves_no_more_does_not_serve(registry: SqlRegistry) -> None:

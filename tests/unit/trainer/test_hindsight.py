@@ -203,3 +203,12 @@ def test_what_a_forgotten_source_told_is_neither_taught_nor_replayed():
     fresh, replayed = hindsight.next()
     told = [label.source for piece in (*fresh, *hindsight._fresh) for label, _ in piece.labels]
     assert (replayed, "mallory" in told) == ([], False)
+
+
+def test_what_a_refused_step_was_told_is_not_replayed(hindsight):
+    hindsight.tell([outcome(entity) for entity in range(8)])
+    fresh, _ = hindsight.next()
+    hindsight.withdraw(fresh)
+    hindsight.remember(stays(10, 12))
+    hindsight.tell([replace(outcome(entity), source="later") for entity in range(8)])
+    assert hindsight.next()[1] == []
