@@ -61,7 +61,8 @@ def test_trainers_grow_with_the_cluster_and_outlive_the_loss_of_nodes(kafka, top
         group.form()
         wait_for(lambda: witness.taken == COUNT, 120, "one trainer to take in the same rows")
     witness.history()
-    assert last_losses(monitor) == pytest.approx(last_losses(described), rel=0.1)
+    # The last third of the steps is not the same rows where three stepped at once; knowing nothing would be 1.
+    assert last_losses(monitor) == pytest.approx(last_losses(described), rel=0.2)
 
 
 def ranks(program: Program) -> int:
