@@ -168,11 +168,9 @@ def _kept(found: Sequence[Checkpoint]) -> set[int]:
     at most four times as long ago.
     """
     kept = {each.id for each in found[:_KEPT]}
-    whole = {
-        each.folder: each for each in reversed(found)
-    }.values()  # a later one of the same step wrote over the files
-    ages = {max(found[0].step - each.step, 0).bit_length(): each.id for each in sorted(whole, key=_newest_first)}
-    kept |= set(ages.values())  # the oldest of an age came last
+    # A later one of the same step wrote over the files; of an age the oldest comes last.
+    whole = {each.folder: each for each in reversed(found)}
+    kept |= set({max(found[0].step - each.step, 0).bit_length(): each.id for each in reversed(whole.values())}.values())
     publishing = [each for each in found if each.published]
     versions = 0
     for each in publishing:
@@ -181,10 +179,6 @@ def _kept(found: Sequence[Checkpoint]) -> set[int]:
         versions += len(each.published)
         kept |= {each.id} | ({each.parent} if each.parent is not None else set())
     return kept
-
-
-def _newest_first(checkpoint: Checkpoint) -> tuple[int, int]:
-    return -checkpoint.generation, -checkpoint.step
 
 
 def _checkpoint(row: Mapping[Any, Any]) -> Checkpoint:

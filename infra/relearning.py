@@ -89,7 +89,7 @@ def relearn(monitor: Monitor, who: str) -> Relearned:
         again.learn(_joined(layout, end.offsets, newest.offsets))
         end, newest = newest, checkpoints.all()[0]
     if not unwanted:
-        raise _nobody(monitor)
+        raise _nobody(monitor.monitor)
     again.finish()
     sources = tuple(sorted({each.label.source for each in unwanted}))
     why = f"learned anew from step {base.step}, without {len(unwanted)} labels of {len(sources)} excluded sources"
@@ -161,7 +161,7 @@ class _Again:
 def _before(checkpoints: Checkpoints, registry: SqlRegistry, step: int | None) -> Checkpoint:
     """The last sound checkpoint before a step, of a line that was not rolled back."""
     if step is None:
-        raise _nobody(registry)
+        raise _nobody(registry.monitor)
     kept = checkpoints.all()
     for checkpoint in kept:
         if checkpoint.step < step and not _rolled_back(registry, checkpoint.version):
@@ -191,10 +191,8 @@ def _refuse_fitted(registry: SqlRegistry, base: Checkpoint) -> None:
             )
 
 
-def _nobody(of: Monitor | SqlRegistry) -> InputError:
-    return InputError(
-        f"monitor {of.monitor}: no excluded source has taught anything; expected one: see `labels exclude`"
-    )
+def _nobody(monitor: str) -> InputError:
+    return InputError(f"monitor {monitor}: no excluded source has taught anything; expected one: see `labels exclude`")
 
 
 def _ahead(end: Checkpoint, newest: Checkpoint) -> int:

@@ -91,11 +91,13 @@ class LabelLedger:
             fresh = step.told[0] if step.told is not None else ()
             until = {label: piece.offsets[1] for piece in fresh for label, _ in piece.labels}
             for label, belief in step.taught.items():
-                self._conclude(label, status, step.step, belief, until.get(label))
+                if (annotation := self._claimed(label)) is not None:
+                    self._end(annotation, status, step.step, belief, until.get(label))
                 if step.refused is None:
                     self._sources.add(label.source, label.task, label.value, belief)
         while self._hindsight.useless:
-            self._conclude(self._hindsight.useless.popleft(), LabelStatus.UNMATCHED)
+            if (annotation := self._claimed(self._hindsight.useless.popleft())) is not None:
+                self._end(annotation, LabelStatus.UNMATCHED)
 
     def suspects(self) -> dict[str, Reliability]:
         """Sources that turned out to be wrong more often than right and are not excluded."""
@@ -158,18 +160,10 @@ class LabelLedger:
             self._end(self._told.popitem(last=False)[1], LabelStatus.EXPIRED)
         return True
 
-    def _conclude(
-        self,
-        label: Label,
-        status: LabelStatus,
-        step: int | None = None,
-        belief: float | None = None,
-        rows_until: int | None = None,
-    ) -> None:
+    def _claimed(self, label: Label) -> Annotation | None:
+        """What was told and is this label: it waits for no step any more."""
         annotation = self._told.get(label.about)
-        if annotation is not None and annotation.label == label:
-            del self._told[label.about]
-            self._end(annotation, status, step, belief, rows_until)
+        return self._told.pop(label.about) if annotation is not None and annotation.label == label else None
 
     def _end(
         self,

@@ -38,7 +38,7 @@ def _select(database: str | None, monitor: str | None) -> list[dict[str, object]
     found: list[dict[str, object]] = []
     with reading(database) as connection:
         for model in (LearningActionRow, QuarantineRow):
-            query = select(model.__table__)
+            query = select(model.__table__).order_by(model.id.desc())
             if monitor is not None:
                 query = query.where(model.monitor == monitor)
             found += [_described(dict(row)) for row in connection.execute(query).mappings()]

@@ -29,6 +29,7 @@ from schemas.monitor import Monitor
 from schemas.observation import Float64
 from scorer.alerts import reading
 from tests.integration.test_labels_topic import START_MS, learning, wait_until
+from tests.integration.test_labels_topic import monitor as pumps
 from trainer.checkpoint import unpacked
 from trainer.network import Network
 from trainer.weights import load_weights, save_weights
@@ -52,30 +53,10 @@ def _one_thread() -> Iterator[None]:
 def monitor(kafka: str, topic: str, tmp_path: Path) -> Monitor:
     """Pumps whose failures are told; what learns is published at every turn."""
     url = f"sqlite:///{tmp_path / 'bellwether.db'}"
-    described = Monitor.model_validate(
-        {
-            "monitor": "pumps",
-            "topics": {"observations": topic, "labels": f"{topic}.labels"},
-            "modalities": [{"name": "motor", "signals": [{"name": "rpm"}]}],
-            "tasks": [
-                {"name": "forecast", "kind": "forecast"},
-                {"name": "anomaly", "kind": "anomaly"},
-                {"name": "failure", "kind": "event"},
-                {"name": "leak", "kind": "event"},
-            ],
-            "model": {"width": 8, "private": 0},
-            "training": {
-                "window": 4,
-                "rows_ahead": 4,
-                "windows_per_step": 16,
-                "gate_windows": 32,
-                "checkpoint_every": "200ms",
-                "learning_rate": 0.03,
-            },
-            "kafka": {"bootstrap_servers": kafka, "group_id": topic},
-            "database": {"url": url, "directory": str(tmp_path)},
-        }
-    )
+    words = pumps(kafka, topic, url, tmp_path).model_dump(mode="json")
+    words["tasks"].append({"name": "leak", "kind": "event"})
+    learned = {"windows_per_step": 16, "gate_windows": 32, "checkpoint_every": "200ms", "learning_rate": 0.03}
+    described = Monitor.model_validate(words | {"training": words["training"] | learned})
     migrate(connect(url))
     create_topics(kafka, {topic: 2, f"{topic}.dlq": 1, f"{topic}.labels": 1})
     return described
