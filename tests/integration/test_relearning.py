@@ -223,4 +223,5 @@ def test_rows_of_a_partition_that_was_added_are_learned_too(monitor: Monitor, ka
 
     base = next(each for each in kept if each.step == said["from_step"])
     assert len(base.offsets) == 2
-    assert said["rows"] == pytest.approx(kept[0].events - base.events, rel=0.15)
+    read = sum(kept[0].offsets.values())
+    assert said["rows"] == pytest.approx(read - base.events, rel=0.15), "rows read may still wait for a step"
