@@ -214,6 +214,8 @@ class TrainingRank:
         if not standing[0] or not self.learner.follow(*standing):
             return False
         self._followed = list(standing)
+        if self.labels is not None:
+            self.labels.look()  # what came out of the weights must not come back with the next step
         return True
 
     def _step(self) -> None:

@@ -71,7 +71,8 @@ class LabelFeed:
             LedgerError: the database refused.
             StackError: the broker did not take a dead letter.
         """
-        self._look()
+        if self._monotonic() >= self._look_at:
+            self.look()
         received = self._topic.read()
         if received:
             self._ledger.receive(self._store.receive(received))
@@ -105,17 +106,14 @@ class LabelFeed:
         ended = {status.value: self._ledger.counts[status] for status in LabelStatus if status.final}
         return {LabelStatus.WAITING.value: self._ledger.waiting} | ended
 
+    def look(self) -> None:
+        """Who was excluded or included meanwhile, here or elsewhere?"""
+        self._look_at = self._monotonic() + _LOOK_SECONDS
+        self._ledger.exclude(self._store.excluded())
+
     def close(self) -> None:
         """Stop reading."""
         self._topic.close()
-
-    def _look(self) -> None:
-        """Who was excluded or included meanwhile, here or elsewhere?"""
-        now = self._monotonic()
-        if now < self._look_at:
-            return
-        self._look_at = now + _LOOK_SECONDS
-        self._ledger.exclude(self._store.excluded())
 
     def _guard(self) -> None:
         for source, found in self._ledger.suspects().items():

@@ -197,7 +197,10 @@ def test_what_came_out_once_does_not_come_back_with_the_next_source(monitor: Mon
     assert head(anew, monitor, "leak") == head(fresh, monitor, "leak")
 
 
-def test_a_trainer_that_runs_goes_on_from_what_came_out(monitor: Monitor, tmp_path: Path) -> None:
+def test_a_trainer_that_runs_goes_on_from_what_came_out(
+    monitor: Monitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.labels.feed._LOOK_SECONDS", 3600.0)  # it hears of the version first
     checkpoints = Checkpoints(connect(monitor.database.url), "pumps", tmp_path, utc_now)
     with learning(monitor) as service:
         rows = teach(service, monitor, ["anna", MISTAKEN])
