@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from infra.database import connect, migrate
+from infra.gpus import GPUS, check_gpus
 from infra.trainer_group import TrainerGroup
 from ingest.topics import await_topics
 from schemas.errors import LedgerError, StackError
@@ -67,7 +68,12 @@ class Deployment:
         engine.dispose()
 
     def warm_up(self) -> None:
-        """Start the shards' processes, which import meanwhile what they need. Nothing is read yet."""
+        """Start the shards' processes, which import meanwhile what they need. Nothing is read yet.
+
+        Raises StackError when trainers ask for GPUs that a local Ray has not.
+        """
+        settings = self.monitor.ray
+        check_gpus(GPUS, settings.gpus_per_trainer if self.learn else 0.0, local=not settings.address)
         self.members = [self._new("shard", index) for index in range(self.monitor.ray.shards)]
 
     def await_topics(self, stopping: threading.Event, say: Callable[[str], None]) -> None:

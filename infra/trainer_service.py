@@ -8,6 +8,7 @@ import structlog
 from torch.distributed import DistError
 
 from infra.database import connect
+from infra.gpus import GPUS, device_of
 from infra.place import Place, meet
 from infra.training_rank import TrainingRank
 from schemas.errors import FencedError
@@ -29,10 +30,14 @@ class TrainerService:
     Args:
         monitor: what is learned.
         index: which of the monitor's trainers this is.
+
+    Raises StackError when a GPU is asked for that torch cannot use.
     """
 
     def __init__(self, monitor: Monitor, index: int) -> None:
         self._monitor, self._index = monitor, index
+        self._gpus = monitor.ray.gpus_per_trainer
+        self._device = device_of(GPUS, self._gpus)
         self._engine = connect(monitor.database.url)
         self._place: Place | None = None
         self._rank: TrainingRank | None = None
@@ -102,7 +107,8 @@ class TrainerService:
             return None if self._stopped else self._place
 
     def _learn(self, place: Place) -> None:
-        rank = self._rank = TrainingRank(self._monitor, place, meet(place), self._engine, self._note)
+        group = meet(place, nccl=self._gpus >= 1)
+        rank = self._rank = TrainingRank(self._monitor, place, group, self._engine, self._note, self._device)
         try:
             rank.run(lambda: self._stopped or self._place != place)
         finally:
@@ -115,5 +121,7 @@ class TrainerService:
 
 
 def _unanswered(error: Exception) -> bool:
-    """Did a rank not answer? gloo says it in a plain RuntimeError."""
-    return isinstance(error, DistError) or any(word in str(error) for word in ("gloo", "Connection", "timed out"))
+    """Did a rank not answer? gloo and NCCL may say it in a plain RuntimeError."""
+    return isinstance(error, DistError) or any(
+        word in str(error) for word in ("gloo", "NCCL", "Connection", "timed out")
+    )

@@ -13,8 +13,7 @@ from typing import Any
 import structlog
 import torch
 from sqlalchemy import Engine
-from torch import distributed
-from torch.distributed import ProcessGroup, ReduceOp
+from torch.distributed import ProcessGroup
 
 from infra.assembly import ledger_of, registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
@@ -31,7 +30,7 @@ from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
 from trainer.step_report import StepReport
 from trainer.told import Told, bytes_of, written
-from trainer.weighting.ranks import gather_words, pool_sum
+from trainer.weighting.ranks import gather_words, pool_most, pool_sum
 
 BEGINNING = -2
 _IDLE_MS = 20
@@ -53,6 +52,7 @@ class TrainingRank:
         group: the ranks; None: this is the only one.
         engine: the monitor's database.
         on_step: told of every step; its report is the same on all ranks, but for offsets.
+        device: where its steps are computed.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class TrainingRank:
         group: ProcessGroup | None,
         engine: Engine,
         on_step: Callable[[StepReport], None],
+        device: torch.device,
     ) -> None:
         layout, registry = Layout(monitor), registry_of(monitor, engine)
         self._registry = registry
@@ -69,7 +70,9 @@ class TrainingRank:
         self._checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
         self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", f"{monitor.monitor}-trainer")
         labelled = monitor.topics.labels is not None
-        self.learner = Learner(layout, monitor.model.seed, registry, labelled=labelled, hurried=labelled, group=group)
+        self.learner = Learner(
+            layout, monitor.model.seed, registry, labelled=labelled, hurried=labelled, group=group, device=device
+        )
         self.labels = label_feed(layout, engine, self.learner)
         self._table = GlobalTable(layout)
         self._partitions = self._all_of_the_topic()
@@ -130,10 +133,8 @@ class TrainingRank:
     def _all_of_the_topic(self) -> list[Partition]:
         """Its partitions, the same ones on every rank."""
         topic = self._monitor.topics.observations
-        count = torch.tensor(partitions_of(self._monitor.kafka.bootstrap_servers)[topic])
-        if self._group is not None:
-            distributed.all_reduce(count, ReduceOp.MIN, self._group)
-        return [Partition(topic, number) for number in range(int(count))]
+        count = partitions_of(self._monitor.kafka.bootstrap_servers)[topic]
+        return [Partition(topic, number) for number in range(min(gather_words(count, self._group)))]
 
     def _acquire(self) -> tuple[dict[Partition, int], int]:
         """The first rank fences off whoever learned before; all are told where that one stood."""
@@ -197,9 +198,7 @@ class TrainingRank:
         """
         due = (self.learner.leads and time.monotonic() >= self._due) or self._told_bytes >= _MOST_TOLD
         wishes = torch.tensor([self.learner.ready, leaving, due, *self._standing()], dtype=torch.int32)
-        if self._group is not None:
-            distributed.all_reduce(wishes, ReduceOp.MAX, self._group)
-        found: list[int] = wishes.tolist()
+        found: list[int] = pool_most(wishes, self._group).tolist()
         return found
 
     def _standing(self) -> tuple[int, int]:

@@ -5,10 +5,11 @@ view of a tensor that is elsewhere. What no Python sees (C++ that picks its kern
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -26,6 +27,17 @@ class PretendedDevice(TorchFunctionMode):
         super().__init__()
         self._elsewhere: Any = WeakTensorKeyDictionary()  # type: ignore[no-untyped-call]
 
+    def __enter__(self) -> Self:
+        """A parameter is copied without asking the mode."""
+        self._copied = copied = Parameter.__deepcopy__
+        Parameter.__deepcopy__ = lambda each, memo: self._mark(copied(each, memo), elsewhere=self.has(each))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        super().__exit__(*why)
+        Parameter.__deepcopy__ = self._copied
+
     def has(self, tensor: Tensor) -> bool:
         """Is it elsewhere?"""
         return tensor in self._elsewhere
@@ -39,6 +51,8 @@ class PretendedDevice(TorchFunctionMode):
             return ELSEWHERE if self.has(args[0]) else HERE
         if name == "_parse_to":  # of a module's `to`: it only reads its arguments
             return func(*args, **kwargs)
+        if name == "__deepcopy__":  # its other argument is what was copied before
+            return self._marked(func(*args, **kwargs), elsewhere=self.has(args[0]))
         if name in _MOVES and args and isinstance(args[0], Tensor):
             return self._moved(func, name, args, kwargs)
         if name == "numpy" and self.has(args[0]):

@@ -154,7 +154,7 @@ class Adaptation:
     def _place(self, lesson: Lesson, outputs: Outputs) -> Tensor | None:
         """Mean representation of the observed rows of all ranks, [D]; None: there are none."""
         clean_N = lesson.rows.real_N & (lesson.window_N * self._settings.window < lesson.events)
-        read_ND = outputs.read_ND.detach()[clean_N].double()
+        read_ND = outputs.read_ND.detach()[clean_N].double().cpu()
         told = pool_sum(torch.cat([read_ND.sum(0), read_ND.new_tensor([len(read_ND)])]), self._group)
         return told[:-1] / told[-1] if told[-1] > 0 else None
 
@@ -162,9 +162,9 @@ class Adaptation:
         """Learn past windows once more; a rank that has none steps with the others."""
         past, rng = self._kept.draw(self._settings.windows_per_step, step)
         if past:
-            lesson, statistics_EFS = past_lesson(past, self._layout, rng)
+            lesson, statistics_EFS = past_lesson(past, self._layout, rng, self._network.device)
         else:
-            lesson = blank_lesson(self._layout)
+            lesson = blank_lesson(self._layout).to(self._network.device)
             statistics_EFS = self._network.statistics.initial(lesson.rows.waves[0])
         state = start_of(self._network, statistics_EFS)
         outputs, _ = self._network(lesson.rows, state, both_ways=True)

@@ -49,7 +49,8 @@ class Balance:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with what another one counted."""
-        self._frequency_C = {name: state["frequency"][name].clone() for name in self._places}
+        for name, mine_C in self._frequency_C.items():
+            mine_C.copy_(state["frequency"][name])
         self._steps = {name: int(state["steps"][name]) for name in self._places}
 
     def weights(self) -> Mapping[str, Tensor]:

@@ -59,11 +59,11 @@ def _worse(candidate: Network, serving: Network, canaries: Sequence[Past], losse
     layout, rng = candidate.layout, np.random.default_rng(_FAULTS_SEED)
     found = [np.empty((0, len(layout.tasks)))]
     for start in range(0, len(canaries), _CHUNK):
-        lesson, statistics_EFS = past_lesson(canaries[start : start + _CHUNK], layout, rng)
+        lesson, statistics_EFS = past_lesson(canaries[start : start + _CHUNK], layout, rng, candidate.device)
         losses = []
         for network in (candidate, serving):
             outputs, _ = network.train()(lesson.rows, start_of(network, statistics_EFS))
             told = losses_of(network, outputs, lesson.targets)
             losses.append(torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in told], 1).double())
-        found.append((losses[0] - losses[1])[: lesson.fresh].numpy())
+        found.append((losses[0] - losses[1])[: lesson.fresh].cpu().numpy())
     return np.concatenate(found)

@@ -6,8 +6,7 @@ P pieces, copies included, N rows of the chapter, S signals, F statistics, E pac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -61,17 +60,9 @@ class Chapter:
     def to(self, device: torch.device) -> "Chapter":
         """The same on a device."""
         return Chapter(
-            rows=replace(
-                self.rows,
-                **_on(self.rows, ("value_NS", "time_N", "real_N", "final_E"), device),
-                vectors={name: vector.to(device) for name, vector in self.rows.vectors.items()},
-            ),
+            rows=self.rows.to(device),
             statistics_EFS=self.statistics_EFS.to(device),
-            targets=replace(
-                self.targets,
-                **_on(self.targets, ("future_NSH", "faulty_N", "known_N"), device),
-                classes=tuple(class_N.to(device) for class_N in self.targets.classes),
-            ),
+            targets=self.targets.to(device),
             clean_N=self.clean_N.to(device),
             piece_N=self.piece_N.to(device),
             pieces=self.pieces,
@@ -196,7 +187,3 @@ def _worst(piece: Piece, task: Task, layout: Layout) -> Int64:
     scores = padded(piece.rules, piece.first, piece.end + rows_ahead(layout), np.nan)[None]
     left = len(piece.stream) - 1 - np.arange(piece.first, piece.end)
     return np.where(left < task.target.within, -1, classes_ahead(task, scores, length, layout)[0])
-
-
-def _on(record: Rows | Targets, names: Sequence[str], device: torch.device) -> dict[str, Any]:
-    return {name: getattr(record, name).to(device) for name in names}

@@ -18,9 +18,9 @@ def packed(state: Mapping[str, Any]) -> bytes:
 
 
 def unpacked(content: bytes) -> dict[str, Any]:
-    """What `packed` was given; nothing but data is read. Raises ModelError when the content is torn."""
+    """What `packed` was given, on the CPU; nothing but data is read. Raises ModelError when the content is torn."""
     try:
-        state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, EOFError, OSError, BadZipFile) as error:
         raise ModelError(f"checkpoint: got {len(content)} bytes that are no whole one") from error
     return state

@@ -71,7 +71,7 @@ class Descent:
         self.guard = Guard(settings)
         self.optimiser = optimiser_of(_paced(network, trunk_rate), settings)
         self._adapters: Adapters | None = None
-        self.balance = Balance(layout, network.forecast.weight_SHQD.device)
+        self.balance = Balance(layout, network.device)
         self._contradiction = Contradiction(layout)
         self.weighting = TaskWeighting(layout.tasks, settings, seed, group)
 

@@ -57,6 +57,7 @@ class Learner:
         labelled: will labels come? Rows are then remembered until they do.
         hurried: will they be few? They are then taught though they fill no window, see `Hindsight`.
         group: the ranks; None: this is the only one.
+        device: where steps are computed; None: on the CPU. What waits, and what is written down, is on the CPU.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Learner:
         labelled: bool = False,
         hurried: bool = False,
         group: ProcessGroup | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self._layout, self._settings = layout, layout.monitor.training
         self._registry, self._group = registry, group
@@ -78,7 +80,9 @@ class Learner:
         self._version = None if record is None else record.version
         self._challenger = 0
         self._newest_ms = 0
-        self._network = Network(layout) if record is None else load_weights(layout, registry.load(record))
+        network = Network(layout) if record is None else load_weights(layout, registry.load(record))
+        self._device = device or torch.device("cpu")
+        self._network = network.to(self._device)
         if self._network.private is None and layout.monitor.model.private:
             _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
         self._serving = copy.deepcopy(self._network)
@@ -310,6 +314,7 @@ class Learner:
             self._network.relations.learn(values, last, self._group)
 
     def _step(self, lesson: Lesson, worth_keeping: Sequence[Kind] = ()) -> StepReport:
+        lesson = lesson.to(self._device)
         self._network.train()
         state = self._states.start(self._network, lesson, CANDIDATE)
         outputs, after = self._network(lesson.rows, state, both_ways=True)
@@ -413,5 +418,5 @@ class Learner:
     def _by_window(self, losses: Sequence[TaskLoss], lesson: Lesson) -> Float64:
         """[W, K], of the fresh windows of all ranks."""
         losses_WK = torch.stack([each.by_window(lesson.window_N, lesson.windows) for each in losses], 1)
-        gathered: Float64 = gather_rows(losses_WK[: lesson.fresh].double(), self._group).numpy()
+        gathered: Float64 = gather_rows(losses_WK[: lesson.fresh].double(), self._group).cpu().numpy()
         return gathered

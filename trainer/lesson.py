@@ -9,7 +9,7 @@ W windows (in hindsight each piece is one).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -55,6 +55,12 @@ class Lesson:
     values: Float64
     ranges: Mapping[Partition, tuple[int, int]]
     told: Sequence[tuple[Label, Tensor]] = ()
+
+    def to(self, device: torch.device) -> "Lesson":
+        """What the network reads of it on a device."""
+        return replace(
+            self, rows=self.rows.to(device), targets=self.targets.to(device), window_N=self.window_N.to(device)
+        )
 
     @property
     def judged(self) -> Targets:

@@ -44,6 +44,16 @@ class Targets:
     classes: tuple[Tensor, ...]
     hidden_NS: Tensor | None = None
 
+    def to(self, device: torch.device) -> "Targets":
+        """The same on a device."""
+        return Targets(
+            future_NSH=self.future_NSH.to(device),
+            faulty_N=self.faulty_N.to(device),
+            known_N=self.known_N.to(device),
+            classes=tuple(class_N.to(device) for class_N in self.classes),
+            hidden_NS=None if self.hidden_NS is None else self.hidden_NS.to(device),
+        )
+
     def among(self, row_N: Tensor) -> "Targets":
         """The same of some rows; nothing is known of the others."""
         return replace(

@@ -140,6 +140,11 @@ class Network(nn.Module):
         slopes = [self.rule_odds.slopes[task - 2]] if self.rule_odds.slopes else []
         return self.states[task - 2], *slopes
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.forecast.weight_SHQD.device
+
     def initial(self, e: int) -> State:
         """State of entities never seen; `hidden` is float16 where `model.half_state` asks for it."""
         statistics_EFS = self.statistics.initial(e)

@@ -76,12 +76,14 @@ def _origin(past: Past) -> tuple[str, int, tuple[int, int]]:
     return past.window.partition.topic, past.window.partition.number, past.window.offsets
 
 
-def past_lesson(past: Sequence[Past], layout: Layout, rng: np.random.Generator) -> tuple[Lesson, Tensor]:
-    """A lesson of past windows, each on its own, and the statistics that they start from, [E, F, S]."""
+def past_lesson(
+    past: Sequence[Past], layout: Layout, rng: np.random.Generator, device: torch.device
+) -> tuple[Lesson, Tensor]:
+    """A lesson of past windows, each on its own, and the statistics that they start from, [E, F, S]; on a device."""
     lesson = lesson_of([replace(each.window, slot=place) for place, each in enumerate(past)], layout, rng)
     assert lesson.slots_E is not None
     statistics = np.stack([each.statistics_FS for each in past])
-    return lesson, torch.from_numpy(statistics[lesson.slots_E])
+    return lesson.to(device), torch.from_numpy(statistics[lesson.slots_E]).to(device)
 
 
 def start_of(network: Network, statistics_EFS: Tensor) -> State:

@@ -43,6 +43,17 @@ class Rows:
     final_E: Tensor
     vectors: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def to(self, device: torch.device) -> "Rows":
+        """The same on a device."""
+        return Rows(
+            value_NS=self.value_NS.to(device),
+            time_N=self.time_N.to(device),
+            waves=self.waves,
+            real_N=self.real_N.to(device),
+            final_E=self.final_E.to(device),
+            vectors={name: vector.to(device) for name, vector in self.vectors.items()},
+        )
+
     def before(self, after: Tensor, state: Tensor, dim: int = 0) -> Tensor:
         """What stood before each row: `after` (N along `dim`) at the entity's previous row, else its state."""
         if len(self.waves) == 1:

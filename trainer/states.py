@@ -31,14 +31,17 @@ class States:
             return blank(network, lesson.rows.waves[0])
         names = ["statistics", *(f"{version}.{part}" for part in _OWN)]
         gathered = self._slots.gather(names, lesson.slots_E)
-        return {name.removeprefix(f"{version}."): torch.from_numpy(value) for name, value in gathered.items()}
+        device = lesson.rows.value_NS.device
+        return {
+            name.removeprefix(f"{version}."): torch.from_numpy(value).to(device) for name, value in gathered.items()
+        }
 
     def keep(self, lesson: Lesson, after: State, version: str) -> None:
         """The end state of the clean pieces is where their entities' next windows start."""
         if lesson.slots_E is None:
             return
         named = {f"{version}.{part}": after[part] for part in _OWN} | {"statistics": after["statistics"]}
-        kept = {name: part.detach().numpy()[lesson.clean_E] for name, part in named.items()}
+        kept = {name: part.detach().cpu().numpy()[lesson.clean_E] for name, part in named.items()}
         self._slots.scatter(lesson.slots_E[lesson.clean_E], kept)
 
     def rebase(self, source: str, target: str) -> None:
@@ -55,6 +58,6 @@ def blank(network: Network, e: int) -> State:
 
 def state_template(network: Network) -> dict[str, Field]:
     """State of an entity never seen, for both versions."""
-    initial = blank(network, 1)
+    initial = {name: part.cpu() for name, part in blank(network, 1).items()}
     template = {"statistics": initial["statistics"].numpy()}
     return template | {f"{version}.{part}": initial[part].numpy() for version in (CANDIDATE, SERVING) for part in _OWN}

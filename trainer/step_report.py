@@ -66,7 +66,7 @@ class Recent:
 
 def losses_of(losses: Sequence[TaskLoss], group: ProcessGroup | None) -> dict[str, float]:
     """Task -> loss, of the tasks that any rank could judge."""
-    loss_K = torch.stack([each.mean().detach() for each in losses])
+    loss_K = torch.stack([each.mean().detach() for each in losses]).cpu()
     pooled = pool_losses(loss_K, torch.tensor([each.judged() for each in losses]), group)
     found = zip(losses, *(each.tolist() for each in pooled), strict=True)
     return {each.task: loss for each, loss, judged in found if judged}

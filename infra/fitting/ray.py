@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import structlog
 import torch
 from torch import distributed
 
@@ -15,13 +14,13 @@ from infra.fitting.directory import epochs_in
 from infra.fitting.local import OnEpoch, fit_rank
 from infra.fitting.options import FitOptions
 from infra.fitting.read import read_history
+from infra.gpus import check_gpus
 from infra.stack.ray import ray_session
 from ingest.outcomes import Outcome
 from schemas.errors import StackError
 from schemas.layout import Layout
 
 _LOOK_SECONDS = 0.5
-_log = structlog.get_logger(__name__)
 
 
 def fit_on_ray(
@@ -52,7 +51,7 @@ def fit_on_ray(
         from ray.train.torch import TorchConfig, TorchTrainer
 
         gpus = options.gpus_per_worker
-        _check_gpus(gpus * options.workers, local=not options.ray_address)
+        check_gpus("--gpus-per-worker of all workers", gpus * options.workers, local=not options.ray_address)
         resources = {"CPU": 1.0, **({"GPU": gpus} if gpus else {})}
         trainer = TorchTrainer(
             _rank,
@@ -65,17 +64,6 @@ def fit_on_ray(
             trainer.fit()
         except Exception as error:  # Ray wraps whatever a worker raised
             raise StackError(f"ray train: got {error}; expected {options.workers} workers that end well") from error
-
-
-def _check_gpus(wanted: float, *, local: bool) -> None:
-    """A local Ray finds no more later; a cluster may yet be given them."""
-    import ray
-
-    found: float = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
-    if found < wanted and local:
-        raise StackError(f"--gpus-per-worker: got {found:g} GPUs on this machine; expected {wanted:g} for all workers")
-    if found < wanted:
-        _log.warning("waiting for GPUs", cluster_has=found, wanted=wanted)
 
 
 def _rank(job: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -10,9 +10,11 @@ import psycopg
 from numpy.typing import NDArray
 
 from ingest.producer import create_topics, publish
+from scorer.alerts import reading
 from tests.bench.bulk import wait_for
 from tests.bench.feeder import Fed
 from tests.bench.footprint import cpu_seconds, spent
+from tests.bench.learned import Learned, learned
 from tests.bench.services import Services, libpq
 from tests.bench.stream import ENTITIES, PARTITIONS, records, walks
 from tests.bench.systems import System, running
@@ -29,6 +31,7 @@ class Latency:
     Attributes:
         found: broken bands that became alert rows, of `expected`.
         cpu_share: CPU-seconds a second of the system's process tree.
+        learned: what came into service meanwhile; None: nothing.
     """
 
     p50_ms: float
@@ -39,6 +42,7 @@ class Latency:
     found: int
     expected: int
     cpu_share: float
+    learned: Learned | None = None
 
 
 def measure(system: System, services: Services, seconds: float) -> Latency:
@@ -59,7 +63,11 @@ def measure(system: System, services: Services, seconds: float) -> Latency:
     settled_ms = fed.began_ms + _SETTLE_SECONDS * 1000
     rows = rows[rows[:, 0] >= settled_ms]
     expected = sum(at >= settled_ms for at in fed.breaks_ms)
-    return _summary(rows[:, 1] - rows[:, 0], rows[:, 2] - rows[:, 0], expected, share)
+    found = _summary(rows[:, 1] - rows[:, 0], rows[:, 2] - rows[:, 0], expected, share)
+    if system.loop:
+        return found
+    with reading(database) as known:
+        return replace(found, learned=learned(known))
 
 
 def _feed(bootstrap: str, topic: str, count: int) -> Fed:

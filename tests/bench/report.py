@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tests.bench.bulk import Bulk
 from tests.bench.latency import Latency
+from tests.bench.learned import Learned
 
 _PACKAGES = ("torch", "ray", "numpy", "kafka-python", "msgspec", "psycopg", "sqlalchemy")
 _PLAIN = "bellwether"
@@ -38,7 +39,9 @@ def flat(
             for key, value in figures.items()
         }
     for name, measured_ms in latency.items():
-        found |= {_key(name, key): round(value, 2) for key, value in asdict(measured_ms).items()}
+        figures = asdict(measured_ms)
+        figures |= figures.pop("learned") or {}
+        found |= {_key(name, key): round(value, 2) for key, value in figures.items()}
     for loop in ("kafka_loop", "torch_loop"):
         if loop in bulk:
             found[f"{loop}_events_per_s"] = round(bulk[loop].events_per_s)
@@ -58,6 +61,9 @@ def show(
     for name in dict.fromkeys([*bulk, *latency]):
         table.add_row(name, *_bulk_cells(bulk.get(name)), *_latency_cells(latency.get(name)))
     console.print(table)
+    for name, measured in latency.items():
+        if measured.learned is not None:
+            console.print(f"{name}: {_said(measured.learned)}")
     versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
     console.print(f"{where['cpus']} CPUs, {where['cpu']}; Python {where['python']}, {versions}")
     loads = f"{load['before']:.2f} before, {load['after']:.2f} after"
@@ -76,6 +82,14 @@ def _latency_cells(measured: Latency | None) -> list[str]:
         return ["-"] * 5
     times = [f"{value:.1f}" for value in (measured.p50_ms, measured.p99_ms, measured.max_ms)]
     return [*times, f"{measured.found}/{measured.expected}", f"{measured.cpu_share:.2f}"]
+
+
+def _said(learned: Learned) -> str:
+    return (
+        f"{learned.versions} versions passed the gate, {learned.gate_p50_s:.1f} s after the one before (p50); "
+        f"scored with {learned.taken_up_p50_ms:.0f} ms (p50), {learned.taken_up_p99_ms:.0f} ms (p99) later, by then "
+        f"{learned.staleness_p50_s:.1f} s old (p50); trainer at most {learned.lag_most:,.0f} records behind"
+    )
 
 
 def _key(system: str, figure: str) -> str:

@@ -4,12 +4,13 @@ One thread of torch. B rows, E entities, S signals, T rows of a window, H horizo
 """
 
 import argparse
-import dataclasses
+import itertools
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,23 +19,25 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 
 from infra.database import connect, migrate
 from infra.logs import configure
+from infra.memory import MemoryRegistry
 from infra.settings import load_monitor
 from infra.stack.postgres import Postgres, find_programs
 from ingest.decode import Decoder
 from ingest.record import PlainRecord
 from schemas.errors import StackError
-from schemas.layout import Layout
-from schemas.observation import Partition
+from schemas.layout import Layout, no_vectors
+from schemas.observation import Batch, Partition, Status
 from schemas.protocols import Advance, Tally
 from scorer.detector import Detector
 from scorer.ledger import SqlLedger
 from scorer.served import Server
 from tests.bench.stream import START_MS, STEP_MS, records, walks
 from tests.bench.systems import MONITOR
+from trainer.learner import Learner
 from trainer.losses import Targets, task_losses
 from trainer.network import Network
 from trainer.precision import PRECISIONS
@@ -87,6 +90,7 @@ def _measure(device: torch.device, precision: str, seconds: float) -> Iterator[t
         yield f"{name}_network_events_poll", _POLL_ROWS * _rate(poll, seconds, device)
         trained = _WINDOWS * _WINDOW_ROWS * _rate(_training(layout, device, precision), seconds, device)
         yield f"{name}_training_rows", trained
+        yield f"{name}_learner_rows", _POLL_ROWS * _rate(_learner(layout, device), seconds, device)
     yield "gru_cell_alone_B512", _GRU_ROWS * _rate(_gru_cell(device), seconds, device)
     if device.type != "cpu":
         return
@@ -131,14 +135,9 @@ def _rows(layout: Layout, rows: int, entities: int) -> Rows:
     return pack(index, values, START_MS + STEP_MS * (np.arange(rows) // entities), layout)[0]
 
 
-def _on(rows: Rows, device: torch.device) -> Rows:
-    fields: dict[str, Any] = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}
-    return Rows(**{name: value.to(device) if isinstance(value, Tensor) else value for name, value in fields.items()})
-
-
 def _network(layout: Layout, rows: int, entities: int, device: torch.device) -> Callable[[], object]:
     network = Network(layout).to(device).eval()
-    packed = _on(_rows(layout, rows, entities), device)
+    packed = _rows(layout, rows, entities).to(device)
     state = network.initial(packed.waves[0])
 
     def step() -> None:
@@ -156,7 +155,7 @@ def _training(layout: Layout, device: torch.device, precision: str = "float32") 
     flat = _rows(layout, _WINDOWS * _WINDOW_ROWS, _WINDOWS).value_NS.numpy()
     value_BTS = flat.reshape(_WINDOW_ROWS, _WINDOWS, -1).swapaxes(0, 1)
     time_BT = np.broadcast_to(300.0 * np.arange(_WINDOW_ROWS), (_WINDOWS, _WINDOW_ROWS))
-    rows = _on(windows(value_BTS, time_BT), device)
+    rows = windows(value_BTS, time_BT).to(device)
     state = network.initial(rows.waves[0])
     targets = _targets(layout, rows)
 
@@ -167,6 +166,36 @@ def _training(layout: Layout, device: torch.device, precision: str = "float32") 
         torch.stack(losses).sum().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
+
+    return step
+
+
+def _learner(layout: Layout, device: torch.device) -> Callable[[], object]:
+    """A trainer's work on a poll: rows into windows, as many steps as those make, the version that serves beside."""
+    with torch.device("cpu"):  # what waits is there
+        learner = Learner(layout, 0, MemoryRegistry(), device=device)
+    low, high = np.array([signal.range for signal in layout.signals]).T
+    chance, row = np.random.default_rng(1), np.arange(_POLL_ROWS)
+    values = chance.uniform(low, high, (_POLL_ROWS, len(layout.signals)))
+    first = Batch(
+        entity=[f"e{each}" for each in row % _POLL_ENTITIES],
+        time_ms=START_MS + STEP_MS * (row // _POLL_ENTITIES),
+        values=values,
+        partition=np.zeros(_POLL_ROWS, dtype=np.int64),
+        offset=row,
+        status=np.full(_POLL_ROWS, Status.OK, dtype=np.uint8),
+        masked=np.zeros(_POLL_ROWS, dtype=np.bool_),
+        partitions=(Partition("bench", 0),),
+        next_offsets=(_POLL_ROWS,),
+        vectors=no_vectors(layout, _POLL_ROWS),
+    )
+    polls = itertools.count()
+
+    def step() -> None:
+        poll = next(polls)
+        later = STEP_MS * poll * _POLL_ROWS // _POLL_ENTITIES
+        with torch.device("cpu"):
+            learner.observe(replace(first, time_ms=first.time_ms + later, offset=first.offset + poll * _POLL_ROWS))
 
     return step
 

@@ -67,8 +67,18 @@ class Alone:
     def __init__(self, device: PretendedDevice) -> None:
         self._device, self.reduced = device, 0
 
+    def lend(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let torch's collectives be its own."""
+        monkeypatch.setattr(distributed, "all_reduce", self.reduce)
+        monkeypatch.setattr(distributed, "get_rank", lambda _: 0)
+        monkeypatch.setattr(distributed, "get_world_size", lambda _: 1)
+        monkeypatch.setattr(distributed, "all_gather", self.gather)
+
     def size(self) -> int:
         return 1
+
+    def rank(self) -> int:
+        return 0
 
     def name(self) -> str:
         return "nccl"
@@ -85,10 +95,7 @@ class Alone:
 def test_a_group_that_adds_up_elsewhere_alone_is_given_nothing_else(monkeypatch):
     device = PretendedDevice()
     group = Alone(device)
-    monkeypatch.setattr(distributed, "all_reduce", group.reduce)
-    monkeypatch.setattr(distributed, "get_rank", lambda _: 0)
-    monkeypatch.setattr(distributed, "get_world_size", lambda _: 1)
-    monkeypatch.setattr(distributed, "all_gather", group.gather)
+    group.lend(monkeypatch)
     with device:
         seen = losses(ward(weighting="upgrad"), ELSEWHERE, group)
     assert group.reduced > 0

@@ -126,5 +126,5 @@ def _reduced(values: Tensor, group: ProcessGroup, operation: distributed.ReduceO
 
 
 def _there(values: Tensor, group: ProcessGroup) -> Tensor:
-    """NCCL refuses what is not on a GPU."""
-    return values.cuda() if group.name() == "nccl" else values
+    """NCCL refuses what is not on a GPU, and gloo gathers nothing that is."""
+    return values.cuda() if group.name() == "nccl" else values.cpu()
