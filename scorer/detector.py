@@ -1,9 +1,10 @@
 """Detection without labels: what neither its past nor the other signals explain, through online tails, plainly fused.
 
 Per signal two deviations: from a short average, and from the slow mean after the profile by hour of the day. Of one
-signal the second is judged, as it is and averaged over 8, 24 and 64 rows. Of several both are judged given the other
-signals, as they are and averaged over 8 rows. Each statistic's tail turns it into about -log10 p; a signal's evidence
-is the quadratic mean of its four; the entity's is sqrt(sum of squares / sqrt(signals observed)), between the mean, in
+signal the second is judged, as it is and averaged over 8, 24 and 64 rows; its change since the last value stands apart.
+Of several both are judged given the other signals, as they are and averaged over 8 rows. Each statistic's tail turns it
+into about -log10 p; a signal's evidence is the quadratic mean of the four, or what a sudden change of one signal counts
+as if that is more; the entity's is sqrt(sum of squares / sqrt(signals observed)), between the mean, in
 which one signal of many drowns, and the sum, which raises more alarms the more signals there are. Equal weights:
 picking components on labels was measured to do worse. That is what alerts are made of; the dense score averages it,
 and of several signals also looks at levels that hardly adapt (`dense`).
@@ -37,7 +38,11 @@ _MOST_TOGETHER = 48
 _FLOOR_ALONE, _FLOOR_TOGETHER = 1.0, 0.05
 """Added to a statistic before its logarithm: below about that, all are equally unremarkable. Typical changes of one
 signal; standard deviations given the others."""
-_TAILS = 4
+AVERAGED = 4
+"""Statistics of a signal that are averaged."""
+_CHANGE_COUNTS, _CHANGE_COSTS = 0.6, 0.2
+"""What the evidence of one signal's change is multiplied with, and what is then taken off: it is one more chance of a
+false alarm, and alone would be one of four. A spike within the range of a daily rhythm shows in nothing else."""
 _LINGER_ALONE, _LINGER_TOGETHER = 64.0, 16.0
 """Rows that the dense score's evidence is averaged over, of one signal and of several."""
 _ONSET = 0.8
@@ -91,13 +96,14 @@ class Detector:
         """State of entities never seen, [E, ...]."""
         s = self._n_signals
         averages = (2, s, len(_AVERAGES_TOGETHER)) if self._together else (1, s, len(_AVERAGES_ALONE))
+        tails = AVERAGED if self._together else AVERAGED + 1
         shapes = {"average": (s, len(_SPANS)), "smooth": averages, "rows": (), "linger": (), "lent": (s,)}
         return {
             **{name: np.zeros((e, *shape), dtype=np.float32) for name, shape in shapes.items()},
             **profile.initial((e, s)),
             **(others.initial(e, 3, s) if self._together else {}),
             **({**level.initial((e, s)), **dense.initial(e)} if self._several else {}),
-            **{f"tail.{name}": value for name, value in Tail.initial((e, s, _TAILS), (e, s, 1)).fields().items()},
+            **{f"tail.{name}": value for name, value in Tail.initial((e, s, tails), (e, s, 1)).fields().items()},
             **{f"calibration.{name}": value for name, value in Tail.initial((e,)).fields().items()},
         }
 
@@ -108,12 +114,14 @@ class Detector:
         """
         waves = served.rows.waves
         series = self._series(served, state)
-        deviation_NDS, rhythm_NS = self._deviations(series, waves, state)
+        deviation_NDS, unit_NS, rhythm_NS = self._deviations(series, waves, state)
         if self._together:
             deviation_NDS = _given_others(deviation_NDS, series, waves, state)
-        log_NST = _statistics(deviation_NDS[:, : 2 if self._together else 1], series, waves, state)
+            log_NST = _statistics(deviation_NDS[:, :2], series, waves, state)
+        else:
+            log_NST = np.append(_statistics(deviation_NDS, series, waves, state), _sudden(series, unit_NS), axis=-1)
         surprise_NST = judge_rows(_tail(state, "tail."), log_NST, series.present_NS[..., None], waves)
-        evidence_NS = np.sqrt(total(np.square(surprise_NST)) * np.float32(1.0 / _TAILS)) * series.present_NS
+        evidence_NS = _of_signal(surprise_NST) * series.present_NS
         surprise_N = _across_signals(evidence_NS, series.present_NS)
         score_N = self._dense(surprise_N, deviation_NDS[:, -1], series, waves, state)
         score = (score_N * series.any_N).astype(np.float64)
@@ -149,12 +157,12 @@ class Detector:
 
     def _deviations(
         self, series: "_Series", waves: tuple[int, ...], state: dict[str, Field]
-    ) -> tuple[Float32, Float32]:
+    ) -> tuple[Float32, Float32, Float32]:
         """What is judged, in typical changes of the signal, [N, D, S]: of one signal only what its rhythm leaves.
 
         Of several the last one is the deviation from the slow mean with its rhythm: the dense score's.
 
-        And how the rhythm goes on, model scale, [N, S].
+        And the typical change, and how the rhythm goes on, model scale, [N, S].
         """
         average_NSA = _averages(series, waves, state["average"])
         unit_NS = average_NSA[..., UNIT] + np.float32(_TINY)
@@ -164,9 +172,10 @@ class Detector:
         left_NS, ahead_NS = profile.without_rhythm(slow_NS, *bins, error_rate_NS1, waves, state)
         left_NS *= series.present_NS
         if not self._together:
-            return left_NS[:, None], ahead_NS * unit_NS
+            return left_NS[:, None], unit_NS, ahead_NS * unit_NS
         whole_NS = slow_NS * series.present_NS
-        return np.stack([average_NSA[..., _SHORT] / unit_NS, left_NS, whole_NS], axis=1), ahead_NS * unit_NS
+        judged_NDS = np.stack([average_NSA[..., _SHORT] / unit_NS, left_NS, whole_NS], axis=1)
+        return judged_NDS, unit_NS, ahead_NS * unit_NS
 
     def _dense(
         self,
@@ -196,7 +205,7 @@ def judged_together(layout: Layout) -> bool:
 def statistic_names(layout: Layout) -> tuple[str, ...]:
     """What each of a signal's T statistics looks at, in words that follow "by its"."""
     if not judged_together(layout):
-        return ("level", *(f"level over {rows:g} rows" for rows in _AVERAGES_ALONE))
+        return ("level", *(f"level over {rows:g} rows" for rows in _AVERAGES_ALONE), "sudden change")
     return tuple(
         name + over
         for name in ("sudden change", "level")
@@ -275,9 +284,25 @@ def _statistics(deviation_NDS: Float32, series: _Series, waves: tuple[int, ...],
     smooth_NDSA = affine(state["smooth"], np.float32(1.0) - rate_N1SA, rate_N1SA * now_NDS1, waves)
     columns_NDSX = np.concatenate([now_NDS1, smooth_NDSA], axis=-1)
     n, _, s, _ = columns_NDSX.shape
-    log_NST: Float32 = np.abs(columns_NDSX.transpose(0, 2, 1, 3)).reshape(n, s, _TAILS)
+    log_NST: Float32 = np.abs(columns_NDSX.transpose(0, 2, 1, 3)).reshape(n, s, AVERAGED)
     log_NST += np.float32(_FLOOR_TOGETHER if together else _FLOOR_ALONE)
     return np.log(log_NST, out=log_NST)
+
+
+def _sudden(series: _Series, unit_NS: Float32) -> Float32:
+    """Logarithm of each change in typical ones, [N, S, 1]."""
+    log_NS: Float32 = np.log(np.abs(series.change_NS) / unit_NS + np.float32(_FLOOR_ALONE))
+    return log_NS[..., None]
+
+
+def _of_signal(surprise_NST: Float32) -> Float32:
+    """A signal's evidence, [N, S]; a fifth statistic is the sudden change."""
+    mean_NS: Float32 = np.sqrt(total(np.square(surprise_NST[..., :AVERAGED])) * np.float32(1.0 / AVERAGED))
+    if surprise_NST.shape[-1] == AVERAGED:
+        return mean_NS
+    sudden_NS = surprise_NST[..., AVERAGED] * np.float32(_CHANGE_COUNTS) - np.float32(_CHANGE_COSTS)
+    found_NS: Float32 = np.maximum(mean_NS, sudden_NS)
+    return found_NS
 
 
 def _tail(state: dict[str, Field], prefix: str) -> Tail:

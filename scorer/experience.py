@@ -20,7 +20,7 @@ from operator import itemgetter
 import numpy as np
 
 from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition
-from scorer.detector import TAIL_ROWS, UNIT, UNIT_ROWS, Detector
+from scorer.detector import AVERAGED, TAIL_ROWS, UNIT, UNIT_ROWS, Detector
 from scorer.store import OURS, Store
 
 _NAME = f"{OURS}experience"
@@ -170,7 +170,7 @@ def _of_one_kind(state: Mapping[str, Field], own_ES: Float64) -> Bool:
     off_EST = (mean_EST - middle_ST) * (1.0 + borrowed_ES1 / np.maximum(weight_ES1, 1.0))
     clipped_EST = middle_ST + np.clip(off_EST, -reach_ST, reach_ST)
     ratio_ST = _between(clipped_EST, within_ST, weight_EST) / np.maximum(within_ST, 1e-9)
-    kind_S: Bool = ratio_ST.mean(axis=-1) < _ALIKE_TAILS
+    kind_S: Bool = ratio_ST[:, :AVERAGED].mean(axis=-1) < _ALIKE_TAILS  # a change in typical ones is alike in all
     return kind_S
 
 

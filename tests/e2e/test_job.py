@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy import func, select
 
 from infra.database import connect, migrate
 from infra.stack.server import free_port
-from scorer.alerts import alerts
+from schemas.tables import TaskMetricRow
+from scorer.alerts import alerts, reading
 from tests.e2e.program import monitor_file, wait_for
 from tests.e2e.stream import Sending, icu_records, wait_until_accounted
 
@@ -51,7 +53,13 @@ def submitted(address: str, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=ENVIRONMENT)
 
 
-def test_a_submitted_job_scores_raises_alerts_and_ends_when_it_is_stopped(
+def steps_taken(url: str) -> int:
+    """As the trainers' metrics say."""
+    with reading(url) as connection:
+        return connection.execute(select(func.max(TaskMetricRow.step))).scalar() or 0
+
+
+def test_a_submitted_job_scores_learns_raises_alerts_and_ends_when_it_is_stopped(
     kafka: str, topic: str, tmp_path: Path, shared_data: Path, dashboard: str
 ) -> None:
     url = f"sqlite:///{tmp_path / 'bellwether.db'}"
@@ -63,6 +71,7 @@ def test_a_submitted_job_scores_raises_alerts_and_ends_when_it_is_stopped(
     said = submitted(dashboard, "submit", "--no-wait", "--submission-id", "ward", "--", *entrypoint)
     assert said.returncode == 0, said.stdout + said.stderr
     wait_until_accounted(url, monitor.monitor, COUNT, 120)
+    wait_for(lambda: steps_taken(url) > 0, 60, "a step of the trainer's")
     assert submitted(dashboard, "stop", "ward").returncode == 0
     totals = submitted(dashboard, "logs", "ward").stdout.strip().splitlines()[-1]
     assert json.loads(totals)["events"] == COUNT

@@ -6,7 +6,7 @@ import pytest
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Field
-from scorer.detector import Detection, Detector
+from scorer.detector import Detection, Detector, statistic_names
 from scorer.served import Server
 from trainer.network import Network
 from trainer.rows import pack
@@ -82,6 +82,17 @@ def test_outputs_do_not_depend_on_how_rows_were_grouped(n_signals: int, transfor
     whole = Stream(columns, 40).chunks(*stream, [])
     cuts = sorted(np.random.default_rng(2).choice(np.arange(1, 1_500), size=60, replace=False).tolist())
     assert np.array_equal(Stream(columns, 40).chunks(*stream, cuts), whole)
+
+
+def test_a_spike_of_one_signal_within_the_range_of_its_rhythm_is_the_most_surprising_row() -> None:
+    entity, values, time_ms = steady(1_000, 1)
+    values = values * 0.1 + np.sin(2 * np.pi * np.arange(1_000) / 40)[:, None]
+    values[910, 0] += 1.5  # at the sine's trough: no level is out of the ordinary
+    assert abs(values[910, 0] - 10.0) < 1.0
+    detection = Stream(layout(1), 1).scan(entity, values, time_ms)
+    assert detection.surprise[100:].argmax() == 810
+    assert detection.surprise[910] > 2.0
+    assert statistic_names(layout(1))[int(detection.statistics[910, 0].argmax())] == "sudden change"
 
 
 def test_what_comes_later_changes_no_earlier_output() -> None:

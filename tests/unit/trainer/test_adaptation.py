@@ -1,9 +1,16 @@
 """What a learner does about drift and harm, on the real path."""
 
+import json
+import re
+from datetime import UTC, datetime
+
 import numpy as np
+import pytest
 import torch
 
 from infra.memory import MemoryRegistry
+from ingest.decode import Decoder
+from ingest.record import PlainRecord
 from schemas.label import Label
 from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
 from trainer.learner import Learner
@@ -45,6 +52,28 @@ def test_a_value_that_nothing_measures_leaves_no_trace_in_the_weights_and_a_row_
     learned(other, without)
     assert weights(one) == weights(other)
     assert registry.quarantined == [("a value that nothing measures", {TOPIC: (485, 486)})]
+
+
+@pytest.mark.parametrize("absurd", ["NaN", "-Infinity", "1e999"])
+def test_what_is_no_number_is_a_dead_letter_and_teaches_what_a_missing_value_does(absurd):
+    names = [signal.name for signal in layout().signals]
+    sound = [
+        (b"%d" % entity, json.dumps({"entity": str(entity), "time": int(time), **dict(zip(names, row, strict=True))}))
+        for entities, values, times in stream(60, 0)
+        for entity, row, time in zip(entities, values.tolist(), times, strict=True)
+    ]
+    key, line = sound[500]
+    found = []
+    for said in (absurd, "null"):
+        decoder, learner = Decoder(layout(), lambda: datetime(2100, 1, 1, tzinfo=UTC)), learner_of()
+        told = [*sound[:500], (key, re.sub(r'(?<="rr": )[^,]+', said, line)), *sound[501:]]
+        records = [PlainRecord(key, line.encode(), offset) for offset, (key, line) in enumerate(told)]
+        batches = [decoder.decode({TOPIC: records[first : first + 16]}) for first in range(0, len(records), 16)]
+        assert sum(len(learner.observe(each)) for each in batches) > 4
+        found.append((weights(learner), [letter.offset for each in batches for letter in each.dead_letters]))
+    (weights_after, letters), (without, none) = found
+    assert (letters, none) == ([500], [])
+    assert weights_after == without
 
 
 def test_an_adversarial_burst_changes_no_bit_of_the_weights_and_is_quarantined():
