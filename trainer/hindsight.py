@@ -3,8 +3,8 @@
 A label that is about one row (the anomaly task, a state) waits until a window's worth of them is known; one about the
 entity as a whole (an event task) is told of all its rows, or of those whose horizon it settles. Each becomes a piece.
 A step takes a few fresh pieces and three times as many from a reservoir of older ones (Vitter, 1985, algorithm R):
-labels are too few to be used once. What is replayed makes each source's part of the step as large as the root of what
-it told: a source that floods the others a hundredfold counts tenfold.
+labels are too few to be used once. What is replayed makes each source's part of the step as large as the cube root of
+what it told: a source that tells eight times as many as another counts twice.
 
 R rows of a piece, S signals, K state and event tasks.
 """
@@ -287,7 +287,7 @@ def _apportioned(drawn: Sequence[Piece], fresh: Sequence[Piece]) -> list[Piece]:
         queues.setdefault(piece.source, deque()).append(piece)
     found: list[Piece] = []
     while queues and len(found) < _REPLAYED:
-        source = min(queues, key=lambda each: (taken[each] + queues[each][0].weight / 2) / math.sqrt(told[each] or 1))
+        source = min(queues, key=lambda each: (taken[each] + queues[each][0].weight / 2) / math.cbrt(told[each] or 1))
         piece = queues[source].popleft()
         found.append(piece)
         taken[source] += piece.weight

@@ -123,7 +123,7 @@ def _judged(learner: Learner, seed: int) -> float:
 def main() -> None:
     """Print a line a case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=80)
+    parser.add_argument("--rows", type=int, default=240)
     parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
     for name, poison in CASES.items():
