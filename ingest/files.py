@@ -65,6 +65,7 @@ class FileSource:
         self._entity_sound = entity
         self.order = self.events.order()
         self.refused: Counter[str] = Counter()
+        self.refused_signals: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self.events)
@@ -118,8 +119,9 @@ class FileSource:
         return Reason.NOT_FINITE if np.isinf(self.events.columns[name][row]) else Reason.IMPLAUSIBLE
 
     def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
-        """Count them by reason: the rows themselves are in the user's files."""
+        """Count them by reason, and by signal where one is to blame: the rows themselves are in the user's files."""
         self.refused.update(letter.reason for letter in letters)
+        self.refused_signals.update(letter.signal for letter in letters if letter.signal)
 
     def globals(self) -> Sequence[GlobalRow]:
         """None: global columns stand in the rows themselves."""

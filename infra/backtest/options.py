@@ -33,6 +33,6 @@ class Options:
             if not file.exists():
                 raise InputError(f"{file}: got no such file; expected CSV or Parquet, or a folder of them")
         if self.label_delay and self.labels == "none":
-            raise ConfigError("command line", "--label-delay", self.label_delay, "--labels online beside it")
+            raise ConfigError("command line", "--label-delay", str(self.label_delay), "--labels online beside it")
         if self.labels == "online" and not self.learn:
             raise ConfigError("command line", "--labels", self.labels, "none, or --learn: nothing learns from them")

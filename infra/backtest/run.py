@@ -139,6 +139,7 @@ def _running(
         "model_versions": [_described(registry, version) for version in range(1, registry.newest + 1)],
         "learning": learning,
         "refused": dict(source.refused),
+        "refused_signals": dict(source.refused_signals),
     }
 
 

@@ -26,13 +26,18 @@ def show(report: Mapping[str, Any]) -> None:
     fates = ", ".join(f"{count:,} {fate}" for fate, count in report["rows_by_status"].items())
     console.print(f"{report['rows']:,} rows ({fates}) at {report['events_per_s']:,.0f} rows/s")
     if report["refused"]:
-        reasons = sorted(report["refused"].items(), key=lambda each: -each[1])
-        console.print(f"refused, by reason: {', '.join(f'{reason} {count:,}' for reason, count in reasons)}")
+        by_signal = f"; by signal: {_counted(report['refused_signals'])}" if report["refused_signals"] else ""
+        console.print(f"refused, by reason: {_counted(report['refused'])}{by_signal}")
     table = Table("task", "metric", "bellwether", "baseline", box=None)
     for row in lines(report, brief=True):
         table.add_row(*row)
     console.print(table)
     console.print(f"model versions: {len(report['model_versions'])}, steps: {report['learning']['steps']}")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """The most frequent first."""
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda each: -each[1]))
 
 
 def lines(report: Mapping[str, Any], *, brief: bool = False) -> list[Line]:

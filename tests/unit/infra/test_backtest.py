@@ -109,6 +109,7 @@ def test_a_bad_or_late_cell_drops_no_column_and_the_rest_are_named_with_a_reason
         {"text": "its cells are not numbers", "none": "empty in every file"},
         {"wrong-type": 1},
     )
+    assert report["refused_signals"] == {"temp": 1}
     assert table["status"].tolist() == ["ok"] * rows
 
 
