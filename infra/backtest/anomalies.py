@@ -3,6 +3,8 @@
 N rows in input order, n rows in stream order.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -18,7 +20,7 @@ _AFTER = 5
 
 
 def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, seed: int) -> Judged:
-    """Judge some scored rows, in stream order. `head`: the network's own opinion, which labels teach.
+    """Judge some scored rows, in stream order. `head`: the network's own opinion, which labels teach, once it has one.
 
     `coverage`: of how many rows the evidence stayed within what its calibration calls the 0.9, 0.99 and 0.999 quantile.
     """
@@ -31,18 +33,15 @@ def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, 
         return Judged(alarms, {})
     known = rows_n[np.isfinite(label_N[rows_n])]
     truth, entity = label_N[known] > 0, table.entity[known]
-    ours, head, random = (
-        _detection(score, truth, entity)
-        for score in (
-            table.anomaly[known],
-            table.anomaly_head[known],
-            random_scores(len(known), np.random.default_rng(seed)),
-        )
-    )
+    random = _detection(random_scores(len(known), np.random.default_rng(seed)), truth, entity)
+    ours, beside = _detection(table.anomaly[known], truth, entity), random
+    head = table.anomaly_head[known]
+    if (head != head[:1]).any():
+        ours, beside = ours | {"head": _detection(head, truth, entity)}, random | {"head": random}
     alerted = table.alert[known]
     caught = _caught(alerted, truth, entity)
     chance = _caught(np.random.default_rng(seed).permutation(alerted), truth, entity)
-    return Judged(alarms | caught | ours | {"head": head}, {"random": chance | random | {"head": random}})
+    return Judged(alarms | caught | ours, {"random": chance | beside})
 
 
 def _caught(alerted: Bool, truth: Bool, entity: Field) -> dict[str, int]:
@@ -66,7 +65,7 @@ def _coverage(probability_n: Float64, level: float) -> float | None:
     return number(float((probability_n <= level).mean())) if len(probability_n) else None
 
 
-def _detection(score: Float64, truth: Bool, entity: Field) -> dict[str, float | None]:
+def _detection(score: Float64, truth: Bool, entity: Field) -> dict[str, Any]:
     """AUROC and AUPRC over all rows; VUS-PR of each entity that has an anomaly, averaged: it must not span two."""
     if truth.all() or not truth.any():
         return {"auroc": None, "auprc": None, "vus_pr": None}
