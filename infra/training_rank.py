@@ -172,7 +172,7 @@ class TrainingRank:
             _log.warning("more trainers than partitions: this one has none", rank=self._place.rank)
             return None
         idle_ms = _ALONE_MS if self._group is None else _IDLE_MS
-        return KafkaSource(layout, utc_now, assign=self._mine, idle_ms=idle_ms)
+        return KafkaSource(layout, utc_now, assign=self._mine, idle_ms=idle_ms, hurried=False)
 
     def _take(self) -> None:
         batch = next(self._batches, None)
