@@ -111,8 +111,8 @@ def _way(kept: Sequence[Checkpoint], version: int) -> tuple[Checkpoint, Checkpoi
         within = sorted(made for each in kept for made in each.published if each.parent in {k.id for k in kept})
         expected = f"one of {', '.join(map(str, within))}" if within else "one that a running trainer published lately"
         raise InputError(f"model version {version}: no checkpoint before it is kept; expected {expected}")
-    last = next(entry[0] for entry in after.log[0] if entry[2] == version)
-    return base, after, [[entry for entry in log if base.step < entry[0] <= last] for log in after.log]
+    end = next(place for place, entry in enumerate(after.log[0]) if entry[2] == version) + 1
+    return base, after, [list(log[:end]) for log in after.log]  # a step has an entry on every rank
 
 
 def _learn(learner: Learner, layout: Layout, log: Sequence[Entry], told: Mapping[int, Told]) -> None:

@@ -105,8 +105,10 @@ class Hindsight:
         self._taught = self._rows = self._seen = self._stepped = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
-        self.useless: deque[Label] = deque(maxlen=_RESERVOIR)
-        """The last labels that will teach nothing: those, and what an earlier one had settled."""
+        self.useless: deque[Label] = deque()
+        """Labels that will teach nothing: those, and what an earlier one had settled."""
+        self.superseded: deque[Label] = deque()
+        """Labels that will teach nothing, for another word about the same row came before they did."""
 
     def remember(self, batch: Batch) -> None:
         """Take valid rows in. A row not newer than the entity's newest is skipped, as in learning."""
@@ -219,8 +221,14 @@ class Hindsight:
 
     def _put(self, account: _Account, label: Label, time_ms: int) -> None:
         """Keep a label of a row until its source's fill a window. Nobody else's word about the same stands beside."""
-        for rows in account.untaught.values():
-            rows.get(time_ms, {}).pop(label.task, None)
+        for source, rows in list(account.untaught.items()):
+            former = rows.get(time_ms, {}).pop(label.task, None)
+            if former is not None and former != label:
+                self.superseded.append(former)
+            if former is not None and not rows[time_ms]:
+                del rows[time_ms]
+            if not rows:
+                del account.untaught[source]
         mine = account.untaught.setdefault(label.source, {})
         mine.setdefault(time_ms, {})[label.task] = label
         self._waiting.setdefault((label.entity, label.source), self._seen)

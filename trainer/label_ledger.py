@@ -36,7 +36,7 @@ class LabelLedger:
     def __init__(self, hindsight: Hindsight, sources: Sources) -> None:
         self._hindsight, self._sources = hindsight, sources
         self._waiting: OrderedDict[_About, tuple[Annotation, int]] = OrderedDict()
-        self._told: OrderedDict[_About, Annotation] = OrderedDict()
+        self._told: OrderedDict[Label, Annotation] = OrderedDict()
         self._behind: dict[str, set[_About]] = {}  # an entity's rows have not come as far
         self._early: dict[Partition, list[tuple[int, int, _About]]] = {}  # a partition's time has not passed
         self._watermark_ms: dict[Partition, int] = {}
@@ -95,9 +95,15 @@ class LabelLedger:
                     self._end(annotation, status, step.step, belief, until.get(label))
                 if step.refused is None:
                     self._sources.add(label.source, label.task, label.value, belief)
-        while self._hindsight.useless:
-            if (annotation := self._claimed(self._hindsight.useless.popleft())) is not None:
-                self._end(annotation, LabelStatus.UNMATCHED)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """End what turned out to teach nothing."""
+        ends = {LabelStatus.UNMATCHED: self._hindsight.useless, LabelStatus.SUPERSEDED: self._hindsight.superseded}
+        for status, labels in ends.items():
+            while labels:
+                if (annotation := self._claimed(labels.popleft())) is not None:
+                    self._end(annotation, status)
 
     def suspects(self) -> dict[str, Reliability]:
         """Sources that turned out to be wrong more often than right and are not excluded."""
@@ -114,8 +120,8 @@ class LabelLedger:
             self._hindsight.forget(source)
             for about in [about for about, (each, _) in self._waiting.items() if each.label.source == source]:
                 self._end(self._drop(about), LabelStatus.EXCLUDED)
-            for about in [about for about, each in self._told.items() if each.label.source == source]:
-                self._end(self._told.pop(about), LabelStatus.EXCLUDED)
+            for label in [label for label in self._told if label.source == source]:
+                self._end(self._told.pop(label), LabelStatus.EXCLUDED)
         self._excluded = sources
 
     def fates(self) -> list[Fate]:
@@ -153,17 +159,16 @@ class LabelLedger:
         if label.time_ms is not None and not self._hindsight.holds(label.entity, label.time_ms):
             self._end(annotation, LabelStatus.UNMATCHED)
             return False
-        if label.about in self._told:
-            self._end(self._told.pop(label.about), LabelStatus.SUPERSEDED)
-        self._told[label.about] = annotation
+        if label in self._told:  # said twice
+            self._end(self._told.pop(label), LabelStatus.SUPERSEDED)
+        self._told[label] = annotation
         if len(self._told) > _MOST:
             self._end(self._told.popitem(last=False)[1], LabelStatus.EXPIRED)
         return True
 
     def _claimed(self, label: Label) -> Annotation | None:
         """What was told and is this label: it waits for no step any more."""
-        annotation = self._told.get(label.about)
-        return self._told.pop(label.about) if annotation is not None and annotation.label == label else None
+        return self._told.pop(label, None)
 
     def _end(
         self,

@@ -77,6 +77,7 @@ class LabelFeed:
         if received:
             self._ledger.receive(self._store.receive(received))
         labels = self._ledger.due()
+        self._ledger.sweep()
         self._account()
         return labels
 

@@ -192,6 +192,18 @@ def test_the_pieces_of_a_single_source_are_replayed_as_they_were_drawn():
     assert [id(piece) for piece in hindsight.next()[1]] == [id(kept[place]) for place in order[:24]]
 
 
+def test_a_time_whose_word_another_source_took_back_fills_no_window():
+    hindsight = Hindsight(layout(), np.random.default_rng(0))
+    hindsight.remember(stays(1, 30))
+    times = [int(row[0]) for row in hindsight._accounts["0"].rows]
+    window, anomaly = layout().monitor.training.window, layout().anomaly.name
+    words = [Label("0", anomaly, time_ms, 1, None, "anna") for time_ms in times[:window]]
+    hindsight.tell(words[:-1])
+    hindsight.tell([replace(word, source="ben") for word in words[: window - 2]])
+    hindsight.tell(words[-1:])
+    assert (len(hindsight._fresh), list(hindsight.superseded)) == (0, words[: window - 2])
+
+
 def test_what_a_forgotten_source_told_is_neither_taught_nor_replayed():
     hindsight = Hindsight(layout(), np.random.default_rng(0))
     hindsight.remember(stays(40, 6))

@@ -45,6 +45,13 @@ class Ward:
         self.ledger.receive([said])
         return said
 
+    def tell(self) -> list[Label]:
+        """What is due, which hindsight hears of."""
+        labels = self.ledger.due()
+        self.hindsight.tell(labels)
+        self.ledger.sweep()
+        return labels
+
     def ended(self) -> list[tuple[int, LabelStatus]]:
         return [(fate.annotation.offset, fate.status) for fate in self.ledger.fates()]
 
@@ -98,9 +105,29 @@ def test_the_last_word_before_learning_wins_whoever_says_it(ward: Ward) -> None:
     ward.say(row(2, 1, "anna"))
     ward.say(row(2, 0, "ben"))
     ward.observe(1, 2)
-    told = ward.ledger.due()
+    told = ward.tell()
     ward.say(row(2, 1, "carl"))
-    assert (told, ward.ledger.due(), ward.ended()) == ([row(2, 0, "ben")], [row(2, 1, "carl")], [(0, S), (1, S)])
+    assert (told, ward.tell(), ward.ended()) == ([row(2, 0, "ben")], [row(2, 1, "carl")], [(0, S), (1, S)])
+    assert ward.ledger.waiting == 1
+
+
+def test_a_word_that_stands_in_a_piece_when_another_comes_is_taught_and_says_so(ward: Ward) -> None:
+    ward.observe(1, 2, 3)
+    said = [Label("0", "death", None, value, 3_000, source) for value, source in ((1, "mallory"), (0, "anna"))]
+    for label in said:
+        ward.say(label)
+        ward.tell()
+    ward.ledger.report([step(*said)])
+    assert ward.ended() == [(0, T), (1, T)]
+
+
+def test_however_many_labels_teach_nothing_at_once_each_has_its_end(ward: Ward) -> None:
+    ward.observe(1, 2, 3, entities=1_200)
+    for source in ("anna", "ben"):  # what the first one says settles it
+        for entity in range(1_200):
+            ward.say(Label(f"{entity}", "arrest", None, 0, 3_000, source))
+        ward.tell()
+    assert ward.ended() == [(1_200 + entity, U) for entity in range(1_200)]
 
 
 def test_a_label_whose_row_never_was_is_unmatched(ward: Ward) -> None:
