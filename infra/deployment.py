@@ -21,6 +21,8 @@ _STOP_SECONDS = 10.0
 _ASK_SECONDS = 2.0
 _SILENT_SECONDS = 20.0
 """Ray does not notice an actor that was halted."""
+_PAUSE_SECONDS = 5.0
+"""A member that ends with an error lives so long, from when it was started: its successor may fare no better."""
 _SHELL: Any = {"max_restarts": 0, "max_concurrency": 4}
 """`serve` takes one thread of an actor for good; the others answer."""
 LOCAL_CPUS = 1
@@ -31,7 +33,8 @@ LOCAL_CPUS = 1
 class Member:
     """One actor and the call that is its life; None: it was only told to warm up.
 
-    `last` is what it last said of itself, `heard` when, in seconds, and `asked` what was asked since.
+    `last` is what it last said of itself, `heard` when, in seconds, and `asked` what was asked since; `begun` when it
+    was started.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Member:
     last: dict[str, Any] = field(default_factory=dict)
     asked: Any = None
     heard: float = field(default_factory=time.monotonic)
+    begun: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -116,7 +120,10 @@ class Deployment:
         return [{"name": member.name, **member.last} for member in self.members]
 
     def heal(self) -> None:
-        """Start what is missing, replace members that died or whose services went away; any other error is raised."""
+        """Start what is missing, replace members that died or whose services went away.
+
+        A trainer is replaced whatever ended it, for scoring goes on without; any other error of a shard is raised.
+        """
         import ray
 
         self._start_missing()
@@ -130,7 +137,11 @@ class Deployment:
                 if error.actor_init_failed:
                     raise StackError(f"{member.name}: {_last_line(error)}; expected an actor that starts") from error
                 why = "its process died"
-            except (StackError, LedgerError) as error:
+            except Exception as error:
+                if member.name != "trainer" and not isinstance(error, StackError | LedgerError):
+                    raise
+                if time.monotonic() - member.begun < _PAUSE_SECONDS:
+                    continue
                 why = _last_line(error)
                 ray.kill(member.actor)
             else:
