@@ -78,7 +78,8 @@ class TrainerActor(_Shell):
         """Serve until stopped."""
         from infra.trainer_service import TrainerService
 
-        self._trainer = self._service = TrainerService(Monitor.model_validate(monitor), index)
+        host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        self._trainer = self._service = TrainerService(Monitor.model_validate(monitor), index, host)
         self._service.serve()
 
     def address(self) -> str:

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 from torch import distributed
 from torch.distributed import ProcessGroup, TCPStore  # type: ignore[attr-defined]
@@ -29,21 +29,29 @@ class Place:
     address: str
 
 
-def meet(place: Place, *, nccl: bool) -> ProcessGroup | None:
+def meet(place: Place, host: str, *, nccl: bool) -> ProcessGroup | None:
     """The ranks, once all are there; None: there is but one. Raises RuntimeError when they do not come.
 
     Args:
         place: of this one.
+        host: its own address, at which the others reach it: a machine's name may stand for its loopback alone.
         nccl: each rank has a GPU of its own (NCCL takes no two on one); else they add up over gloo, on CPUs.
     """
     if place.ranks == 1:
         return None
-    host, _, port = place.address.rpartition(":")
-    leads = place.rank == 0
-    store = TCPStore(host, int(port), place.ranks, leads, _PATIENCE, wait_for_workers=False)
+    leader, _, port = place.address.rpartition(":")
+    store = TCPStore(leader, int(port), place.ranks, place.rank == 0, _PATIENCE, wait_for_workers=False)
     if nccl:
         os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")  # else a lost rank ends this process, not the step
-        options = distributed.ProcessGroupNCCL.Options()
-        options._timeout = _PATIENCE  # noqa: SLF001  # torch gives it no other name
-        return cast("ProcessGroup", distributed.ProcessGroupNCCL(store, place.rank, place.ranks, options))
-    return cast("ProcessGroup", distributed.ProcessGroupGloo(store, place.rank, place.ranks, _PATIENCE))
+        patient = _patient(distributed.ProcessGroupNCCL.Options())
+        return cast("ProcessGroup", distributed.ProcessGroupNCCL(store, place.rank, place.ranks, patient))
+    gloo: Any = distributed.ProcessGroupGloo
+    options = _patient(gloo._Options())  # noqa: SLF001
+    options._devices = [gloo.create_device(hostname=host)]  # noqa: SLF001
+    return cast("ProcessGroup", gloo(store, place.rank, place.ranks, options))
+
+
+def _patient(options: Any) -> Any:
+    """Give up after a while: the fields of these options have no public names."""
+    options._timeout = _PATIENCE  # noqa: SLF001
+    return options

@@ -9,7 +9,7 @@ import torch
 from infra.assembly import registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
 from infra.database import connect, migrate
-from infra.labels.feed import remembered
+from infra.labels.feed import recall, remembered
 from infra.labels.store import Lesson, SqlLabels
 from infra.registry import SqlRegistry
 from infra.standings import Standing
@@ -77,7 +77,7 @@ def relearn(monitor: Monitor, who: str) -> Relearned:
     excluded = labels.excluded()
     base = _before(checkpoints, registry, labels.first_step(excluded))
     _refuse_fitted(registry, base)
-    again = _Again(_learner(layout, registry, checkpoints, base))
+    again = _Again(_learner(layout, registry, labels, checkpoints, base))
     unwanted: list[Lesson] = []
     end, newest = base, checkpoints.all()[0]
     while newest.id != end.id and (end is base or _ahead(end, newest) > _NEAR):
@@ -200,13 +200,16 @@ def _ahead(end: Checkpoint, newest: Checkpoint) -> int:
     return sum(offset - max(end.offsets.get(each, 0), 0) for each, offset in newest.offsets.items())
 
 
-def _learner(layout: Layout, registry: SqlRegistry, checkpoints: Checkpoints, base: Checkpoint) -> Learner:
+def _learner(
+    layout: Layout, registry: SqlRegistry, labels: SqlLabels, checkpoints: Checkpoints, base: Checkpoint
+) -> Learner:
     seed = layout.monitor.model.seed
     learner = Learner(layout, seed, Unpublished(registry, base.version), labelled=True, hurried=True)
     learner.load_state_dict(unpacked(checkpoints.read(base, SHARED)))
     learner.add_shares({each: unpacked(checkpoints.read(base, file_of(each))) for each in base.offsets})
     for rows in remembered(layout, base.offsets):
         learner.hindsight.remember(rows)
+    recall(learner.hindsight, labels, base.step)
     return learner
 
 

@@ -30,12 +30,13 @@ class TrainerService:
     Args:
         monitor: what is learned.
         index: which of the monitor's trainers this is.
+        host: address of its machine, at which other ranks reach it.
 
     Raises StackError when a GPU is asked for that torch cannot use.
     """
 
-    def __init__(self, monitor: Monitor, index: int) -> None:
-        self._monitor, self._index = monitor, index
+    def __init__(self, monitor: Monitor, index: int, host: str = "127.0.0.1") -> None:
+        self._monitor, self._index, self._host = monitor, index, host
         self._gpus = monitor.ray.gpus_per_trainer
         self._device = device_of(GPUS, self._gpus)
         self._engine = connect(monitor.database.url)
@@ -71,10 +72,9 @@ class TrainerService:
 
     def address(self) -> str:
         """Where the other ranks could meet this one: host:port, free just now."""
-        host = socket.gethostbyname(socket.gethostname())
         with socket.socket() as free:
             free.bind(("", 0))
-            return f"{host}:{free.getsockname()[1]}"
+            return f"{self._host}:{free.getsockname()[1]}"
 
     def status(self) -> dict[str, object]:
         """Steps, smoothed per-task losses and lag."""
@@ -107,7 +107,7 @@ class TrainerService:
             return None if self._stopped else self._place
 
     def _learn(self, place: Place) -> None:
-        group = meet(place, nccl=self._gpus >= 1)
+        group = meet(place, self._host, nccl=self._gpus >= 1)
         rank = self._rank = TrainingRank(self._monitor, place, group, self._engine, self._note, self._device)
         try:
             rank.run(lambda: self._stopped or self._place != place)

@@ -21,6 +21,7 @@ class Guard:
     """Judges a step by its loss and gradient norm, before the optimiser sees it.
 
     Spikes of the loss are refused only so often in a row: what goes on is no spike but the new stream, and is learned.
+    So are steep gradients, once there were as many in a row as norms are remembered: they are clipped, too.
 
     Args:
         settings: `refuse_above` times the running median norm, or `refuse_spikes` deviations above the running median
@@ -31,20 +32,20 @@ class Guard:
         self._settings = settings
         self._norms: deque[float] = deque(maxlen=_REMEMBERED)
         self._losses: dict[str, deque[float]] = {}
-        self._spikes = 0
+        self._spikes = self._steep = 0
         self.gave_way = False
         """Did the last step pass only because spikes would not end?"""
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered."""
         losses = {task: list(held) for task, held in self._losses.items()}
-        return {"norms": list(self._norms), "losses": losses, "spikes": self._spikes}
+        return {"norms": list(self._norms), "losses": losses, "spikes": self._spikes, "steep": self._steep}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Remember what another one did."""
         self._norms = deque(state["norms"], maxlen=_REMEMBERED)
         self._losses = {task: deque(held, maxlen=_REMEMBERED) for task, held in state["losses"].items()}
-        self._spikes = state["spikes"]
+        self._spikes, self._steep = state["spikes"], state.get("steep", 0)
 
     def refuse(self, losses: Mapping[str, float], norm: float) -> str | None:
         """Why the step must not be taken; None: take it, and its losses and norm are remembered.
@@ -59,14 +60,17 @@ class Guard:
         if not math.isfinite(norm):
             return "gradient is not finite"
         if len(self._norms) >= _LEAST and norm > self._settings.refuse_above * median(self._norms):
-            return f"gradient norm above {self._settings.refuse_above:g} times the running one"
+            self._steep += 1
+            if self._steep <= _REMEMBERED:
+                return f"gradient norm above {self._settings.refuse_above:g} times the running one"
+            self._norms.clear()  # those from before are no measure any more
         spike = self._spike(losses)
         if spike is not None and self._spikes < self._settings.refuse_in_a_row:
             self._spikes += 1
             return spike
         if spike is not None:  # losses from before are no measure any more
             self._losses.clear()
-        self.gave_way, self._spikes = spike is not None, 0
+        self.gave_way, self._spikes, self._steep = spike is not None, 0, 0
         for task, loss in losses.items():
             self._losses.setdefault(task, deque(maxlen=_REMEMBERED)).append(loss)
         self._norms.append(norm)

@@ -33,6 +33,8 @@ _FRESH, _REPLAYED = 8, 24
 _BUSY = 4
 """So many times longer labels wait to fill a piece while others are learned from."""
 _RESERVOIR = 1024
+_RECALLED = 64
+"""Labels that are made pieces of at once, when they are recalled."""
 _Row = tuple[int, int, NDArray[np.float32], Mapping[str, Field]]
 """Event time, offset, values in raw units, frames and vectors."""
 _Told = tuple[Label, Int64]
@@ -150,6 +152,26 @@ class Hindsight:
                 self._fresh.append(_piece(self._accounts[entity], rows, unknown, classes, teaching, source))
         if self._hurried:
             self._hurry()
+
+    def recall(self, labels: Sequence[Label]) -> None:
+        """Take labels in again that steps have learned from: they are replayed, and what they settled stays settled.
+
+        Their rows must be remembered before; of others nothing comes back.
+        """
+        unmatched = self.unmatched
+        for first in range(0, len(labels), _RECALLED):
+            self.tell(labels[first : first + _RECALLED])
+            self._store_fresh()
+        for entity, account in self._accounts.items():
+            self._fresh.extend(self._labelled(entity, source) for source in list(account.untaught))
+        self._store_fresh()
+        self.useless.clear()
+        self.superseded.clear()
+        self.unmatched = unmatched
+
+    def _store_fresh(self) -> None:
+        while self._fresh:
+            self._store(self._fresh.popleft())
 
     @property
     def ready(self) -> bool:

@@ -18,6 +18,7 @@ from schemas.label import Label, LabelStatus
 from schemas.layout import Layout
 from schemas.observation import Batch, Partition
 from scorer.globals import GlobalTable
+from trainer.hindsight import Hindsight
 from trainer.label_ledger import LabelLedger
 from trainer.learner import Learner
 from trainer.reliability import weighed
@@ -26,8 +27,8 @@ from trainer.step_report import StepReport
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 2.0
 """How often it is looked up who was excluded or included."""
-_BEFORE = 20_000
-"""Records of each partition that are remembered again where learning goes on."""
+_BEFORE, _RECALLED = 50_000, 2_048
+"""Records of each partition, and taught labels, that are remembered again where learning goes on."""
 GUARD = "bellwether"
 """Who excludes a source that is wrong more often than right."""
 
@@ -91,7 +92,8 @@ class LabelFeed:
     def go_on(self, step: int, offsets: Mapping[Partition, int]) -> None:
         """Go on from a checkpoint, before anything is drained: what later steps had taught waits again.
 
-        The rows before are remembered again from the log, for labels may still be about them.
+        The rows before are remembered again from the log, for labels may still be about them, and the last labels that
+        were taught about them, for they are replayed.
 
         Args:
             step: how many its network had taken.
@@ -101,6 +103,7 @@ class LabelFeed:
         for rows in remembered(self._layout, offsets):
             self._hindsight.remember(rows)
             self._ledger.observe(rows)
+        recall(self._hindsight, self._store, step)
 
     def counts(self) -> dict[str, int]:
         """Labels by what became of them since this trainer began."""
@@ -141,6 +144,13 @@ def remembered(layout: Layout, offsets: Mapping[Partition, int]) -> Iterator[Bat
     for partition, offset in offsets.items():
         for batch in _before(layout, partition, offset) if offset > 0 else ():
             yield replace(batch, values=table.join(batch.time_ms, batch.values))
+
+
+def recall(hindsight: Hindsight, store: SqlLabels, step: int) -> None:
+    """The last labels that steps until this one learned from, but for those of excluded sources."""
+    excluded = store.excluded()
+    taught = store.taught(0, step, _RECALLED)
+    hindsight.recall([each.label for each in taught if each.label.source not in excluded])
 
 
 def _origin(bootstrap: str, topic: str) -> tuple[str, str]:

@@ -110,13 +110,13 @@ class SqlLabels:
         undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None, rows_until=None)
         transact(self.engine, lambda connection, _: connection.execute(undone))
 
-    def taught(self, after_step: int, until_step: int) -> list[Lesson]:
-        """Labels that steps after the one, and until the other, learned from, in that order."""
+    def taught(self, after_step: int, until_step: int, most: int | None = None) -> list[Lesson]:
+        """Labels that steps after the one, and until the other, learned from, in that order; the newest so many."""
         mine = LABELS.c.monitor == self.monitor, LABELS.c.status == _TAUGHT
         then = LABELS.c.step > after_step, LABELS.c.step <= until_step
-        query = select(LABELS).where(*mine, *then).order_by(LABELS.c.step, LABELS.c.id)
+        query = select(LABELS).where(*mine, *then).order_by(LABELS.c.step.desc(), LABELS.c.id.desc()).limit(most)
         rows = transact(self._reader, lambda connection, _: connection.execute(query).mappings().all())
-        return [Lesson(row["id"], row["step"], row["rows_until"], _label(row)) for row in rows]
+        return [Lesson(row["id"], row["step"], row["rows_until"], _label(row)) for row in reversed(rows)]
 
     def first_step(self, sources: frozenset[str]) -> int | None:
         """The first step that learned from one of these sources, if any did; what was disowned since counts too."""

@@ -47,4 +47,4 @@ def test_a_trainer_computes_on_the_gpu_that_it_was_given(monkeypatch):
 def test_ranks_with_a_gpu_each_meet_over_nccl_which_wants_one(monkeypatch):
     monkeypatch.setenv("TORCH_NCCL_BLOCKING_WAIT", "1")
     with pytest.raises(ValueError, match="no GPUs found"):
-        meet(Place(formation=1, rank=0, ranks=2, address="127.0.0.1:0"), nccl=True)
+        meet(Place(formation=1, rank=0, ranks=2, address="127.0.0.1:0"), "127.0.0.1", nccl=True)

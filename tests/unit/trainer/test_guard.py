@@ -26,7 +26,14 @@ def test_refused_norms_do_not_raise_the_running_one():
     guard = guard_of(refuse_above=10.0)
     for _ in range(20):
         guard.refuse({"forecast": 1.0}, 1.0)
-    assert all(guard.refuse({"forecast": 1.0}, 1e6) for _ in range(200))
+    assert all(guard.refuse({"forecast": 1.0}, 1e6) for _ in range(100))
+
+
+def test_steep_gradients_that_do_not_end_are_the_new_stream():
+    guard = Guard(TrainingSettings())
+    assert [guard.refuse({"a": 1.0}, 0.001) for _ in range(20)] == [None] * 20
+    refused = [guard.refuse({"a": 1.0}, 0.2) is not None for _ in range(150)]
+    assert refused == [True] * 101 + [False] * 49
 
 
 def test_before_there_is_a_running_norm_large_ones_pass():

@@ -204,6 +204,31 @@ def test_a_time_whose_word_another_source_took_back_fills_no_window():
     assert (len(hindsight._fresh), list(hindsight.superseded)) == (0, words[: window - 2])
 
 
+def test_what_is_recalled_is_replayed_and_settled_but_not_taught_again():
+    described = WARD | {
+        "tasks": [*WARD["tasks"], EVENT | {"name": "arrest", "within": "2s"}],
+        "training": {"window": 4},
+    }
+    arrests = Layout(Monitor.model_validate(described))
+    taught = [Label(f"{entity}", "arrest", None, 1, 6_000) for entity in range(8)]
+    taught += [Label(f"{entity}", "anomaly", 3_000, 1) for entity in range(8, 10)]
+    found = []
+    for recalled in (False, True):
+        hindsight = Hindsight(arrests, np.random.default_rng(0))
+        hindsight.remember(stays(10, 9))
+        if recalled:
+            hindsight.recall(taught)
+        else:
+            hindsight.tell(taught)
+            assert hindsight.next() is not None
+        hindsight.tell([Label(f"{entity}", "arrest", None, 0, 8_000) for entity in range(8)])
+        fresh, replayed = hindsight.next()
+        classes = [piece.classes[:, 1].tolist() for piece in fresh]
+        found.append((classes, {each.offsets for each in replayed if (each.classes >= 0).any()}))
+        assert len(replayed) == (10 if recalled else 8)
+    assert found[0] == found[1]
+
+
 def test_what_a_forgotten_source_told_is_neither_taught_nor_replayed():
     hindsight = Hindsight(layout(), np.random.default_rng(0))
     hindsight.remember(stays(40, 6))
