@@ -245,6 +245,7 @@ class TrainingRank:
             self._entries.append([self.learner.steps, self._taken, None, None])
         offsets = [self._offsets[partition] for partition in self._mine]
         mine = {"files": files, "offsets": offsets, "log": self._entries, "lag": self.lag()}
+        mine["newest_ms"] = self.learner.newest_ms
         told = gather_words(mine, self._group)
         number = self._record(folder, told) if self.learner.leads else 0
         self._parent = int(pool_sum(torch.tensor(number), self._group))
@@ -257,7 +258,10 @@ class TrainingRank:
         offsets = {each: told[each.number % ranks]["offsets"][each.number // ranks] for each in self._partitions}
         self._advance(offsets)
         step, events, lag = self.learner.steps, self.learner.events, sum(each["lag"] for each in told)
-        self._registry.record_metrics(self.learner.version, step, events, {"lag": float(lag)})
+        metrics = {"lag": float(lag)}
+        if self.learner.served_ms:
+            metrics["staleness"] = (max(each["newest_ms"] for each in told) - self.learner.served_ms) / 1000.0
+        self._registry.record_metrics(self.learner.version, step, events, metrics)
         return self._checkpoints.add(
             Checkpoint(
                 id=0,

@@ -79,7 +79,8 @@ class Learner:
         record = self._served()
         self._version = None if record is None else record.version
         self._challenger = 0
-        self._newest_ms = 0
+        self.newest_ms = self.served_ms = self._tried_ms = 0
+        """Event time of the newest row read, and of the newest that what serves had learned from; 0: unknown."""
         network = Network(layout) if record is None else load_weights(layout, registry.load(record))
         self._device = device or torch.device("cpu")
         self._network = network.to(self._device)
@@ -115,7 +116,7 @@ class Learner:
         batch, absurd = without_absurd(batch)
         if absurd:
             self._registry.quarantine("a value that nothing measures", absurd)
-        self._newest_ms = max(self._newest_ms, int(batch.time_ms.max(initial=0)))
+        self.newest_ms = max(self.newest_ms, int(batch.time_ms.max(initial=0)))
         if self._hindsight is not None:
             self._hindsight.remember(batch)
         for windows, changed_hands in self._buffer.add(batch):
@@ -194,16 +195,16 @@ class Learner:
         proved = not self._challenger and self._gate.ready() and self._gate.verdict().proved
         if not proved or self._act(self._adaptation.harm()):
             return None
-        newest_ms, published = max(gather_words(self._newest_ms, self._group)), [0, 0]
+        newest_ms, published = max(gather_words(self.newest_ms, self._group)), [0, 0]
         if self.leads:
             metrics = self._recent.means | self._detached() | {"gate_windows": float(self._gate.waited)}
             record = self._registry.publish(save_weights(self._network), self._version, metrics, newest_ms)
             published = [record.version, int(record.status == "challenger")]
         version, tried = pool_sum(torch.tensor(published), self._group).tolist()
         if tried:
-            self._challenger = version
+            self._challenger, self._tried_ms = version, newest_ms
         else:
-            self._version = version
+            self._version, self.served_ms = version, newest_ms
             self._serving.load_state_dict(self._network.state_dict())
             self._states.rebase(CANDIDATE, SERVING)
         self._gate.clear()
@@ -231,7 +232,7 @@ class Learner:
             self._challenger = 0
             if self.leads:
                 self._registry.note(serving, "learned from", "trainer", f"v{self.version} serves no more")
-        self._version = serving
+        self._version, self.served_ms = serving, self._tried_ms if serving == tried else 0
         self._gate.clear()
         return True
 

@@ -16,7 +16,11 @@ from infra.commands.standing import one_monitor
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def metrics(spans: int, tensorboard: Path | None, monitor: str | None, database: str | None, *, as_json: bool) -> None:
-    """Each task's metrics in equal spans of learning, oldest first: every row was judged before it was learned."""
+    """Each task's metrics in equal spans of learning, oldest first: every row was judged before it was learned.
+
+    Of the whole network `lag`, records that trainers had not read yet, and `staleness`, seconds of event time that what
+    serves was behind them.
+    """
     from infra.explained import table
     from infra.prequential import read_courses, write_tensorboard
     from scorer.alerts import reading

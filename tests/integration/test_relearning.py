@@ -27,6 +27,7 @@ from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Float64
+from schemas.tables import TaskMetricRow
 from scorer.alerts import reading
 from tests.integration.test_labels_topic import START_MS, learning, wait_until
 from tests.integration.test_labels_topic import monitor as pumps
@@ -152,6 +153,11 @@ def test_a_version_that_labels_taught_is_made_anew_bit_for_bit(monitor: Monitor,
     checkpoints = Checkpoints(connect(monitor.database.url), "pumps", tmp_path, utc_now)
     learn(monitor, itertools.takewhile(lambda _: not told(checkpoints.all()), itertools.cycle(["anna", "bob"])))
 
+    with reading(monitor.database.url) as connection:
+        stale = (
+            connection.execute(select(TaskMetricRow.value).where(TaskMetricRow.metric == "staleness")).scalars().all()
+        )
+    assert 0.0 <= min(stale) <= max(stale) <= 3 * ROWS  # seconds of event time, a row each
     made = [replay(monitor, max(each.published)) for each in told(checkpoints.all())]
 
     assert made
