@@ -7,7 +7,7 @@ both. Errors and intervals are of a bootstrap over stays.
 """
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -55,7 +55,13 @@ def _measure(arguments: Namespace, folder: Path) -> Figures:
         ]
     died = pd.concat([part[2] for part in parts])
     found = {f"{hours}h": compared(*(_whole(parts, way, hours) for way in (0, 1)), died) for hours in HOURS}
-    return found | {"mase_h1": {signal: fmean(part[3][signal] for part in parts) for signal in parts[0][3]}}
+    return found | {"mase_h1": _means([part[3] for part in parts])}
+
+
+def _means(parts: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
+    """Of each signal that every part could judge."""
+    judged = {signal: [part.get(signal) for part in parts] for signal in parts[0]}
+    return {name: fmean(map(float, found)) for name, found in judged.items() if None not in found}
 
 
 def _judged(arguments: Namespace, folder: Path, learned: Callable[[int], bool]) -> Judged:
