@@ -232,6 +232,8 @@ class Learner:
             self._challenger = 0
             if self.leads:
                 self._registry.note(serving, "learned from", "trainer", f"v{self.version} serves no more")
+        else:  # the candidate's hidden states are nearer to those of what it was than its forerunner's are
+            self._states.rebase(CANDIDATE, SERVING)
         self._version, self.served_ms = serving, self._tried_ms if serving == tried else 0
         self._gate.clear()
         return True
