@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from infra.database import connect, migrate
-from infra.gpus import GPUS, check_gpus
+from infra.gpus import GPUS_OPTION, check_gpus
 from infra.trainer_group import TrainerGroup
 from ingest.topics import await_topics
 from schemas.errors import LedgerError, StackError
@@ -22,7 +22,7 @@ _ASK_SECONDS = 2.0
 _SILENT_SECONDS = 20.0
 """Ray does not notice an actor that was halted."""
 _PAUSE_SECONDS = 5.0
-"""A member that ends with an error lives so long, from when it was started: its successor may fare no better."""
+"""Between the end of a member by an error and its successor, which may fare no better."""
 _SHELL: Any = {"max_restarts": 0, "max_concurrency": 4}
 """`serve` takes one thread of an actor for good; the others answer."""
 LOCAL_CPUS = 1
@@ -33,8 +33,8 @@ LOCAL_CPUS = 1
 class Member:
     """One actor and the call that is its life; None: it was only told to warm up.
 
-    `last` is what it last said of itself, `heard` when, in seconds, and `asked` what was asked since; `begun` when it
-    was started.
+    `last` is what it last said of itself, `heard` when, in seconds, and `asked` what was asked since; `ended`
+    when it was seen to have come to an end.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Member:
     last: dict[str, Any] = field(default_factory=dict)
     asked: Any = None
     heard: float = field(default_factory=time.monotonic)
-    begun: float = field(default_factory=time.monotonic)
+    ended: float | None = None
 
 
 @dataclass(slots=True)
@@ -77,7 +77,8 @@ class Deployment:
         Raises StackError when trainers ask for GPUs that a local Ray has not.
         """
         settings = self.monitor.ray
-        check_gpus(GPUS, settings.gpus_per_trainer if self.learn else 0.0, local=not settings.address)
+        wanted = settings.gpus_per_trainer * settings.trainers if self.learn else 0.0
+        check_gpus(GPUS_OPTION, wanted, local=not settings.address)
         self.members = [self._new("shard", index) for index in range(self.monitor.ray.shards)]
 
     def await_topics(self, stopping: threading.Event, say: Callable[[str], None]) -> None:
@@ -129,27 +130,37 @@ class Deployment:
         self._start_missing()
         self._end_silent()
         for place, member in enumerate(self.members):
-            if member.life is None or not ray.wait([member.life], timeout=0)[0]:
-                continue
-            try:
-                ray.get(member.life)
-            except ray.exceptions.RayActorError as error:
-                if error.actor_init_failed:
-                    raise StackError(f"{member.name}: {_last_line(error)}; expected an actor that starts") from error
-                why = "its process died"
-            except Exception as error:
-                if member.name != "trainer" and not isinstance(error, StackError | LedgerError):
-                    raise
-                if time.monotonic() - member.begun < _PAUSE_SECONDS:
-                    continue
-                why = _last_line(error)
-                ray.kill(member.actor)
-            else:
+            if (why := self._over(member)) is None:
                 continue
             _log.warning("member ended, replacing it", member=member.name, index=member.index, why=why)
+            ray.kill(member.actor)
             self.replaced += 1
             self.members[place] = self._begin(self._new(member.name, member.index))
-        self._group.form([member for member in self.members if member.name == "trainer"])
+        self._group.form([each for each in self.members if each.name == "trainer" and each.ended is None])
+
+    def _over(self, member: Member) -> str | None:
+        """Why it is to be replaced now; None: it lives, was told to end, or a pause is due first."""
+        import ray
+
+        if member.life is None or not ray.wait([member.life], timeout=0)[0]:
+            return None
+        now = time.monotonic()
+        member.ended = member.ended or now
+        try:
+            ray.get(member.life)
+        except ray.exceptions.RayActorError as error:
+            if not error.actor_init_failed:
+                return "its process died"
+            if member.name != "trainer":
+                raise StackError(f"{member.name}: {_last_line(error)}; expected an actor that starts") from error
+            why = _last_line(error)
+        except Exception as error:
+            if member.name != "trainer" and not isinstance(error, StackError | LedgerError):
+                raise
+            why = _last_line(error)
+        else:
+            return None
+        return why if now - member.ended >= _PAUSE_SECONDS else None
 
     def wind_down(self) -> None:
         """Ask the shards to end after the batch in hand."""

@@ -9,7 +9,7 @@ from schemas.errors import StackError
 if TYPE_CHECKING:
     import torch
 
-GPUS = "ray.gpus_per_trainer"
+GPUS_OPTION = "ray.gpus_per_trainer"
 _log = structlog.get_logger(__name__)
 
 

@@ -8,7 +8,7 @@ import structlog
 from torch.distributed import DistError
 
 from infra.database import connect
-from infra.gpus import GPUS, device_of
+from infra.gpus import GPUS_OPTION, device_of
 from infra.place import Place, meet
 from infra.training_rank import TrainingRank
 from schemas.errors import FencedError
@@ -38,7 +38,7 @@ class TrainerService:
     def __init__(self, monitor: Monitor, index: int, host: str = "127.0.0.1") -> None:
         self._monitor, self._index, self._host = monitor, index, host
         self._gpus = monitor.ray.gpus_per_trainer
-        self._device = device_of(GPUS, self._gpus)
+        self._device = device_of(GPUS_OPTION, self._gpus)
         self._engine = connect(monitor.database.url)
         self._place: Place | None = None
         self._rank: TrainingRank | None = None

@@ -244,8 +244,8 @@ class TrainingRank:
         if self._taken:  # in no step yet
             self._entries.append([self.learner.steps, self._taken, None, None])
         offsets = [self._offsets[partition] for partition in self._mine]
-        mine = {"files": files, "offsets": offsets, "log": self._entries, "lag": self.lag()}
-        mine["newest_ms"] = self.learner.newest_ms
+        newest_ms = self.learner.newest_ms
+        mine = {"files": files, "offsets": offsets, "log": self._entries, "lag": self.lag(), "newest_ms": newest_ms}
         told = gather_words(mine, self._group)
         number = self._record(folder, told) if self.learner.leads else 0
         self._parent = int(pool_sum(torch.tensor(number), self._group))

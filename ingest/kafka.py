@@ -51,14 +51,21 @@ class KafkaSource:
         hurried: bool = True,
     ) -> None:
         monitor = layout.monitor
-        settings, topics = monitor.kafka if hurried else _unhurried(monitor.kafka), monitor.topics
+        settings, topics = monitor.kafka, monitor.topics
         self._decoder = Decoder(layout, clock)
         self._writer = DeadLetterWriter(settings.bootstrap_servers, topics.dlq)
         self._context = ContextTopic(settings, topics.globals, GlobalDecoder(layout, clock)) if topics.globals else None
         most = settings.max_poll_records
         self._exchange = Exchange(Bounds(settings.queue_batches * most, _WAITING_BYTES, most, _LARGE_POLL))
         group = group_id(monitor), group_instance_id
-        self._poller = Poller(settings, topics.observations, assign, group, self._exchange, self._context)
+        self._poller = Poller(
+            settings if hurried else _unhurried(settings),
+            topics.observations,
+            assign,
+            group,
+            self._exchange,
+            self._context,
+        )
         self._idle_seconds = idle_ms / 1_000
         self._positions: dict[Partition, int] = {}
         self._started = self._closed = False
@@ -137,5 +144,6 @@ def group_id(monitor: Monitor) -> str:
 
 
 def _unhurried(settings: KafkaSettings) -> KafkaSettings:
-    gathered = {"fetch_min_bytes": _GATHER_BYTES, "fetch_max_wait_ms": max(_GATHER_MS, settings.fetch_max_wait_ms)}
-    return settings.model_copy(update=gathered)
+    least = max(settings.fetch_min_bytes, min(_GATHER_BYTES, settings.max_partition_fetch_bytes))
+    wait_ms = max(settings.fetch_max_wait_ms, _GATHER_MS)
+    return settings.model_copy(update={"fetch_min_bytes": least, "fetch_max_wait_ms": wait_ms})

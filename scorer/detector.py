@@ -64,7 +64,8 @@ class Detection:
         anomaly: score / (score + 2), in [0, 1); float64 keeps its resolution at any score, [N].
         probability: that a row of this entity brings less evidence, by its own online tail, in [0, 1], [N].
         evidence: per-signal -log10 p, float32 [N, S].
-        statistics: -log10 p of each statistic that the evidence is made of, named by `statistic_names`, [N, S, T].
+        statistics: -log10 p of each statistic that the evidence is made of, as far as it counts, named by
+            `statistic_names`, [N, S, T].
         lent: the entity was lent others' experience, [N].
         rhythm: how much the hour is expected to change each signal until the entity's next row, model scale, [N, S].
     """
@@ -91,19 +92,19 @@ class Detector:
         self._differenced_S = np.array(layout.differenced[: layout.n_targets])
         self._together = judged_together(layout)
         self._several = layout.n_targets > 1
+        self._tails = AVERAGED if self._several else AVERAGED + 1
 
     def initial(self, e: int) -> dict[str, Field]:
         """State of entities never seen, [E, ...]."""
         s = self._n_signals
         averages = (2, s, len(_AVERAGES_TOGETHER)) if self._together else (1, s, len(_AVERAGES_ALONE))
-        tails = AVERAGED if self._together else AVERAGED + 1
         shapes = {"average": (s, len(_SPANS)), "smooth": averages, "rows": (), "linger": (), "lent": (s,)}
         return {
             **{name: np.zeros((e, *shape), dtype=np.float32) for name, shape in shapes.items()},
             **profile.initial((e, s)),
             **(others.initial(e, 3, s) if self._together else {}),
             **({**level.initial((e, s)), **dense.initial(e)} if self._several else {}),
-            **{f"tail.{name}": value for name, value in Tail.initial((e, s, tails), (e, s, 1)).fields().items()},
+            **{f"tail.{name}": value for name, value in Tail.initial((e, s, self._tails), (e, s, 1)).fields().items()},
             **{f"calibration.{name}": value for name, value in Tail.initial((e,)).fields().items()},
         }
 
@@ -117,10 +118,11 @@ class Detector:
         deviation_NDS, unit_NS, rhythm_NS = self._deviations(series, waves, state)
         if self._together:
             deviation_NDS = _given_others(deviation_NDS, series, waves, state)
-            log_NST = _statistics(deviation_NDS[:, :2], series, waves, state)
-        else:
-            log_NST = np.append(_statistics(deviation_NDS, series, waves, state), _sudden(series, unit_NS), axis=-1)
+        log_NST = _statistics(deviation_NDS[:, : 2 if self._together else 1], series, waves, state)
+        if not self._several:
+            log_NST = np.append(log_NST, _sudden(series, unit_NS), axis=-1)
         surprise_NST = judge_rows(_tail(state, "tail."), log_NST, series.present_NS[..., None], waves)
+        surprise_NST[..., AVERAGED:] = surprise_NST[..., AVERAGED:] * _CHANGE_COUNTS - _CHANGE_COSTS
         evidence_NS = _of_signal(surprise_NST) * series.present_NS
         surprise_N = _across_signals(evidence_NS, series.present_NS)
         score_N = self._dense(surprise_N, deviation_NDS[:, -1], series, waves, state)
@@ -205,7 +207,8 @@ def judged_together(layout: Layout) -> bool:
 def statistic_names(layout: Layout) -> tuple[str, ...]:
     """What each of a signal's T statistics looks at, in words that follow "by its"."""
     if not judged_together(layout):
-        return ("level", *(f"level over {rows:g} rows" for rows in _AVERAGES_ALONE), "sudden change")
+        sudden = ("sudden change",) if layout.n_targets == 1 else ()
+        return ("level", *(f"level over {rows:g} rows" for rows in _AVERAGES_ALONE), *sudden)
     return tuple(
         name + over
         for name in ("sudden change", "level")
@@ -296,12 +299,9 @@ def _sudden(series: _Series, unit_NS: Float32) -> Float32:
 
 
 def _of_signal(surprise_NST: Float32) -> Float32:
-    """A signal's evidence, [N, S]; a fifth statistic is the sudden change."""
-    mean_NS: Float32 = np.sqrt(total(np.square(surprise_NST[..., :AVERAGED])) * np.float32(1.0 / AVERAGED))
-    if surprise_NST.shape[-1] == AVERAGED:
-        return mean_NS
-    sudden_NS = surprise_NST[..., AVERAGED] * np.float32(_CHANGE_COUNTS) - np.float32(_CHANGE_COSTS)
-    found_NS: Float32 = np.maximum(mean_NS, sudden_NS)
+    """A signal's evidence, [N, S]; a fifth statistic, the sudden change, stands apart."""
+    mean_NS = np.sqrt(total(np.square(surprise_NST[..., :AVERAGED])) * np.float32(1.0 / AVERAGED))
+    found_NS: Float32 = np.maximum.reduce([mean_NS, *np.moveaxis(surprise_NST[..., AVERAGED:], -1, 0)])
     return found_NS
 
 

@@ -34,7 +34,7 @@ class Guard:
         self._losses: dict[str, deque[float]] = {}
         self._spikes = self._steep = 0
         self.gave_way = False
-        """Did the last step pass only because spikes would not end?"""
+        """Did the last step pass only because spikes, or steep gradients, would not end?"""
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered."""
@@ -59,18 +59,19 @@ class Guard:
             return "loss is not finite"
         if not math.isfinite(norm):
             return "gradient is not finite"
-        if len(self._norms) >= _LEAST and norm > self._settings.refuse_above * median(self._norms):
-            self._steep += 1
-            if self._steep <= _REMEMBERED:
-                return f"gradient norm above {self._settings.refuse_above:g} times the running one"
-            self._norms.clear()  # those from before are no measure any more
+        steep = len(self._norms) >= _LEAST and norm > self._settings.refuse_above * median(self._norms)
+        self._steep = self._steep + 1 if steep else 0
+        if steep and self._steep <= _REMEMBERED:
+            return f"gradient norm above {self._settings.refuse_above:g} times the running one"
+        if steep:  # norms from before are no measure any more
+            self._norms.clear()
         spike = self._spike(losses)
         if spike is not None and self._spikes < self._settings.refuse_in_a_row:
             self._spikes += 1
             return spike
         if spike is not None:  # losses from before are no measure any more
             self._losses.clear()
-        self.gave_way, self._spikes, self._steep = spike is not None, 0, 0
+        self.gave_way, self._spikes = steep or spike is not None, 0
         for task, loss in losses.items():
             self._losses.setdefault(task, deque(maxlen=_REMEMBERED)).append(loss)
         self._norms.append(norm)

@@ -22,7 +22,7 @@ from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Int64, Partition, Status
 from trainer.ahead import came_within
 
-_REMEMBERED, _REMEMBERED_IN_ALL = 2048, 400_000
+_REMEMBERED, REMEMBERED_IN_ALL = 2048, 400_000
 """Rows remembered of an entity, and of all: a label that comes later finds nothing."""
 _LONGEST = 256
 """Rows of a piece about an entity as a whole: all of nearly every ICU stay."""
@@ -33,6 +33,8 @@ _FRESH, _REPLAYED = 8, 24
 _BUSY = 4
 """So many times longer labels wait to fill a piece while others are learned from."""
 _RESERVOIR = 1024
+_ENDED = 50_000
+"""Labels whose end nobody has asked about yet: no more wait for a step."""
 _RECALLED = 64
 """Labels that are made pieces of at once, when they are recalled."""
 _Row = tuple[int, int, NDArray[np.float32], Mapping[str, Field]]
@@ -107,9 +109,9 @@ class Hindsight:
         self._taught = self._rows = self._seen = self._stepped = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
-        self.useless: deque[Label] = deque()
+        self.useless: deque[Label] = deque(maxlen=_ENDED)
         """Labels that will teach nothing: those, and what an earlier one had settled."""
-        self.superseded: deque[Label] = deque()
+        self.superseded: deque[Label] = deque(maxlen=_ENDED)
         """Labels that will teach nothing, for another word about the same row came before they did."""
 
     def remember(self, batch: Batch) -> None:
@@ -123,7 +125,7 @@ class Hindsight:
                 self._rows += len(account.rows) < _REMEMBERED
                 vectors = {name: vector[row] for name, vector in batch.vectors.items()}
                 account.rows.append((time_ms, int(batch.offset[row]), values[row], vectors))
-        while self._rows > _REMEMBERED_IN_ALL:
+        while self._rows > REMEMBERED_IN_ALL:
             forgotten = self._accounts.popitem(last=False)[1]
             self._rows -= len(forgotten.rows)
             for rows in forgotten.untaught.values():
@@ -156,7 +158,8 @@ class Hindsight:
     def recall(self, labels: Sequence[Label]) -> None:
         """Take labels in again that steps have learned from: they are replayed, and what they settled stays settled.
 
-        Their rows must be remembered before; of others nothing comes back.
+        The rows that they are about must be remembered before. A label of an entity as a whole comes back with the last
+        rows that are remembered now.
         """
         unmatched = self.unmatched
         for first in range(0, len(labels), _RECALLED):
@@ -244,13 +247,15 @@ class Hindsight:
     def _put(self, account: _Account, label: Label, time_ms: int) -> None:
         """Keep a label of a row until its source's fill a window. Nobody else's word about the same stands beside."""
         for source, rows in list(account.untaught.items()):
-            former = rows.get(time_ms, {}).pop(label.task, None)
-            if former is not None and former != label:
+            if label.task not in rows.get(time_ms, {}):
+                continue
+            former = rows[time_ms].pop(label.task)
+            if former != label:
                 self.superseded.append(former)
-            if former is not None and not rows[time_ms]:
+            if not rows[time_ms]:
                 del rows[time_ms]
             if not rows:
-                del account.untaught[source]
+                del account.untaught[source], self._waiting[label.entity, source]
         mine = account.untaught.setdefault(label.source, {})
         mine.setdefault(time_ms, {})[label.task] = label
         self._waiting.setdefault((label.entity, label.source), self._seen)

@@ -98,7 +98,7 @@ class LabelLedger:
         self.sweep()
 
     def sweep(self) -> None:
-        """End what turned out to teach nothing."""
+        """End what turned out to teach nothing; before anything is told anew, for the same may be said again."""
         ends = {LabelStatus.UNMATCHED: self._hindsight.useless, LabelStatus.SUPERSEDED: self._hindsight.superseded}
         for status, labels in ends.items():
             while labels:

@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Learner:
-    """Learns online. The same seed, registry and batches give the same weights, bit for bit (on one thread).
+    """Learns online. The same seed, registry and batches give the same weights, bit for bit (on one CPU thread).
 
     Ranks of a group learn together: each takes other rows in, all step at the same time, and all hold the same weights,
     verdicts and counts. The first one speaks for them to the registry.

@@ -36,7 +36,7 @@ def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, 
     random = _detection(random_scores(len(known), np.random.default_rng(seed)), truth, entity)
     ours, beside = _detection(table.anomaly[known], truth, entity), random
     head = table.anomaly_head[known]
-    if (head != head[:1]).any():
+    if len(head) and np.ptp(head) > 0:
         ours, beside = ours | {"head": _detection(head, truth, entity)}, random | {"head": random}
     alerted = table.alert[known]
     caught = _caught(alerted, truth, entity)

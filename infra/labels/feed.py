@@ -18,7 +18,7 @@ from schemas.label import Label, LabelStatus
 from schemas.layout import Layout
 from schemas.observation import Batch, Partition
 from scorer.globals import GlobalTable
-from trainer.hindsight import Hindsight
+from trainer.hindsight import REMEMBERED_IN_ALL, Hindsight
 from trainer.label_ledger import LabelLedger
 from trainer.learner import Learner
 from trainer.reliability import weighed
@@ -77,8 +77,8 @@ class LabelFeed:
         received = self._topic.read()
         if received:
             self._ledger.receive(self._store.receive(received))
-        labels = self._ledger.due()
         self._ledger.sweep()
+        labels = self._ledger.due()
         self._account()
         return labels
 
@@ -141,16 +141,16 @@ def remembered(layout: Layout, offsets: Mapping[Partition, int]) -> Iterator[Bat
     """The last rows before where learning goes on, with global values joined: labels may still be about them."""
     table = GlobalTable(layout)
     table.add(globals_of(layout, utc_now))
+    records = min(_BEFORE, REMEMBERED_IN_ALL // max(len(offsets), 1))
     for partition, offset in offsets.items():
-        for batch in _before(layout, partition, offset) if offset > 0 else ():
+        for batch in _before(layout, partition, offset, records) if offset > 0 else ():
             yield replace(batch, values=table.join(batch.time_ms, batch.values))
 
 
 def recall(hindsight: Hindsight, store: SqlLabels, step: int) -> None:
     """The last labels that steps until this one learned from, but for those of excluded sources."""
-    excluded = store.excluded()
-    taught = store.taught(0, step, _RECALLED)
-    hindsight.recall([each.label for each in taught if each.label.source not in excluded])
+    taught = store.taught(0, step, but_for=store.excluded(), most=_RECALLED)
+    hindsight.recall([each.label for each in taught])
 
 
 def _origin(bootstrap: str, topic: str) -> tuple[str, str]:
@@ -158,9 +158,9 @@ def _origin(bootstrap: str, topic: str) -> tuple[str, str]:
     return cluster.id, cluster.topic_id(topic)
 
 
-def _before(layout: Layout, partition: Partition, offset: int) -> Iterator[Batch]:
+def _before(layout: Layout, partition: Partition, offset: int, records: int) -> Iterator[Batch]:
     """The last records before an offset, as far as the topic still holds them."""
     try:
-        yield from batches_between(layout, utc_now, [{partition: (max(offset - _BEFORE, -1), offset)}])
+        yield from batches_between(layout, utc_now, [{partition: (max(offset - records, -1), offset)}])
     except InputError:
         yield from batches_between(layout, utc_now, [{partition: (-1, offset)}])

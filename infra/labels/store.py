@@ -110,11 +110,25 @@ class SqlLabels:
         undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None, rows_until=None)
         transact(self.engine, lambda connection, _: connection.execute(undone))
 
-    def taught(self, after_step: int, until_step: int, most: int | None = None) -> list[Lesson]:
-        """Labels that steps after the one, and until the other, learned from, in that order; the newest so many."""
+    def taught(
+        self, after_step: int, until_step: int, *, but_for: frozenset[str] = frozenset(), most: int | None = None
+    ) -> list[Lesson]:
+        """Labels that steps after the one, and until the other, learned from, in that order.
+
+        Args:
+            after_step: of the network.
+            until_step: the same.
+            but_for: sources whose labels are left out.
+            most: how many of the newest; None: all.
+        """
         mine = LABELS.c.monitor == self.monitor, LABELS.c.status == _TAUGHT
         then = LABELS.c.step > after_step, LABELS.c.step <= until_step
-        query = select(LABELS).where(*mine, *then).order_by(LABELS.c.step.desc(), LABELS.c.id.desc()).limit(most)
+        query = (
+            select(LABELS)
+            .where(*mine, *then, LABELS.c.source.not_in(sorted(but_for)))
+            .order_by(LABELS.c.step.desc(), LABELS.c.id.desc())
+            .limit(most)
+        )
         rows = transact(self._reader, lambda connection, _: connection.execute(query).mappings().all())
         return [Lesson(row["id"], row["step"], row["rows_until"], _label(row)) for row in reversed(rows)]
 

@@ -65,6 +65,7 @@ CASES = {
     "one of five lies, unguarded": Poison(liar=True, guarded=False),
     "a liar tells twice her part": Poison(liar=True, flood=2),
     "a liar tells two thirds": Poison(liar=True, flood=8),
+    "a liar tells nine tenths": Poison(liar=True, flood=36),
 }
 
 

@@ -102,7 +102,7 @@ def test_a_label_finds_its_row_though_many_came_after_it():
 
 
 def test_what_is_remembered_in_all_is_bounded(monkeypatch):
-    monkeypatch.setattr("trainer.hindsight._REMEMBERED_IN_ALL", 40)
+    monkeypatch.setattr("trainer.hindsight.REMEMBERED_IN_ALL", 40)
     hindsight = Hindsight(layout(), np.random.default_rng(0))
     hindsight.remember(stays(10, 6))
     hindsight.tell([outcome(entity) for entity in range(10)])

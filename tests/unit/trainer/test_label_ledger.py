@@ -46,10 +46,10 @@ class Ward:
         return said
 
     def tell(self) -> list[Label]:
-        """What is due, which hindsight hears of."""
+        """What is due, which hindsight hears of, in the order in which a trainer does it."""
+        self.ledger.sweep()
         labels = self.ledger.due()
         self.hindsight.tell(labels)
-        self.ledger.sweep()
         return labels
 
     def ended(self) -> list[tuple[int, LabelStatus]]:
@@ -107,8 +107,19 @@ def test_the_last_word_before_learning_wins_whoever_says_it(ward: Ward) -> None:
     ward.observe(1, 2)
     told = ward.tell()
     ward.say(row(2, 1, "carl"))
-    assert (told, ward.tell(), ward.ended()) == ([row(2, 0, "ben")], [row(2, 1, "carl")], [(0, S), (1, S)])
-    assert ward.ledger.waiting == 1
+    assert (told, ward.tell(), ward.tell()) == ([row(2, 0, "ben")], [row(2, 1, "carl")], [])
+    assert (ward.ended(), ward.ledger.waiting) == ([(0, S), (1, S)], 1)
+
+
+def test_what_was_superseded_and_is_said_again_is_taught_in_the_end(ward: Ward) -> None:
+    ward.observe(1, 2)
+    words = [row(2, 1, "anna"), row(2, 0, "ben"), row(2, 1, "anna")]
+    for word in words:
+        ward.say(word)
+        ward.tell()
+    ward.tell()
+    ward.ledger.report([step(row(2, 1, "anna"))])
+    assert ward.ended() == [(0, S), (1, S), (2, T)]
 
 
 def test_a_word_that_stands_in_a_piece_when_another_comes_is_taught_and_says_so(ward: Ward) -> None:
@@ -127,6 +138,7 @@ def test_however_many_labels_teach_nothing_at_once_each_has_its_end(ward: Ward) 
         for entity in range(1_200):
             ward.say(Label(f"{entity}", "arrest", None, 0, 3_000, source))
         ward.tell()
+    ward.tell()
     assert ward.ended() == [(1_200 + entity, U) for entity in range(1_200)]
 
 
