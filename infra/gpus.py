@@ -22,7 +22,7 @@ def check_gpus(option: str, wanted: float, *, local: bool) -> None:
 
     found: float = ray.cluster_resources().get("GPU", 0.0) if wanted else 0.0  # type: ignore[no-untyped-call]
     if found < wanted and local:
-        raise StackError(f"{option}: got {found:g} GPUs on this machine; expected {wanted:g}")
+        raise StackError(f"{option}: got {found:g} GPUs on this machine; expected {wanted:g} in all")
     if found < wanted:
         _log.warning("waiting for GPUs", option=option, cluster_has=found, wanted=wanted)
 

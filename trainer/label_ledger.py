@@ -91,7 +91,7 @@ class LabelLedger:
             fresh = step.told[0] if step.told is not None else ()
             until = {label: piece.offsets[1] for piece in fresh for label, _ in piece.labels}
             for label, belief in step.taught.items():
-                if (annotation := self._claimed(label)) is not None:
+                if (annotation := self._told.pop(label, None)) is not None:
                     self._end(annotation, status, step.step, belief, until.get(label))
                 if step.refused is None:
                     self._sources.add(label.source, label.task, label.value, belief)
@@ -102,7 +102,7 @@ class LabelLedger:
         ends = {LabelStatus.UNMATCHED: self._hindsight.useless, LabelStatus.SUPERSEDED: self._hindsight.superseded}
         for status, labels in ends.items():
             while labels:
-                if (annotation := self._claimed(labels.popleft())) is not None:
+                if (annotation := self._told.pop(labels.popleft(), None)) is not None:
                     self._end(annotation, status)
 
     def suspects(self) -> dict[str, Reliability]:
@@ -165,10 +165,6 @@ class LabelLedger:
         if len(self._told) > _MOST:
             self._end(self._told.popitem(last=False)[1], LabelStatus.EXPIRED)
         return True
-
-    def _claimed(self, label: Label) -> Annotation | None:
-        """What was told and is this label: it waits for no step any more."""
-        return self._told.pop(label, None)
 
     def _end(
         self,

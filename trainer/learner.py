@@ -82,8 +82,7 @@ class Learner:
         self.newest_ms = self.served_ms = self._tried_ms = 0
         """Event time of the newest row read, and of the newest that what serves had learned from; 0: unknown."""
         network = Network(layout) if record is None else load_weights(layout, registry.load(record))
-        self._device = device or torch.device("cpu")
-        self._network = network.to(self._device)
+        self._network = network.to(device or torch.device("cpu"))
         if self._network.private is None and layout.monitor.model.private:
             _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
         self._serving = copy.deepcopy(self._network)
@@ -317,7 +316,7 @@ class Learner:
             self._network.relations.learn(values, last, self._group)
 
     def _step(self, lesson: Lesson, worth_keeping: Sequence[Kind] = ()) -> StepReport:
-        lesson = lesson.to(self._device)
+        lesson = lesson.to(self._network.device)
         self._network.train()
         state = self._states.start(self._network, lesson, CANDIDATE)
         outputs, after = self._network(lesson.rows, state, both_ways=True)

@@ -34,10 +34,11 @@ def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, 
     known = rows_n[np.isfinite(label_N[rows_n])]
     truth, entity = label_N[known] > 0, table.entity[known]
     random = _detection(random_scores(len(known), np.random.default_rng(seed)), truth, entity)
-    ours, beside = _detection(table.anomaly[known], truth, entity), random
+    ours: dict[str, Any] = {**_detection(table.anomaly[known], truth, entity)}
+    beside: dict[str, Any] = {**random}
     head = table.anomaly_head[known]
     if len(head) and np.ptp(head) > 0:
-        ours, beside = ours | {"head": _detection(head, truth, entity)}, random | {"head": random}
+        ours["head"], beside["head"] = _detection(head, truth, entity), random
     alerted = table.alert[known]
     caught = _caught(alerted, truth, entity)
     chance = _caught(np.random.default_rng(seed).permutation(alerted), truth, entity)
@@ -65,7 +66,7 @@ def _coverage(probability_n: Float64, level: float) -> float | None:
     return number(float((probability_n <= level).mean())) if len(probability_n) else None
 
 
-def _detection(score: Float64, truth: Bool, entity: Field) -> dict[str, Any]:
+def _detection(score: Float64, truth: Bool, entity: Field) -> dict[str, float | None]:
     """AUROC and AUPRC over all rows; VUS-PR of each entity that has an anomaly, averaged: it must not span two."""
     if truth.all() or not truth.any():
         return {"auroc": None, "auprc": None, "vus_pr": None}

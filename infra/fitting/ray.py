@@ -51,7 +51,7 @@ def fit_on_ray(
         from ray.train.torch import TorchConfig, TorchTrainer
 
         gpus = options.gpus_per_worker
-        check_gpus("--gpus-per-worker of all workers", gpus * options.workers, local=not options.ray_address)
+        check_gpus("--gpus-per-worker", gpus * options.workers, local=not options.ray_address)
         resources = {"CPU": 1.0, **({"GPU": gpus} if gpus else {})}
         trainer = TorchTrainer(
             _rank,

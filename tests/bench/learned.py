@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from sqlalchemy import Connection, func, select
@@ -49,4 +50,4 @@ def learned(connection: Connection) -> Learned | None:
 
 
 def _of(served: Sequence[dict[str, object]], name: str) -> list[float]:
-    return [float(str(each[name])) for each in served if name in each]
+    return [cast("float", each[name]) for each in served if name in each]
