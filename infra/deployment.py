@@ -184,15 +184,15 @@ class Deployment:
         """Shards that have answered: one that still starts has no batch in hand."""
         return [member for member in self.members if member.name == "shard" and "events" in member.last]
 
-    def _shards(self) -> list[Member]:
-        return [member for member in self.members if member.name == "shard"]
-
     def _start_missing(self) -> None:
-        """The shards, once their topics stand; trainers, once they score: they must not slow them at the start."""
+        """The shards, once their topics stand; trainers, once those are there and any scores: not to slow their start.
+
+        A shard may have nothing to score for ever, where there are more of them than partitions.
+        """
         if any(member.life is None for member in self.members):
             if self._topics is not None and self._topics.done() and self._topics.result():
                 self.start()
-        elif self.learn and self._shards() and all(map(_scores, self._shards())):
+        elif self.learn and len(self._serving()) == self.monitor.ray.shards and any(map(_scores, self._serving())):
             started = sum(member.name == "trainer" for member in self.members)
             trainers = range(started, self.monitor.ray.trainers)
             self.members += [self._begin(self._new("trainer", index)) for index in trainers]

@@ -61,7 +61,8 @@ def page(report: Mapping[str, Any], charts: Sequence[Chart] = ()) -> str:
     whole = html.escape(json.dumps(report, indent=1))
     return (
         "<!doctype html><meta charset=utf-8><title>bellwether backtest</title>"
-        "<style>body{font-family:sans-serif;max-width:75em;margin:auto;padding:0 1em}td{padding-right:1em}svg{max-width:100%}</style>"
+        "<style>body{font-family:sans-serif;max-width:75em;margin:auto;padding:0 1em}"
+        "td{padding-right:1em}svg{max-width:100%}</style>"
         f"<h1>Backtest</h1>{_pictures(charts)}<h2>Figures</h2><table>{heading}{body}</table><details><summary>JSON</summary><pre>{whole}</pre></details>\n"
     )
 

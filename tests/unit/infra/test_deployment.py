@@ -61,3 +61,19 @@ def test_an_error_of_a_shard_is_raised(deployment: Deployment, lives: dict[str, 
     lives["shard"] = ModelError("a bug")
     with pytest.raises(ModelError, match="a bug"):
         deployment.heal()
+
+
+@pytest.mark.parametrize(("events", "trainers"), [((5, 0), 1), ((0, 0), 0), ((5, None), 0)])
+def test_learning_begins_once_all_shards_are_there_and_any_scores(
+    deployment: Deployment, lives: dict[str, Exception], events: tuple[int | None, ...], trainers: int
+) -> None:
+    del lives
+    deployment.monitor = deployment.monitor.model_copy(
+        update={"ray": deployment.monitor.ray.model_copy(update={"shards": 2})}
+    )
+    deployment.members = [
+        Member("shard", index, "shard", life="shard", last={} if seen is None else {"events": seen})
+        for index, seen in enumerate(events)
+    ]
+    deployment.heal()
+    assert sum(member.name == "trainer" for member in deployment.members) == trainers
