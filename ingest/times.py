@@ -19,6 +19,8 @@ _LATEST_MS = 253_402_300_799_999  # the end of the year 9999: the last time that
 _NS_PER_MS = 1_000_000
 _SECONDS = (4e8, 5e9)
 """Of these numbers, as milliseconds, all are of the first two months of 1970; as seconds, of 1982 to 2128."""
+_DATES = (19_000_101, 21_001_231)
+"""As milliseconds, of half an hour in the morning of 1970."""
 _PER_MS = {"ms": 1, "us": 1_000, "ns": _NS_PER_MS}
 
 
@@ -38,7 +40,10 @@ class Times:
 
 
 def read_times(column: "pd.Series", where: str = "times") -> Times:
-    """Read a column of numbers, texts, dates or timestamps. A number, also as text, is epoch milliseconds.
+    """Read a column of numbers, texts, dates or timestamps.
+
+    A number, also as text, is epoch milliseconds; where all of them are calendar dates such as 20260131 (ISO 8601,
+    basic format), they are those days.
 
     Raises InputError, which begins with `where`, when all of them look like seconds.
     """
@@ -48,6 +53,7 @@ def read_times(column: "pd.Series", where: str = "times") -> Times:
         ms, below_ns = _of_numbers(column.to_numpy(np.float64, na_value=np.nan))
     else:
         ms, below_ns = _parsed(column)
+    ms = _days(ms)
     known = ms[np.isfinite(ms)]
     if len(known) and _SECONDS[0] <= known.min() and known.max() <= _SECONDS[1]:
         seen, day = float(known.min()), pd.Timestamp(known.min(), unit="ms").date()
@@ -56,6 +62,21 @@ def read_times(column: "pd.Series", where: str = "times") -> Times:
         )
     timed = (ms >= EARLIEST_MS) & (ms <= _LATEST_MS)
     return Times(_filled(ms, timed), _filled(below_ns, timed), timed)
+
+
+def _days(numbers: Float64) -> Float64:
+    """Midnights, where every number is a date of 1900 to 2100 written in eight digits; else the numbers as they are."""
+    import pandas as pd  # noqa: PLC0415
+
+    known = np.isfinite(numbers)
+    if not known.any() or (numbers[known] < _DATES[0]).any() or (numbers[known] > _DATES[1]).any():
+        return numbers
+    days = pd.to_datetime(pd.Series(numbers[known]).astype("int64").astype(str), format="%Y%m%d", errors="coerce")
+    if days.isna().any():
+        return numbers
+    ms = numbers.copy()
+    ms[known] = _of_moments(days)[0]
+    return ms
 
 
 def _filled(values: Float64, timed: Bool) -> Int64:

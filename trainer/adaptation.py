@@ -66,7 +66,12 @@ class Adaptation:
 
     def sift(self, windows: Sequence[Window], slots: Slots, step: int) -> list[Kind]:
         """Those of a step's windows that are worth keeping once it was taken."""
-        return self._kept.sift(windows, slots, 0 if self._ladder is None else self._ladder.regime, step)
+        return self._kept.sift(windows, slots, self.regime, step)
+
+    @property
+    def regime(self) -> int:
+        """How often drift was met until now."""
+        return 0 if self._ladder is None else self._ladder.regime
 
     def after(self, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float], step: int) -> list[Action]:
         """What a step that was taken brings about; the candidate may be another one then."""

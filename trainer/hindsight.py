@@ -2,15 +2,12 @@
 
 A label that is about one row (the anomaly task, a state) waits until a window's worth of them is known; one about the
 entity as a whole (an event task) is told of all its rows, or of those whose horizon it settles. Each becomes a piece.
-A step takes a few fresh pieces and three times as many from a reservoir of older ones (Vitter, 1985, algorithm R):
-labels are too few to be used once. What is replayed makes each source's part of the step as large as the cube root of
-what it told: a source that tells eight times as many as another counts twice.
+A step takes a few fresh pieces and three times as many older ones: labels are too few to be used once.
 
-R rows of a piece, S signals, K state and event tasks.
+S signals.
 """
 
-import math
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +18,8 @@ from schemas.label import Label
 from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Int64, Partition, Status
 from trainer.ahead import came_within
+from trainer.piece import Piece, Said
+from trainer.replay import Replay
 
 _REMEMBERED, REMEMBERED_IN_ALL = 2048, 400_000
 """Rows remembered of an entity, and of all: a label that comes later finds nothing."""
@@ -29,7 +28,7 @@ _LONGEST = 256
 _CONTEXT = 48
 """Rows before the first labelled one, from which the network finds its bearings."""
 _NEVER_MS = np.iinfo(np.int64).min
-_FRESH, _REPLAYED = 8, 24
+_FRESH, REPLAYED = 8, 24
 _BUSY = 4
 """So many times longer labels wait to fill a piece while others are learned from."""
 _RESERVOIR = 1024
@@ -39,37 +38,6 @@ _RECALLED = 64
 """Labels that are made pieces of at once, when they are recalled."""
 _Row = tuple[int, int, NDArray[np.float32], Mapping[str, Field]]
 """Event time, offset, values in raw units, frames and vectors."""
-_Told = tuple[Label, Int64]
-"""A label and the rows of a piece that it is about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One entity's rows, from a blank state, and what is known of them now.
-
-    Attributes:
-        values: raw units, [R, S].
-        time_ms: [R].
-        faulty: 1.0 faulty, 0.0 sound, NaN unknown or taught before, [R].
-        classes: of each state and event task, -1 unknown or taught before, [R, K].
-        partition: where the rows came from.
-        offsets: first offset and the one after the last.
-        vectors: modality -> frames or embeddings, [R, ...].
-        labels: what was told, each with the rows that it teaches.
-        source: who told all of it.
-        weight: how many rows it teaches.
-    """
-
-    values: Float64
-    time_ms: Int64
-    faulty: Float64
-    classes: Int64
-    partition: Partition
-    offsets: tuple[int, int]
-    vectors: Mapping[str, Field] = field(default_factory=dict)
-    labels: tuple[_Told, ...] = ()
-    source: str = ""
-    weight: int = 0
 
 
 @dataclass(slots=True)
@@ -104,9 +72,9 @@ class Hindsight:
         self._place = {task.name: place for place, task in enumerate(layout.choices)}
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._fresh: deque[Piece] = deque()
-        self._reservoir: list[Piece] = []
+        self._replay = Replay(_RESERVOIR, REPLAYED, rng)
         self._waiting: dict[tuple[str, str], int] = {}
-        self._taught = self._rows = self._seen = self._stepped = 0
+        self._rows = self._seen = self._stepped = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
         self.useless: deque[Label] = deque(maxlen=_ENDED)
@@ -133,7 +101,7 @@ class Hindsight:
 
     def tell(self, labels: Sequence[Label]) -> None:
         """Take labels in that were revealed since the last call."""
-        told: dict[tuple[str, str], tuple[list[_Row], Int64, list[_Told]]] = {}
+        told: dict[tuple[str, str], tuple[list[_Row], Int64, list[Said]]] = {}
         for label in labels:
             account = self._accounts.get(label.entity)
             if account is None or not account.rows or (label.time_ms or account.rows[0][0]) < account.rows[0][0]:
@@ -174,29 +142,31 @@ class Hindsight:
 
     def _store_fresh(self) -> None:
         while self._fresh:
-            self._store(self._fresh.popleft())
+            self._replay.add(self._fresh.popleft(), 0)
 
     @property
     def ready(self) -> bool:
         """Do enough fresh pieces wait for a step?"""
         return len(self._fresh) >= _FRESH
 
-    def next(self) -> tuple[list[Piece], list[Piece]] | None:
-        """Fresh pieces and replayed ones for a step; None until enough fresh ones wait."""
+    def next(self, regime: int = 0) -> tuple[list[Piece], list[Piece]] | None:
+        """Fresh pieces and replayed ones for a step; None until enough fresh ones wait.
+
+        Args:
+            regime: how often drift had been met until now.
+        """
         if len(self._fresh) < _FRESH:
             return None
         self._stepped = self._seen
         fresh = [self._fresh.popleft() for _ in range(_FRESH)]
-        drawn = [self._reservoir[place] for place in self._rng.permutation(len(self._reservoir)).tolist()]
-        replayed = _apportioned(drawn, fresh)
+        replayed = self._replay.beside(fresh)
         for piece in fresh:
-            self._store(piece)
+            self._replay.add(piece, regime)
         return fresh, replayed
 
     def withdraw(self, fresh: Sequence[Piece]) -> None:
         """The step that they were for was refused: they are not replayed either."""
-        refused = set(map(id, fresh))
-        self._reservoir = [piece for piece in self._reservoir if id(piece) not in refused]
+        self._replay.drop(fresh)
 
     def newest(self, entity: str) -> tuple[Partition, int] | None:
         """Where an entity's rows come from, and the event time of the newest; None of an entity without any."""
@@ -211,7 +181,7 @@ class Hindsight:
     def forget(self, source: str) -> None:
         """Nothing that a source told is taught or replayed any more."""
         self._fresh = deque(piece for piece in self._fresh if piece.source != source)
-        self._reservoir = [piece for piece in self._reservoir if piece.source != source]
+        self._replay.drop([piece for piece in self._replay.held if piece.source == source])
         for account in self._accounts.values():
             account.untaught.pop(source, None)
 
@@ -286,7 +256,7 @@ class Hindsight:
         last = max((place for place, time_ms in enumerate(times) if time_ms in untaught), default=first)
         rows = rows[max(0, first - _CONTEXT) : last + 1]
         classes, faulty = self._untold(rows), np.full(len(rows), np.nan)
-        labels: list[_Told] = []
+        labels: list[Said] = []
         for place, row in enumerate(rows):
             for task, label in untaught.pop(row[0], {}).items():
                 labels.append((label, np.array([place])))
@@ -297,46 +267,9 @@ class Hindsight:
         self.useless.extend(label for told in untaught.values() for label in told.values())
         return _piece(account, rows, faulty, classes, labels, source)
 
-    def _store(self, piece: Piece) -> None:
-        self._taught += 1
-        if len(self._reservoir) < _RESERVOIR:
-            self._reservoir.append(piece)
-        elif (place := int(self._rng.integers(self._taught))) < _RESERVOIR:
-            self._reservoir[place] = piece
-
 
 def _times(rows: list[_Row]) -> Int64:
     return np.array([row[0] for row in rows], dtype=np.int64)
-
-
-def _apportioned(drawn: Sequence[Piece], fresh: Sequence[Piece]) -> list[Piece]:
-    """What is to be replayed beside fresh pieces, in the order drawn but for whose turn it is.
-
-    Turns by Webster's method (Sainte-Lague): next comes the source whose part of the step, in rows that are taught, is
-    shortest of its claim.
-    """
-    told = _weights([*drawn, *fresh])
-    taken = _weights(fresh)
-    queues: dict[str, deque[Piece]] = {}
-    for piece in drawn:
-        queues.setdefault(piece.source, deque()).append(piece)
-    found: list[Piece] = []
-    while queues and len(found) < _REPLAYED:
-        source = min(queues, key=lambda each: (taken[each] + queues[each][0].weight / 2) / math.cbrt(told[each] or 1))
-        piece = queues[source].popleft()
-        found.append(piece)
-        taken[source] += piece.weight
-        if not queues[source]:
-            del queues[source]
-    return found
-
-
-def _weights(pieces: Sequence[Piece]) -> Counter[str]:
-    """Source -> rows that its pieces teach."""
-    weights: Counter[str] = Counter()
-    for piece in pieces:
-        weights[piece.source] += piece.weight
-    return weights
 
 
 def _piece(
@@ -344,7 +277,7 @@ def _piece(
     rows: list[_Row],
     faulty: Float64,
     classes: Int64,
-    labels: Sequence[_Told],
+    labels: Sequence[Said],
     source: str,
 ) -> Piece:
     return Piece(

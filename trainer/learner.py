@@ -145,7 +145,7 @@ class Learner:
             told: what labels taught in this step, when it was taken first.
         """
         if told is None and self._hindsight is not None:
-            told = self._hindsight.next()
+            told = self._hindsight.next(self._adaptation.regime)
         if told is not None:
             report = replace(self._step(hindsight_lesson(*told, self._layout)), told=told)
             if report.refused is not None and self._hindsight is not None:

@@ -19,9 +19,9 @@ from schemas.label import Label
 from schemas.layout import Layout, no_vectors
 from schemas.observation import Bool, Field, Float64, Int64, Partition
 from trainer.ahead import came_at, classes_ahead
-from trainer.hindsight import Piece
 from trainer.inject import follow, inject_some
 from trainer.losses import Targets
+from trainer.piece import Piece
 from trainer.rows import Rows, pack, placed, to_model
 from trainer.windows import Window
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from schemas.observation import Partition
-from trainer.hindsight import Piece
+from trainer.piece import Piece
 
 Told = tuple[Sequence[Piece], Sequence[Piece]]
 """A step's fresh pieces, and those that were replayed beside them."""

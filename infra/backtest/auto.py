@@ -18,7 +18,6 @@ from schemas.signal import Signal
 from schemas.task import Task, TaskKind
 from schemas.topics import Topics
 
-_KEYS = {"entity", "time", LABEL}
 _REASONS = {
     Kind.EMPTY: "empty in every file",
     Kind.OTHER: "its cells are not numbers",
@@ -29,14 +28,19 @@ _UNNAMEABLE = "a signal's name has 1 to 120 characters and no control characters
 
 @dataclass(frozen=True, slots=True)
 class AutoColumns:
-    """Columns but entity, time and label. `left_out`: name -> why it is no signal."""
+    """Columns but those of entity, time and label. `left_out`: name -> why it is no signal."""
 
     signals: tuple[str, ...]
     left_out: Mapping[str, str]
 
 
-def auto_columns(files: Sequence[Path]) -> AutoColumns:
+def auto_columns(files: Sequence[Path], entity: str = "entity", time: str = "time") -> AutoColumns:
     """Signals are the columns that hold numbers in at least one file (`ingest.table.kinds` says what that means).
+
+    Args:
+        files: tables, and folders of them.
+        entity: the column of names, which is none.
+        time: that of event times.
 
     Raises:
         InputError: a file is missing or no table, or there is no such column.
@@ -44,7 +48,7 @@ def auto_columns(files: Sequence[Path]) -> AutoColumns:
     found: dict[str, Kind] = {}
     for path in expand(files):
         for name, kind in kinds(path).items():
-            if name not in _KEYS:
+            if name not in {entity, time, LABEL}:
                 found[name] = kind if found.get(name, Kind.EMPTY) is Kind.EMPTY or kind is Kind.NUMBERS else found[name]
     numeric = [name for name, kind in found.items() if kind is Kind.NUMBERS]
     signals = tuple(name for name in numeric if _nameable(name))
@@ -52,7 +56,7 @@ def auto_columns(files: Sequence[Path]) -> AutoColumns:
     if not signals:
         given = ", ".join(map(str, files))
         seen = "; ".join(f"{name!r}: {reason}" for name, reason in list(left_out.items())[:10]) or "no other"
-        raise InputError(f"{given}: got no numeric column ({seen}); expected one besides entity, time and label")
+        raise InputError(f"{given}: got no numeric column ({seen}); expected one besides {entity}, {time} and label")
     return AutoColumns(signals, left_out)
 
 

@@ -41,7 +41,7 @@ def monitor_of(options: Options, signals: Sequence[str], outcomes: Sequence[Outc
         monitor = monitor.model_copy(update={"tasks": tasks})
     model = monitor.model.model_copy(update={"seed": options.seed})
     # Files are merged by event time before they are read: nothing comes late, and every row must be answered.
-    monitor = monitor.model_copy(update={"model": model, "lateness": timedelta(0)})
+    monitor = monitor.model_copy(update={"model": model, "lateness": timedelta(0)} | options.keys)
     return with_events(monitor, outcomes, options.outcomes)
 
 

@@ -56,7 +56,7 @@ def backtest(options: Options) -> Backtested:
     """
     torch.set_num_threads(1)  # so small a network is slower on two, and its sums would depend on how many
     outcomes = read_outcomes(options.outcomes) if options.outcomes else []
-    auto = auto_columns(options.files) if options.monitor is None else None
+    auto = auto_columns(options.files, **options.keys) if options.monitor is None else None
     layout = Layout(monitor_of(options, auto.signals if auto else (), outcomes))
     source = FileSource(options.files, layout, BATCH_ROWS, labelled=True)
     if not len(source):

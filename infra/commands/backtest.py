@@ -72,6 +72,8 @@ class Delays(click.ParamType[int | timedelta]):
     type=click.Path(path_type=Path),
     help="CSV (.gz) or Parquet, or folders of them; several may follow.",
 )
+@click.option("--entity", help="Column of entities' names. Default: the monitor's, as --auto's is: entity.")
+@click.option("--time", help="Column of event times. Default: the monitor's, as --auto's is: time.")
 @click.option("--scores", type=click.Path(path_type=Path, dir_okay=False), help="Parquet: one row per input row.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="JSON, or HTML by its suffix.")
 @click.option("--learn/--no-learn", default=True, show_default=True)
@@ -107,6 +109,8 @@ class Delays(click.ParamType[int | timedelta]):
 def backtest(
     words: tuple[str, ...],
     files: tuple[Path, ...],
+    entity: str | None,
+    time: str | None,
     scores: Path | None,
     report: Path | None,
     labels: str,
@@ -131,7 +135,19 @@ def backtest(
     from infra.backtest.show import show
 
     options = Options(
-        monitor, files, learn, horizons, seed, model, standardise_rows, score_from, labels, label_delay, outcomes
+        monitor=monitor,
+        files=files,
+        learn=learn,
+        horizons=horizons,
+        seed=seed,
+        model=model,
+        standardise_rows=standardise_rows,
+        score_from=score_from,
+        labels=labels,
+        label_delay=label_delay,
+        outcomes=outcomes,
+        entity=entity,
+        time=time,
     )
     outputs = Outputs(scores, report)
     outputs.check(files)

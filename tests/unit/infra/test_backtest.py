@@ -208,6 +208,18 @@ def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
         Options(None, (), seed=seed)
 
 
+def test_columns_of_other_names_are_read_as_entity_and_time(tmp_path: Path) -> None:
+    frame = wide(2)[:60]
+    named = frame.rename(columns={"entity": "patient", "time": "charted"})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    named.to_csv(tmp_path / "b.csv", index=False)
+    expected = backtest(Options(None, (tmp_path / "a.csv",), learn=False)).table.frame()
+    found = backtest(Options(None, (tmp_path / "b.csv",), learn=False, entity="patient", time="charted")).table.frame()
+    pd.testing.assert_frame_equal(found, expected)
+    with pytest.raises(InputError, match=r"b.csv: expected a column 'bed' of entities, got columns \['patient'"):
+        Options(None, (tmp_path / "b.csv",), entity="bed")
+
+
 @pytest.mark.parametrize(("option", "kind"), [("--scores", "parquet"), ("--report", "json")])
 def test_a_file_that_cannot_be_written_is_found_before_the_run(tmp_path: Path, option: str, kind: str) -> None:
     source, blocked = tmp_path / "a.csv", tmp_path / "file"

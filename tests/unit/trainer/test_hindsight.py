@@ -188,7 +188,7 @@ def test_the_pieces_of_a_single_source_are_replayed_as_they_were_drawn():
     expected = np.random.default_rng(0)
     for taught in range(0, 48, 8):
         order = expected.permutation(taught)
-    kept = list(hindsight._reservoir)
+    kept = list(hindsight._replay.held)
     assert [id(piece) for piece in hindsight.next()[1]] == [id(kept[place]) for place in order[:24]]
 
 

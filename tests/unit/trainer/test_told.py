@@ -5,7 +5,7 @@ import numpy as np
 from schemas.label import Label
 from schemas.observation import Partition
 from trainer.checkpoint import packed, unpacked
-from trainer.hindsight import Piece
+from trainer.piece import Piece
 from trainer.told import read, written
 
 
