@@ -63,7 +63,7 @@ class AlertSettings(Frozen):
         default=1.3, ge=1.0, description="a score this many times the last alert's breaks the silence"
     )
     resolve_after: int = Field(default=12, ge=1, le=10_000, description="consecutive rows below before it resolves")
-    warm_up: int = Field(default=50, ge=0, description="rows an entity must have shown before scores may alert")
+    warm_up: int = Field(default=20, ge=0, description="rows an entity must have shown before scores may alert")
 
     @property
     def kept(self) -> Budget | None:

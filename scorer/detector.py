@@ -27,7 +27,7 @@ from schemas.prediction import Float32
 from scorer import dense, level, others, profile
 from scorer.recurrence import affine, slices, total
 from scorer.served import Served
-from scorer.tail import Tail, judge_rows
+from scorer.tail import WARM_UP, Tail, judge_rows
 
 _SHORT, _SLOW, UNIT = range(3)
 _SPANS = (8.0, 2000.0, 4000.0)
@@ -49,6 +49,8 @@ _ONSET = 0.8
 """Of the evidence of one signal's row that its dense score is at least, so that it also rises at once."""
 UNIT_ROWS, TAIL_ROWS = 8.0, 400.0
 """What others' experience counts as: values of the typical change and of how signals go together, and of the tails."""
+_ALERTS_WARM_UP = 12.0
+"""Rows after which half of the evidence of several signals may alert."""
 _HALF = 2.0
 """Evidence at which `anomaly` is 0.5: about where alerts begin."""
 _TINY = 1e-30
@@ -131,8 +133,13 @@ class Detector:
         # The evidence is a logarithm already: it goes to the tail as it is.
         rarity_N = judge_rows(_tail(state, "calibration."), surprise_N, series.any_N, waves) * series.any_N
         probability_N = 1.0 - 10.0 ** -rarity_N.astype(np.float64)
-        surprise = surprise_N.astype(np.float64)
         lent_N: Bool = np.logical_or.reduce(series.lent_NS > 0, axis=1)
+        if self._several:
+            gain_N = _gain(series)
+            surprise_N *= gain_N
+            evidence_NS *= gain_N[:, None]
+            surprise_NST *= gain_N[:, None, None]
+        surprise = surprise_N.astype(np.float64)
         return Detection(score, surprise, anomaly_N, probability_N, evidence_NS, surprise_NST, lent_N, rhythm_NS), state
 
     def _series(self, served: Served, state: dict[str, Field]) -> "_Series":
@@ -313,6 +320,19 @@ def _across_signals(evidence_NS: Float32, present_NS: Bool) -> Float32:
     """Quadratic sum over the signals observed, divided by their number to the power of a quarter, [N]."""
     observed_N = np.maximum(total(present_NS.astype(np.float32)), np.float32(1.0))
     return np.sqrt(total(np.square(evidence_NS)) / np.sqrt(observed_N))
+
+
+def _gain(series: _Series) -> Float32:
+    """What the evidence of several signals is multiplied with before it may alert, [N].
+
+    Tails believe n values to n / (n + 30), which keeps the dense score low while an entity is young. Of several signals
+    the evidence that one row in 500 exceeds would be the same from about 15 values on without: alerts believe them to
+    n^2 / (n^2 + 12^2).
+    """
+    rows_N = series.rows_N + series.lent_NS.max(axis=1) * np.float32(TAIL_ROWS / UNIT_ROWS)
+    rows_N = np.maximum(rows_N, np.float32(1.0))
+    gain_N: Float32 = rows_N * (rows_N + np.float32(WARM_UP)) / (np.square(rows_N) + np.float32(_ALERTS_WARM_UP**2))
+    return gain_N
 
 
 def _lingering(surprise_N: Float32, span: float, series: _Series, waves: tuple[int, ...], linger_E: Float32) -> Float32:

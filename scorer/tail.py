@@ -33,7 +33,7 @@ _CLIP = 6.0
 """Deviations, in standard ones, that the body learns from at most: one absurd value must not blind it."""
 _EARLY_CLIP = 100.0
 """More for the first few values: they say where the body is."""
-_WARM_UP = 30.0
+WARM_UP = 30.0
 """Values after which half of a surprise is believed."""
 _LARGEST = 300.0
 """-log10 of about the smallest float64."""
@@ -132,7 +132,7 @@ def _surprise(tail: Tail, z: Float32, deviation: Float32, xi: Float32) -> Float3
     beyond *= deviation
     beyond /= xi * np.float32(np.log(10.0))
     scored += beyond
-    scored *= tail.count / (tail.count + np.float32(_WARM_UP))
+    scored *= tail.count / (tail.count + np.float32(WARM_UP))
     return np.minimum(scored, np.float32(_LARGEST), out=scored)
 
 

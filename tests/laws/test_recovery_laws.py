@@ -152,7 +152,7 @@ def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_pat
 
 @pytest.mark.parametrize("lateness", ["0s", "5s"])
 def test_what_people_say_meanwhile_counts_for_the_same_rows_whenever_a_shard_ends(tmp_path, lateness):
-    layout, whole = monitor(lateness), ward(0)
+    layout, whole = monitor(lateness), ward(2)
     lengths = np.random.default_rng(0).integers(1, 7, 12).tolist()
     for name in ("calm", "disturbed", "unheard"):
         (tmp_path / name).mkdir()

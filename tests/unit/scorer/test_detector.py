@@ -199,6 +199,15 @@ def test_the_first_rows_of_an_entity_raise_no_alarm() -> None:
     assert Stream(layout(), 300).scan(entity, stream[1], stream[2]).surprise.max() < 2.0
 
 
+def test_young_entities_of_several_signals_raise_no_more_and_no_weaker_evidence_than_old_ones() -> None:
+    entities, rows = 80, 400
+    values = np.random.default_rng(1).normal(size=(entities * rows, 4))
+    entity, time_ms = np.tile(np.arange(entities), rows), np.repeat(np.arange(rows), entities) * MINUTE_MS
+    surprise = Stream(layout(4), entities).scan(entity, values, time_ms).surprise.reshape(rows, entities)
+    young, old = (np.quantile(surprise[span], 0.998) for span in (slice(20, 60), slice(300, 400)))
+    assert 0.75 < young / old < 1.1
+
+
 @pytest.mark.parametrize(("n_signals", "most"), [(1, 512), (6, 2_900), (36, 28_000)])
 def test_state_costs_at_most(n_signals: int, most: int) -> None:
     assert sum(value.nbytes for value in Detector(layout(n_signals)).initial(1).values()) <= most
