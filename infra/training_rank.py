@@ -73,11 +73,12 @@ class TrainingRank:
         self.learner = Learner(
             layout, monitor.model.seed, registry, labelled=labelled, hurried=labelled, group=group, device=device
         )
-        self.labels = label_feed(layout, engine, self.learner)
         self._table = GlobalTable(layout)
         self._partitions = self._all_of_the_topic()
         self._mine = self._partitions[place.rank :: place.ranks]
         self._committed, self._generation = self._acquire()
+        fence = self._ledger.fence(self._partitions, self._generation)
+        self.labels = label_feed(layout, engine, self.learner, fence)
         self._offsets = dict(self._committed)
         self._parent: int | None = None
         self._taken: list[list[Any]] = []

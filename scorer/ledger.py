@@ -52,6 +52,8 @@ _SQLITE_PASSING = {SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE
 
 Result = TypeVar("Result")
 Wait = Callable[[float], None]
+Fence = Callable[[Connection], None]
+"""Asked within a transaction: raises FencedError where it must not be."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,20 @@ class SqlLedger:
         if discarded:
             self.on_discard(discarded)
 
+    def fence(self, partitions: Sequence[Partition], epoch: int) -> Fence:
+        """A check for transactions that go with this ledger's: nobody takes the partitions over until they end.
+
+        It raises FencedError when somebody has, and so bears a later epoch.
+        """
+        wanted = self._wanted(partitions)
+
+        def check(connection: Connection) -> None:
+            newest = max((row.epoch for row in connection.execute(LOCK, wanted)), default=epoch)
+            if newest > epoch:
+                raise FencedError(f"partitions of {self.monitor}: epoch is {newest}; expected at most {epoch}")
+
+        return check
+
     def totals(self) -> Tally:
         """What became of all records of this monitor so far, over every partition it ever had."""
         columns = [func.coalesce(func.sum(PARTITIONS.c[name]), 0) for name in TALLIES]
@@ -124,6 +140,11 @@ class SqlLedger:
     def _key(self, partition: Partition) -> Row:
         values = (self.monitor, self.cluster, partition.topic, self.topic_id(partition.topic), partition.number)
         return dict(zip(KEY, values, strict=True))
+
+    def _wanted(self, partitions: Sequence[Partition]) -> Row:
+        """Whose rows `LOCK` locks."""
+        wanted = [(each.topic, self.topic_id(each.topic), each.number) for each in partitions]
+        return {"monitor": self.monitor, "cluster": self.cluster, "wanted": wanted}
 
     def _acquire(self, connection: Connection, partition: Partition) -> "tuple[Position, _Standing]":
         now, key = self.clock(), self._key(partition)
@@ -181,11 +202,9 @@ class SqlLedger:
 
     def _lock(self, connection: Connection, partitions: Sequence[Partition]) -> dict[Partition, "_Standing"]:
         """Lock the rows in one order for all owners and compare epochs. Raises FencedError."""
-        wanted = [(p.topic, self.topic_id(p.topic), p.number) for p in partitions]
-        first = {"monitor": self.monitor, "cluster": self.cluster}
         found = {
             Partition(row.topic, row.partition): _Standing(row.offset, row.epoch, row.model_version)
-            for row in connection.execute(LOCK, {**first, "wanted": wanted})
+            for row in connection.execute(LOCK, self._wanted(partitions))
         }
         for partition in partitions:
             held, stands = self._held.get(partition), found.get(partition)

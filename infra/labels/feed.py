@@ -18,6 +18,7 @@ from schemas.label import Label, LabelStatus
 from schemas.layout import Layout
 from schemas.observation import Batch, Partition
 from scorer.globals import GlobalTable
+from scorer.ledger import Fence
 from trainer.hindsight import REMEMBERED_IN_ALL, Hindsight
 from trainer.label_ledger import LabelLedger
 from trainer.learner import Learner
@@ -44,17 +45,23 @@ class LabelFeed:
         layout: the monitor; its `topics.labels` must be given.
         engine: its database.
         learner: made with `labelled`.
+        fence: of its trainer: labels have one end, which another trainer may have written.
         monotonic: seconds, for the pauses between looks.
     """
 
     def __init__(
-        self, layout: Layout, engine: Engine, learner: Learner, monotonic: Callable[[], float] = time.monotonic
+        self,
+        layout: Layout,
+        engine: Engine,
+        learner: Learner,
+        fence: Fence,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         monitor = layout.monitor
         assert monitor.topics.labels is not None
         self._name, self._monotonic = monitor.topics.labels, monotonic
         origin = cache(lambda: _origin(monitor.kafka.bootstrap_servers, self._name))
-        self._store = SqlLabels(engine, monitor.monitor, origin, utc_now)
+        self._store = SqlLabels(engine, monitor.monitor, origin, utc_now, fence)
         self._topic = LabelTopic(layout, utc_now, lambda: self._store.position(self._name), monotonic)
         classes = {task: len(each) for task, each in layout.labelled.items()}
         self._layout, self._hindsight = layout, learner.hindsight
@@ -69,6 +76,7 @@ class LabelFeed:
         """Labels whose rows were observed, each once.
 
         Raises:
+            FencedError: another trainer has taken over.
             LedgerError: the database refused.
             StackError: the broker did not take a dead letter.
         """
@@ -132,9 +140,9 @@ class LabelFeed:
             self._store.end(fates)
 
 
-def label_feed(layout: Layout, engine: Engine, learner: Learner) -> LabelFeed | None:
+def label_feed(layout: Layout, engine: Engine, learner: Learner, fence: Fence) -> LabelFeed | None:
     """The feed of a monitor that has a labels topic."""
-    return LabelFeed(layout, engine, learner) if layout.monitor.topics.labels else None
+    return LabelFeed(layout, engine, learner, fence) if layout.monitor.topics.labels else None
 
 
 def remembered(layout: Layout, offsets: Mapping[Partition, int]) -> Iterator[Batch]:

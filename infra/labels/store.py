@@ -12,7 +12,7 @@ from schemas.label import Annotation, Fate, Label, LabelStatus
 from schemas.observation import Partition
 from schemas.statements import ALERTS, Row, insert_into, matching
 from schemas.tables import LabelRow, LabelSourceRow, VerdictRow
-from scorer.ledger import transact
+from scorer.ledger import Fence, transact
 
 LABELS, SOURCES = (cast("SqlTable", model.__table__) for model in (LabelRow, LabelSourceRow))
 _ORIGIN = ("monitor", "cluster", "topic", "topic_id", "partition", "offset")
@@ -61,12 +61,14 @@ class SqlLabels:
         monitor: whose labels.
         origin: id of the cluster and of the topic, so that a topic made anew starts afresh; asked once it stands.
         clock: the time now.
+        fence: asked in each transaction of a trainer: another one may have taken over.
     """
 
     engine: Engine
     monitor: str
     origin: Callable[[], tuple[str, str]]
     clock: Callable[[], datetime]
+    fence: Fence = lambda _: None
 
     def receive(self, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Write labels down, unless they are; those that nothing has become of yet are returned."""
@@ -74,6 +76,7 @@ class SqlLabels:
         rows = [self._key(each) | _said(each, now) for each in annotations]
 
         def write(connection: Connection, _: int) -> set[tuple[int, int]]:
+            self.fence(connection)
             dialect = connection.dialect.name
             connection.execute(insert_into(dialect, LABELS).on_conflict_do_nothing(index_elements=list(_ORIGIN)), rows)
             return {open_ for partition in _by_partition(annotations) for open_ in self._open(connection, *partition)}
@@ -89,7 +92,12 @@ class SqlLabels:
             for fate in fates
         ]
         bound = [{f"b_{name}": value for name, value in row.items()} for row in rows]
-        transact(self.engine, lambda connection, _: connection.execute(_END, bound))
+
+        def write(connection: Connection, _: int) -> None:
+            self.fence(connection)
+            connection.execute(_END, bound)
+
+        transact(self.engine, write)
 
     def position(self, topic: str) -> dict[Partition, int]:
         """Of each partition the first offset whose label waits, else the one after the last that was received."""
@@ -108,7 +116,12 @@ class SqlLabels:
         """The steps after that one are lost: what they taught waits again."""
         mine = LABELS.c.monitor == self.monitor, LABELS.c.step > after_step
         undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None, rows_until=None)
-        transact(self.engine, lambda connection, _: connection.execute(undone))
+
+        def write(connection: Connection, _: int) -> None:
+            self.fence(connection)
+            connection.execute(undone)
+
+        transact(self.engine, write)
 
     def taught(
         self, after_step: int, until_step: int, *, but_for: frozenset[str] = frozenset(), most: int | None = None

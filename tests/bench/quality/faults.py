@@ -25,7 +25,7 @@ _METRICS = ("vus_pr", "auprc", "auroc")
 _STATIC = ["Age", "Gender", "Height", "ICUType", "Weight"]
 
 
-def measure(shared: Path, folder: Path, *, quick: bool) -> Figures:
+def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Figures:
     """`faults.<set>.<metric>` of each system, and the mean over the sets."""
     stays = pd.read_parquet(icu.convert(shared, folder, stays=_QUICK_STAYS if quick else _STAYS))
     sets = {
@@ -36,7 +36,7 @@ def measure(shared: Path, folder: Path, *, quick: bool) -> Figures:
     figures: Figures = {}
     for name, wide in sets.items():
         whole = pd.concat([part[:_QUICK_ROWS] for part in wide] if quick and name != "icu" else wide)
-        figures |= compared(f"faults.{name}", inject(whole.reset_index(drop=True), _SEED), folder)
+        figures |= compared(f"faults.{name}", inject(whole.reset_index(drop=True), _SEED + seed), folder)
     return figures | means("faults", figures)
 
 

@@ -13,13 +13,13 @@ _LONGEST, _SHOWN = 48, (1, 24, 48)
 _SCALER_ROWS, _FIRST, _END = 2880, 3600, 14_400
 
 
-def measure(shared: Path, folder: Path, *, quick: bool) -> Figures:
+def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Figures:
     """`forecast.<set>.mse_to_h<H>` of bellwether and of persistence: means over 1..H. Quick: ETTh2 alone."""
     figures: Figures = {}
     horizons = tuple(range(1, _LONGEST + 1))
     for file in ett.convert(shared, folder)[1 if quick else 0 :]:
         pd.read_csv(file)[:_END].to_csv(file, index=False)
-        options = Options(None, (file,), horizons=horizons, standardise_rows=_SCALER_ROWS, score_from=_FIRST)
+        options = Options(None, (file,), horizons=horizons, seed=seed, standardise_rows=_SCALER_ROWS, score_from=_FIRST)
         report = backtest(options).report
         ours, naive = (
             tasks["forecast"]["standardised"] for tasks in (report["tasks"], report["baselines"]["persistence"])

@@ -16,13 +16,14 @@ _HOURS = (6, 12, 24, 48)
 _STAYS, _QUICK_STAYS = 4000, 200
 
 
-def measure(shared: Path, folder: Path, *, quick: bool) -> Figures:
+def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Figures:
     """One-step MASE of vitals (persistence is 1), alarms a patient and day, and AUROC of in-hospital death.
 
-    Death is judged on the stays admitted in the later half: the network learns from nothing but the earlier outcomes.
+    The seed is the network's, and of the days of admission. Death is judged on the stays admitted in the later half:
+    the network learns from nothing but the earlier outcomes.
     """
-    file = icu.convert(shared, folder, stays=_QUICK_STAYS if quick else _STAYS)
-    done = backtest(Options("health", (file,), outcomes=icu.outcomes(shared, folder, file)))
+    file = icu.convert(shared, folder, stays=_QUICK_STAYS if quick else _STAYS, seed=seed)
+    done = backtest(Options("health", (file,), seed=seed, outcomes=icu.outcomes(shared, folder, file)))
     by_signal = done.report["tasks"]["forecast"]["raw"]["h1"]["mase_by_signal"]
     figures: Figures = {f"icu.mase.{name}": {"bellwether": by_signal[name], "persistence": 1.0} for name in _VITALS}
     figures["icu.alarms_per_patient_day"] = {"bellwether": done.report["tasks"]["anomaly"]["alarms_per_entity_day"]}

@@ -6,12 +6,13 @@ from tests.bench.quality.faults import compared, means
 from tests.bench.quality.table import Figures
 from tests.converters.servers import servers
 
-_SEEDS, _MACHINES, _ROWS = (201, 202, 203), 3, 6000
+_SEED, _FLEETS, _MACHINES, _ROWS = 201, 3, 3, 6000
 
 
-def measure(shared: Path, folder: Path, *, quick: bool) -> Figures:
-    """`servers.seed<n>.<metric>` of each system, and the mean over the seeds. Nothing of `shared` is read."""
+def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Figures:
+    """`servers.<fleet>.<metric>` of each system, and the mean over the fleets. Nothing of `shared` is read."""
     figures: Figures = {}
-    for seed in _SEEDS[:1] if quick else _SEEDS:
-        figures |= compared(f"servers.seed{seed}", servers(seed, _MACHINES, _ROWS), folder)
+    for fleet in range(1 if quick else _FLEETS):
+        made = servers(_SEED + _FLEETS * seed + fleet, _MACHINES, _ROWS)
+        figures |= compared(f"servers.fleet{fleet + 1}", made, folder)
     return figures | means("servers", figures)

@@ -20,7 +20,7 @@ from infra.labels.store import LABELS, SqlLabels
 from ingest import client
 from schemas.alert import Alert, Change
 from schemas.alerting import Severity
-from schemas.errors import InputError
+from schemas.errors import FencedError, InputError
 from schemas.label import Annotation, Fate, Label, LabelStatus
 from schemas.observation import Partition
 from schemas.tables import VerdictRow
@@ -70,6 +70,23 @@ def rows(engine: Engine) -> list[tuple[object, ...]]:
     columns = LABELS.c.offset, LABELS.c.status, LABELS.c.step, LABELS.c.belief
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(select(*columns).order_by(LABELS.c.offset))]
+
+
+def test_who_was_followed_by_another_trainer_writes_no_more_of_labels(engine: Engine) -> None:
+    ledger = SqlLedger(engine, "pumps.trainer", "c1", "t", lambda: NOON, timedelta(seconds=9), lambda _: "t2")
+
+    def trainer() -> SqlLabels:
+        fence = ledger.fence([WARD], ledger.acquire(WARD).epoch)
+        return SqlLabels(engine, "pumps", lambda: ("c1", "t1"), lambda: NOON, fence)
+
+    first, second = trainer(), trainer()
+    second.receive([said(0)])
+    for write in (lambda: first.receive([said(1)]), lambda: first.end([taught(0)]), lambda: first.unlearn(0)):
+        with pytest.raises(FencedError, match=r"partitions of pumps.trainer: epoch is 2; expected at most 1"):
+            write()
+    assert rows(engine) == [(0, "waiting", None, None)]
+    second.end([taught(0)])
+    assert rows(engine) == [(0, "taught", 3, 0.9)]
 
 
 def test_a_label_read_twice_is_one_row_and_is_told_again_only_while_its_end_is_open(store, engine) -> None:
