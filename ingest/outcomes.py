@@ -50,7 +50,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
     dated = [_OCCURRED] if _OCCURRED in names else []
     table = read(path, numeric=["label"], texts=["entity", "task"], others=["revealed_at", *dated])
     labels, unreadable = numbers(table["label"])
-    revealed = read_times(table["revealed_at"].to_pandas())
+    revealed = read_times(table["revealed_at"].to_pandas(), f"{path}: revealed_at")
     entity, task = (table[name].fill_null("").to_pylist() for name in ("entity", "task"))
     told = unreadable | ~np.isnan(labels)
     checks = [
@@ -59,7 +59,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
         ("label", "0, 1 or nothing", np.isin(labels, (0.0, 1.0))),
         ("revealed_at", _TIME, revealed.timed),
     ]
-    occurred = read_times(table[_OCCURRED].to_pandas()) if dated else None
+    occurred = read_times(table[_OCCURRED].to_pandas(), f"{path}: {_OCCURRED}") if dated else None
     if occurred is not None:
         empty = np.array([cell is None or cell == "" for cell in table[_OCCURRED].to_pylist()], np.bool_)
         checks.append((_OCCURRED, f"{_TIME}, or nothing", empty | occurred.timed))

@@ -42,8 +42,8 @@ class Times:
 def read_times(column: "pd.Series", where: str = "times") -> Times:
     """Read a column of numbers, texts, dates or timestamps.
 
-    A number, also as text, is epoch milliseconds; where all of them are calendar dates such as 20260131 (ISO 8601,
-    basic format), they are those days.
+    A number, also as text, is epoch milliseconds; where most are calendar dates such as 20260131 (ISO 8601, basic
+    format), all are meant as such, and one that is none holds no time.
 
     Raises InputError, which begins with `where`, when all of them look like seconds.
     """
@@ -53,7 +53,6 @@ def read_times(column: "pd.Series", where: str = "times") -> Times:
         ms, below_ns = _of_numbers(column.to_numpy(np.float64, na_value=np.nan))
     else:
         ms, below_ns = _parsed(column)
-    ms = _days(ms)
     known = ms[np.isfinite(ms)]
     if len(known) and _SECONDS[0] <= known.min() and known.max() <= _SECONDS[1]:
         seen, day = float(known.min()), pd.Timestamp(known.min(), unit="ms").date()
@@ -65,17 +64,17 @@ def read_times(column: "pd.Series", where: str = "times") -> Times:
 
 
 def _days(numbers: Float64) -> Float64:
-    """Midnights, where every number is a date of 1900 to 2100 written in eight digits; else the numbers as they are."""
+    """Midnights, where most numbers are dates of 1900 to 2100 in eight digits, NaN for the others; else the numbers."""
     import pandas as pd  # noqa: PLC0415
 
-    known = np.isfinite(numbers)
-    if not known.any() or (numbers[known] < _DATES[0]).any() or (numbers[known] > _DATES[1]).any():
+    likely = (numbers >= _DATES[0]) & (numbers <= _DATES[1])
+    if 2 * likely.sum() <= np.isfinite(numbers).sum():
         return numbers
-    days = pd.to_datetime(pd.Series(numbers[known]).astype("int64").astype(str), format="%Y%m%d", errors="coerce")
-    if days.isna().any():
+    days = pd.to_datetime(pd.Series(numbers[likely]).astype("int64").astype(str), format="%Y%m%d", errors="coerce")
+    if 2 * days.notna().sum() <= np.isfinite(numbers).sum():
         return numbers
-    ms = numbers.copy()
-    ms[known] = _of_moments(days)[0]
+    ms = np.full(len(numbers), np.nan)
+    ms[likely] = _of_moments(days)[0]
     return ms
 
 
@@ -103,6 +102,7 @@ def _parsed(column: "pd.Series") -> tuple[Float64, Float64]:
 
 def _of_numbers(ms: Float64) -> tuple[Float64, Float64]:
     """Whole milliseconds, and nanoseconds beyond them."""
+    ms = _days(ms)
     whole = np.floor(ms)
     finite = np.isfinite(ms)
     return whole, np.where(finite, np.rint((ms - np.where(finite, whole, ms)) * _NS_PER_MS), np.nan)

@@ -6,8 +6,9 @@ Of several both are judged given the other signals, as they are and averaged ove
 into about -log10 p; a signal's evidence is the quadratic mean of the four, or what a sudden change of one signal counts
 as if that is more; the entity's is sqrt(sum of squares / sqrt(signals observed)), between the mean, in
 which one signal of many drowns, and the sum, which raises more alarms the more signals there are. Equal weights:
-picking components on labels was measured to do worse. That is what alerts are made of; the dense score averages it,
-and of several signals also looks at levels that hardly adapt (`dense`).
+picking components on labels was measured to do worse. That is what alerts are made of, of several signals believed
+sooner than the tails would (`_gain`); the dense score averages it, and of several signals also looks at levels that
+hardly adapt (`dense`).
 
 The judged series of a signal is its value on the model scale, or its change where the level is a random walk.
 Averages are kept as deviations from the newest value, so that float32 holds them whatever the signal's offset.
@@ -62,7 +63,7 @@ class Detection:
 
     Attributes:
         score: dense evidence: high over the whole of a fault, so it lingers, [N].
-        surprise: evidence of the row itself, about -log10 p: what alerts are made of, [N].
+        surprise: evidence of the row itself, about -log10 p, as far as it is believed: what alerts are made of, [N].
         anomaly: score / (score + 2), in [0, 1); float64 keeps its resolution at any score, [N].
         probability: that a row of this entity brings less evidence, by its own online tail, in [0, 1], [N].
         evidence: per-signal -log10 p, float32 [N, S].

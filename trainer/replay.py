@@ -44,13 +44,14 @@ class Replay:
             self._strata.append(stratum)
             return
         have = Counter(self._strata)
-        ((most, _),) = have.most_common(1)
-        self._full.add(most)
+        most = max(have.values())
+        largest = {each for each, held in have.items() if held == most}
+        self._full |= largest
         if stratum in self._full:
             if self._rng.random() * self._came[stratum] >= have[stratum]:
                 return
-            most = stratum
-        places = [place for place, each in enumerate(self._strata) if each == most]
+            largest = {stratum}
+        places = [place for place, each in enumerate(self._strata) if each in largest]
         place = places[int(self._rng.integers(len(places)))]
         self.held[place], self._strata[place] = piece, stratum
 
@@ -59,11 +60,12 @@ class Replay:
         return regime, frozenset((label.task, label.value) for label, _ in piece.labels)
 
     def drop(self, pieces: Sequence[Piece]) -> None:
-        """Hold none of these any more."""
+        """Hold none of these any more. What is left counts as all that ever came: others of its classes find room."""
         dropped = set(map(id, pieces))
         left = [place for place, piece in enumerate(self.held) if id(piece) not in dropped]
         self.held = [self.held[place] for place in left]
         self._strata = [self._strata[place] for place in left]
+        self._came, self._full = Counter(self._strata), set()
 
     def beside(self, fresh: Sequence[Piece]) -> list[Piece]:
         """What is to be taught again beside these, in the order drawn but for whose turn it is.

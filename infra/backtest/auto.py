@@ -60,10 +60,14 @@ def auto_columns(files: Sequence[Path], entity: str = "entity", time: str = "tim
     return AutoColumns(signals, left_out)
 
 
-def auto_monitor(signals: Sequence[str], horizons: tuple[Horizon, ...] = (1,)) -> Monitor:
+def auto_monitor(
+    signals: Sequence[str], horizons: tuple[Horizon, ...] = (1,), entity: str = "entity", time: str = "time"
+) -> Monitor:
     """One modality of all signals, a forecast and an anomaly task."""
     return Monitor(
         monitor="auto",
+        entity=entity,
+        time=time,
         topics=Topics(observations="auto"),
         modalities=(Modality(name="signals", signals=tuple(Signal(name=name) for name in signals)),),
         tasks=(

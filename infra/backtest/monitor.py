@@ -10,7 +10,7 @@ from infra.backtest.auto import auto_monitor
 from infra.backtest.options import Options
 from infra.settings import load_monitor
 from ingest.outcomes import Outcome
-from schemas.errors import InputError
+from schemas.errors import ConfigError, InputError
 from schemas.monitor import Monitor
 from schemas.task import Share, Task, TaskKind
 
@@ -30,9 +30,9 @@ def monitor_of(options: Options, signals: Sequence[str], outcomes: Sequence[Outc
         InputError: an outcome's task cannot be an event task.
     """
     if options.monitor is None:
-        monitor = auto_monitor(signals, options.horizons or (1,))
+        monitor = auto_monitor(signals, options.horizons or (1,), **options.keys)
     else:
-        monitor = load_monitor(options.monitor)
+        monitor = _keyed(load_monitor(options.monitor), options)
     if options.horizons is not None:
         tasks = tuple(
             task.model_copy(update={"horizons": options.horizons}) if task.kind is TaskKind.FORECAST else task
@@ -41,8 +41,17 @@ def monitor_of(options: Options, signals: Sequence[str], outcomes: Sequence[Outc
         monitor = monitor.model_copy(update={"tasks": tasks})
     model = monitor.model.model_copy(update={"seed": options.seed})
     # Files are merged by event time before they are read: nothing comes late, and every row must be answered.
-    monitor = monitor.model_copy(update={"model": model, "lateness": timedelta(0)} | options.keys)
+    monitor = monitor.model_copy(update={"model": model, "lateness": timedelta(0)})
     return with_events(monitor, outcomes, options.outcomes)
+
+
+def _keyed(monitor: Monitor, options: Options) -> Monitor:
+    """The monitor of files whose columns have other names."""
+    signals = {signal.name for modality in monitor.modalities for signal in modality.carried}
+    for key, name in options.keys.items():
+        if name in signals:
+            raise ConfigError("command line", f"--{key}", name, f"a column that is no signal of {monitor.monitor}")
+    return monitor.model_copy(update=options.keys)
 
 
 def with_events(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.backtest.reveals import Delay
+from ingest.part import LABEL
 from ingest.table import header
 from ingest.wide import expand
 from schemas.errors import ConfigError, InputError
@@ -44,6 +45,11 @@ class Options:
         for file in self.files:
             if not file.exists():
                 raise InputError(f"{file}: got no such file; expected CSV or Parquet, or a folder of them")
+        for key, name in self.keys.items():
+            if name == LABEL:
+                raise ConfigError("command line", f"--{key}", name, "another column than that of labels")
+        if self.entity is not None and self.entity == self.time:
+            raise ConfigError("command line", "--time", self.time, "another column than that of entities")
         for file in expand(self.files) if self.entity is not None else ():
             if self.entity not in (names := header(file)):
                 raise InputError(f"{file}: expected a column {self.entity!r} of entities, got columns {names[:20]}")

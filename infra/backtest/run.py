@@ -121,6 +121,8 @@ def _reveals(source: FileSource, layout: Layout, options: Options, outcomes: Seq
     if options.labels == "online":
         told = {layout.anomaly.name: source.events.label, **source.events.classes}
         labels += of_rows(source.events, source.order, told, options.label_delay)
+        if not labels:
+            _log.warning("no label is revealed by the last row: nothing is learned from any", columns=list(told))
     return Reveals(labels)
 
 

@@ -37,14 +37,14 @@ _TYPES = {
 
 
 def signal_map(names: Sequence[str]) -> dict[str, str]:
-    """Signal -> its name in columns: other characters become ``_``; a clash gets a number."""
-    mapped: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        plain = _PLAIN.sub("_", name)
-        free = next(each for each in (plain, *(f"{plain}_{n}" for n in range(2, len(names) + 2))) if each not in taken)
-        mapped[name] = free
-        taken.add(free)
+    """Signal -> its name in columns: other characters become ``_``; a clash gets a number, never a name that fits."""
+    mapped = {name: _PLAIN.sub("_", name) for name in names}
+    taken = {name for name, plain in mapped.items() if name == plain}
+    for name, plain in mapped.items():
+        if name != plain:
+            numbered = (f"{plain}_{n}" for n in range(2, len(names) + 2))
+            mapped[name] = next(each for each in (plain, *numbered) if each not in taken)
+            taken.add(mapped[name])
     return mapped
 
 

@@ -178,6 +178,7 @@ class SqlLabels:
         row |= {"why": None if why is None else why[:1000], "decided_at": self.clock()}
 
         def write(connection: Connection, _: int) -> None:
+            self.fence(connection)
             statement = insert_into(connection.dialect.name, SOURCES)
             changed = {name: statement.excluded[name] for name in ("excluded", "author", "why", "decided_at")}
             connection.execute(

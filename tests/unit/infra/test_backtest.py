@@ -71,8 +71,8 @@ def test_the_report_stands_beside_its_baselines(tmp_path: Path) -> None:
 
 
 def test_two_names_that_map_to_the_same_one_stay_apart() -> None:
-    assert signal_map(["a b", "a_b"]) == {"a b": "a_b", "a_b": "a_b_2"}
-    assert len(set(signal_map(["a-b", "a_b", "a.b", "a_b_2"]).values())) == 4
+    assert signal_map(["a b", "a_b"]) == {"a b": "a_b_2", "a_b": "a_b"}
+    assert signal_map(["a-b", "a.b", "a_b_2"]) == {"a-b": "a_b", "a.b": "a_b_3", "a_b_2": "a_b_2"}
 
 
 def test_labels_that_nothing_learns_from_are_refused_rather_than_ignored() -> None:
@@ -218,6 +218,30 @@ def test_columns_of_other_names_are_read_as_entity_and_time(tmp_path: Path) -> N
     pd.testing.assert_frame_equal(found, expected)
     with pytest.raises(InputError, match=r"b.csv: expected a column 'bed' of entities, got columns \['patient'"):
         Options(None, (tmp_path / "b.csv",), entity="bed")
+
+
+def test_what_is_called_entity_or_time_beside_them_is_a_signal(tmp_path: Path) -> None:
+    frame = wide(2)[:60].rename(columns={"entity": "patient", "time": "charted"})
+    frame[["entity", "time"]] = np.random.default_rng(0).normal(size=(60, 2))
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    done = backtest(Options(None, (tmp_path / "a.csv",), learn=False, entity="patient", time="charted"))
+    assert set(done.report["signal_map"]) == {"load %", "temp", "entity", "time"}
+
+
+@pytest.mark.parametrize(
+    ("monitor", "entity", "time", "expected"),
+    [
+        (None, "bed", "bed", "--time: got 'bed'; expected another column than that of entities"),
+        (None, "label", None, "--entity: got 'label'; expected another column than that of labels"),
+        ("health", None, "HR", "--time: got 'HR'; expected a column that is no signal of health"),
+    ],
+)
+def test_columns_that_cannot_be_both_are_refused(
+    tmp_path: Path, monitor: str | None, entity: str | None, time: str | None, expected: str
+) -> None:
+    (tmp_path / "a.csv").write_text("bed,HR,label\n1,2,0\n")
+    with pytest.raises(ConfigError, match=expected):
+        backtest(Options(monitor, (tmp_path / "a.csv",), entity=entity, time=time))
 
 
 @pytest.mark.parametrize(("option", "kind"), [("--scores", "parquet"), ("--report", "json")])

@@ -81,10 +81,15 @@ def test_who_was_followed_by_another_trainer_writes_no_more_of_labels(engine: En
 
     first, second = trainer(), trainer()
     second.receive([said(0)])
-    for write in (lambda: first.receive([said(1)]), lambda: first.end([taught(0)]), lambda: first.unlearn(0)):
+    for write in (
+        lambda: first.receive([said(1)]),
+        lambda: first.end([taught(0)]),
+        lambda: first.unlearn(0),
+        lambda: first.decide("anna", excluded=True, author="guard", why=None),
+    ):
         with pytest.raises(FencedError, match=r"partitions of pumps.trainer: epoch is 2; expected at most 1"):
             write()
-    assert rows(engine) == [(0, "waiting", None, None)]
+    assert (rows(engine), second.excluded()) == ([(0, "waiting", None, None)], frozenset())
     second.end([taught(0)])
     assert rows(engine) == [(0, "taught", 3, 0.9)]
 

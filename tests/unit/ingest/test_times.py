@@ -20,6 +20,8 @@ from schemas.errors import InputError
         (["19700102", "19691231"], [86_400_000, -86_400_000], [0, 0]),
         ([20_000_101, 20_000_199], [20_000_101, 20_000_199], [0, 0]),
         ([20_000_101, 5], [20_000_101, 5], [0, 0]),
+        (["19700102", "1970-01-03"], [86_400_000, 172_800_000], [0, 0]),
+        (pd.to_datetime([20_000_101], unit="ms"), [20_000_101], [0]),
     ],
 )
 def test_times_are_cut_to_the_millisecond(cells: object, ms: list[int], below_ns: list[int]) -> None:
@@ -34,6 +36,13 @@ def test_a_cell_without_time_has_that_of_the_one_before_it_and_is_marked() -> No
         [500_000, 500_000, 500_000, 500_000, 0],
         [False, True, False, False, True],
     )
+
+
+@pytest.mark.parametrize("odd", ["99991231", "19700230", "-1"])
+def test_among_dates_of_eight_digits_what_is_none_holds_no_time(odd: str) -> None:
+    for cells in (["19700102", "19700103", odd], [19_700_102, 19_700_103, int(odd)]):
+        found = read_times(pd.Series(cells))
+        assert (found.ms.tolist(), found.timed.tolist()) == ([86_400_000, *[172_800_000] * 2], [True, True, False])
 
 
 def test_an_empty_column_holds_no_time() -> None:

@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -112,6 +113,19 @@ def test_a_version_without_private_paths_is_learned_from_and_that_is_said():
         Learner(layout(TRAINING), 0, registry)
     event = "no private paths in the version: which tasks share is not judged"
     assert said == [{"event": event, "version": 1, "log_level": "warning"}]
+
+
+def test_what_labels_taught_is_kept_under_the_regime_of_drift_that_it_was_taught_in():
+    event = {"name": "death", "kind": "event", "weight": 0.2}
+    ward = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], event], "training": TRAINING}))
+    learner = Learner(ward, 0, MemoryRegistry(), labelled=True)
+    learner.observe(batch(np.arange(16), np.random.default_rng(1).uniform(1, 90, (16, 7)), np.arange(16) * 60_000))
+    for regime in (0, 3):
+        learner._adaptation._ladder.regime = regime
+        learner.teach(
+            [Label(str(entity), "death", None, 0) for entity in range(8 * (regime > 0), 8 + 8 * (regime > 0))]
+        )
+    assert Counter(regime for regime, _ in learner.hindsight._replay._strata) == {0: 8, 3: 8}
 
 
 def test_a_step_in_hindsight_is_judged_by_what_was_never_learned_from():

@@ -49,7 +49,8 @@ def test_a_new_regime_does_not_push_the_earlier_one_out():
     replay = Replay(20, 8, np.random.default_rng(0))
     for number in range(2000):
         replay.add(piece(number, 0), int(number >= 100))
-    assert min(Counter(int(each.time_ms[0]) >= 100 for each in replay.held).values()) >= 9
+    earlier = Counter(int(each.time_ms[0]) < 100 for each in replay.held)
+    assert min(earlier[True], earlier[False]) >= 9
 
 
 def test_of_one_class_all_that_came_are_as_likely_to_be_held():
@@ -60,6 +61,33 @@ def test_of_one_class_all_that_came_are_as_likely_to_be_held():
             replay.add(piece(number, 0), 0)
         held[[int(each.time_ms[0]) for each in replay.held]] += 1
     assert abs(held / 2000 - 0.2).max() < 0.04
+
+
+def test_of_two_common_classes_old_pieces_are_as_likely_to_be_held_as_new_ones():
+    numbers = []
+    for seed in range(300):
+        replay = Replay(12, 8, np.random.default_rng(seed))
+        for number in range(120):
+            replay.add(piece(number, number % 2), 0)
+        numbers += [int(each.time_ms[0]) for each in replay.held]
+    assert abs(np.mean(numbers) - 59.5) < 2.5
+
+
+def test_what_is_told_of_many_kinds_changes_all_over():
+    replay = Replay(20, 8, np.random.default_rng(0))
+    for number in range(200):
+        replay.add(piece(number, number), 0)
+    assert sum(int(each.time_ms[0]) < 20 for each in replay.held) < 10
+
+
+def test_a_class_whose_source_was_excluded_finds_room_again():
+    replay = Replay(100, 8, np.random.default_rng(0))
+    for number in range(3_050):
+        replay.add(piece(number, int(number >= 3_000), source="anna" if number >= 3_000 else "mallory"), 0)
+    replay.drop([each for each in replay.held if each.source == "mallory"])
+    for number in range(5_000):
+        replay.add(piece(number, int(number < 50 or number % 2)), 0)
+    assert min(values_of(replay)[0], values_of(replay)[1]) >= 45
 
 
 def test_what_is_dropped_makes_room():
