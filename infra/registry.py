@@ -21,7 +21,7 @@ from schemas.observation import Partition
 from schemas.protocols import TRAINER, Action, ModelRecord
 from schemas.shadow import Settlement, Shadow
 from schemas.tables import LearningActionRow, QuarantineRow, TaskMetricRow
-from scorer.ledger import transact
+from scorer.ledger import Fence, transact
 
 _LOG = structlog.get_logger(__name__)
 _RIVALS = 20
@@ -41,6 +41,7 @@ class SqlRegistry:
         directory: of the files.
         clock: the time now, timezone-aware.
         shadow_rows: how many rows a version that is published must first be scored on in the shadow; 0: none.
+        fence: asked in each transaction that publishes: another trainer may have taken over.
     """
 
     engine: Engine
@@ -48,6 +49,7 @@ class SqlRegistry:
     directory: Path
     clock: Callable[[], datetime]
     shadow_rows: int = 0
+    fence: Fence = lambda _: None
 
     def serving(self) -> ModelRecord | None:
         """The version that should serve now; None before the first was published."""
@@ -102,6 +104,7 @@ class SqlRegistry:
         the trainers, they go on from it once it serves.
 
         Raises:
+            FencedError: another trainer has taken over.
             ModelError: the file cannot be written.
             LedgerError: the database refused.
         """
@@ -221,6 +224,7 @@ class SqlRegistry:
         made_by: str = TRAINER,
         version: int | None = None,
     ) -> ModelRecord:
+        self.fence(connection)
         standings = Standings(connection, self.monitor, self.clock())
         champion, version = standings.serving(), version or standings.newest() + 1
         row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.CHALLENGER.value}

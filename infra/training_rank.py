@@ -64,20 +64,20 @@ class TrainingRank:
         on_step: Callable[[StepReport], None],
         device: torch.device,
     ) -> None:
-        layout, registry = Layout(monitor), registry_of(monitor, engine)
-        self._registry = registry
+        layout = Layout(monitor)
         self._monitor, self._place, self._group, self._on_step = monitor, place, group, on_step
         self._checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
         self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", f"{monitor.monitor}-trainer")
-        labelled = monitor.topics.labels is not None
-        self.learner = Learner(
-            layout, monitor.model.seed, registry, labelled=labelled, hurried=labelled, group=group, device=device
-        )
         self._table = GlobalTable(layout)
         self._partitions = self._all_of_the_topic()
         self._mine = self._partitions[place.rank :: place.ranks]
         self._committed, self._generation = self._acquire()
         fence = self._ledger.fence(self._partitions, self._generation)
+        self._registry = replace(registry_of(monitor, engine), fence=fence)
+        labelled = monitor.topics.labels is not None
+        self.learner = Learner(
+            layout, monitor.model.seed, self._registry, labelled=labelled, hurried=labelled, group=group, device=device
+        )
         self.labels = label_feed(layout, engine, self.learner, fence)
         self._offsets = dict(self._committed)
         self._parent: int | None = None
@@ -139,7 +139,7 @@ class TrainingRank:
 
     def _acquire(self) -> tuple[dict[Partition, int], int]:
         """The first rank fences off whoever learned before; all are told where that one stood."""
-        positions = [self._ledger.acquire(each) for each in self._partitions] if self.learner.leads else []
+        positions = [self._ledger.acquire(each) for each in self._partitions] if self._place.rank == 0 else []
         stood = gather_words([(position.committed, position.epoch) for position in positions], self._group)[0]
         committed = {partition: at for partition, (at, _) in zip(self._partitions, stood, strict=True)}
         return committed, max(epoch for _, epoch in stood)

@@ -3,17 +3,18 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import Connection, Engine, event, select, text
 
 from infra.commands.models import models
 from infra.database import connect, migrate
 from infra.registry import SqlRegistry
-from schemas.errors import ModelError
+from schemas.errors import FencedError, ModelError
 from schemas.observation import Partition
 from schemas.protocols import Action
 from schemas.tables import QuarantineRow, TaskMetricRow
@@ -82,6 +83,16 @@ def test_a_version_whose_file_cannot_be_written_is_not_published(registry: SqlRe
     with pytest.raises(ModelError, match="cannot be written"):
         registry.publish(b"weights", None, {})
     assert registry.versions() == []
+
+
+def test_a_trainer_that_was_followed_publishes_nothing(registry: SqlRegistry) -> None:
+    def followed(_: Connection) -> None:
+        raise FencedError("another one")
+
+    registry.publish(b"first", None, {})
+    with pytest.raises(FencedError, match="another one"):
+        replace(registry, fence=followed).publish(b"late", 1, {})
+    assert [each.version for each in registry.versions()] == [1]
 
 
 def test_a_publisher_beaten_to_its_number_tries_again(engine: Engine, registry: SqlRegistry) -> None:
