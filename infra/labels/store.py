@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, bindparam, case, func, or_, select, update
 from sqlalchemy import Table as SqlTable
@@ -23,6 +23,7 @@ _RECENT = 5_000
 _AT_ONCE = 500
 """Rows that one statement names."""
 
+Written = TypeVar("Written")
 Believed = tuple[str, str, int, float]
 """Source, task, value, and the probability that the network gave to that before it learned it."""
 
@@ -61,7 +62,7 @@ class SqlLabels:
         monitor: whose labels.
         origin: id of the cluster and of the topic, so that a topic made anew starts afresh; asked once it stands.
         clock: the time now.
-        fence: asked in each transaction of a trainer: another one may have taken over.
+        fence: asked in each transaction that writes for a trainer: another one may have taken over.
     """
 
     engine: Engine
@@ -75,13 +76,12 @@ class SqlLabels:
         now = self.clock()
         rows = [self._key(each) | _said(each, now) for each in annotations]
 
-        def write(connection: Connection, _: int) -> set[tuple[int, int]]:
-            self.fence(connection)
+        def write(connection: Connection) -> set[tuple[int, int]]:
             dialect = connection.dialect.name
             connection.execute(insert_into(dialect, LABELS).on_conflict_do_nothing(index_elements=list(_ORIGIN)), rows)
             return {open_ for partition in _by_partition(annotations) for open_ in self._open(connection, *partition)}
 
-        waiting = transact(self.engine, write)
+        waiting = self._write(write)
         return [each for each in annotations if (each.partition.number, each.offset) in waiting]
 
     def end(self, fates: Sequence[Fate]) -> None:
@@ -92,12 +92,7 @@ class SqlLabels:
             for fate in fates
         ]
         bound = [{f"b_{name}": value for name, value in row.items()} for row in rows]
-
-        def write(connection: Connection, _: int) -> None:
-            self.fence(connection)
-            connection.execute(_END, bound)
-
-        transact(self.engine, write)
+        self._write(lambda connection: connection.execute(_END, bound))
 
     def position(self, topic: str) -> dict[Partition, int]:
         """Of each partition the first offset whose label waits, else the one after the last that was received."""
@@ -116,12 +111,7 @@ class SqlLabels:
         """The steps after that one are lost: what they taught waits again."""
         mine = LABELS.c.monitor == self.monitor, LABELS.c.step > after_step
         undone = update(LABELS).where(*mine).values(status=_WAITING, step=None, belief=None, rows_until=None)
-
-        def write(connection: Connection, _: int) -> None:
-            self.fence(connection)
-            connection.execute(undone)
-
-        transact(self.engine, write)
+        self._write(lambda connection: connection.execute(undone))
 
     def taught(
         self, after_step: int, until_step: int, *, but_for: frozenset[str] = frozenset(), most: int | None = None
@@ -156,12 +146,12 @@ class SqlLabels:
         """What these taught is in no weights that serve any more."""
         numbers = [each.number for each in lessons]
 
-        def write(connection: Connection, _: int) -> None:
+        def write(connection: Connection) -> None:
             for first in range(0, len(numbers), _AT_ONCE):
                 some = LABELS.c.id.in_(numbers[first : first + _AT_ONCE])
                 connection.execute(update(LABELS).where(some).values(status=status.value))
 
-        transact(self.engine, write)
+        self._write(write)
 
     def beliefs(self) -> list[Believed]:
         """As `read_beliefs`."""
@@ -177,15 +167,21 @@ class SqlLabels:
         row: Row = {"monitor": self.monitor, "source": source, "excluded": excluded, "author": author[:128]}
         row |= {"why": None if why is None else why[:1000], "decided_at": self.clock()}
 
-        def write(connection: Connection, _: int) -> None:
-            self.fence(connection)
+        def write(connection: Connection) -> None:
             statement = insert_into(connection.dialect.name, SOURCES)
             changed = {name: statement.excluded[name] for name in ("excluded", "author", "why", "decided_at")}
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["monitor", "source"], set_=changed), [row]
             )
 
-        transact(self.engine, write)
+        self._write(write)
+
+    def _write(self, work: Callable[[Connection], Written]) -> Written:
+        def fenced(connection: Connection, _: int) -> Written:
+            self.fence(connection)
+            return work(connection)
+
+        return transact(self.engine, fenced)
 
     @property
     def _reader(self) -> Engine:

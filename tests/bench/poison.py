@@ -24,7 +24,7 @@ from trainer.learner import Learner
 from trainer.reliability import Sources
 
 SOURCES = ("anna", "ben", "carl", "dora", "mallory")
-_PUMPS = {
+PUMPS = {
     "monitor": "pumps",
     "topics": {"observations": "pumps"},
     "modalities": [{"name": "motor", "signals": [{"name": name} for name in ("rpm", "load", "heat")]}],
@@ -82,7 +82,7 @@ def stream(rows: int, entities: int, rng: np.random.Generator) -> Iterator[tuple
 
 def learned(poison: Poison, rows: int, seed: int) -> tuple[float, LabelLedger]:
     """Area under the curve on entities never seen, and the ledger as it ended."""
-    layout = Layout(Monitor.model_validate(_PUMPS | {"model": {"width": 8, "private": 0, "seed": seed}}))
+    layout = Layout(Monitor.model_validate(PUMPS | {"model": {"width": 8, "private": 0, "seed": seed}}))
     learner = Learner(layout, seed, MemoryRegistry(), labelled=True, hurried=True)
     ledger = LabelLedger(learner.hindsight, Sources({"wear": 2}))
     rng, told = np.random.default_rng(seed), np.random.default_rng(seed + 1)

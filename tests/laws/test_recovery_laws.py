@@ -159,7 +159,7 @@ def test_what_people_say_meanwhile_counts_for_the_same_rows_whenever_a_shard_end
     calm = lives(layout, whole, tmp_path / "calm", [ROWS], Annoyed)
     disturbed = lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS], Annoyed)
     unheard, _ = lives(layout, whole, tmp_path / "unheard", [ROWS])
-    assert calm[0] != unheard
+    assert len(calm[0]) < len(unheard)
     assert disturbed == calm
 
 

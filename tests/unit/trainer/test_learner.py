@@ -120,11 +120,9 @@ def test_what_labels_taught_is_kept_under_the_regime_of_drift_that_it_was_taught
     ward = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], event], "training": TRAINING}))
     learner = Learner(ward, 0, MemoryRegistry(), labelled=True)
     learner.observe(batch(np.arange(16), np.random.default_rng(1).uniform(1, 90, (16, 7)), np.arange(16) * 60_000))
-    for regime in (0, 3):
+    for regime, first in ((0, 0), (3, 8)):
         learner._adaptation._ladder.regime = regime
-        learner.teach(
-            [Label(str(entity), "death", None, 0) for entity in range(8 * (regime > 0), 8 + 8 * (regime > 0))]
-        )
+        learner.teach([Label(str(entity), "death", None, 0) for entity in range(first, first + 8)])
     assert Counter(regime for regime, _ in learner.hindsight._replay._strata) == {0: 8, 3: 8}
 
 
