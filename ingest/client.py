@@ -23,9 +23,26 @@ _PATIENCE_MS = 3_000
 _LOOK_AGAIN_MS = 10_000
 """How often new topics and partitions are looked for."""
 
+_JOIN_MS = 1_000
 _RECONNECT_MS = 1_000
 _SAY_EVERY_SECONDS = 5.0
 _RETRY_SECONDS = 0.3
+
+
+class _Consumer(KafkaConsumer):  # type: ignore[misc]
+    """A consumer that ends the joins it began.
+
+    kafka-python 3.0.12 looks at a join's answer only while it waits for it. One that comes between two short polls is
+    thrown away for another join, or, where new partitions were the reason, forgotten: the member then holds nothing,
+    sends no heartbeat and is expelled, without an error.
+    """
+
+    def poll(self, *args: Any, **kwargs: Any) -> Any:
+        """As `KafkaConsumer.poll`; while the group is being joined it may last `_JOIN_MS` longer."""
+        if self._coordinator.need_rejoin() or self._coordinator.rebalance_in_progress():
+            self._coordinator.request_rejoin()
+            self._coordinator.poll(timeout_ms=_JOIN_MS)
+        return super().poll(*args, **kwargs)
 
 
 def consumer(settings: KafkaSettings, group_id: str | None, group_instance_id: str | None = None) -> Any:
@@ -33,7 +50,7 @@ def consumer(settings: KafkaSettings, group_id: str | None, group_instance_id: s
 
     Cooperative rebalancing: partitions that stay with a member are not taken from it.
     """
-    return KafkaConsumer(
+    return _Consumer(
         bootstrap_servers=_servers(settings.bootstrap_servers),
         group_id=group_id,
         group_instance_id=group_instance_id,

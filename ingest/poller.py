@@ -130,7 +130,7 @@ class Poller:
     def _forsaken(self) -> bool:
         """Does the group not count this member, or give it nothing where there is something left to give?
 
-        kafka-python was seen to go on polling for ever, without an error, after it had lost its place in a group.
+        A client that has lost its place in a group can go on polling for ever without an error.
         """
         if self._assign or time.monotonic() < self._ask_at:
             return False

@@ -2,11 +2,14 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
+from kafka.errors import NoOffsetForPartitionError
 
 from ingest import client, poller
 from ingest.kafka import KafkaSource
@@ -299,6 +302,21 @@ def test_all_records_of_a_key_lie_on_one_partition_in_order(kafka: str, topic: s
 
     assert len(seen) == 40
     assert all(before[1] < after[1] for rows in seen.values() for before, after in pairwise(rows))
+
+
+def test_a_join_ends_although_its_answer_comes_between_two_polls(kafka: str, topic: str) -> None:
+    create_topics(kafka, {topic: 4})
+    member = client.consumer(KafkaSettings(bootstrap_servers=kafka), topic, "member-0")
+    member.subscribe([topic])
+    deadline = time.monotonic() + 5
+    while not member.assignment() and time.monotonic() < deadline:
+        with suppress(NoOffsetForPartitionError):
+            member.poll(timeout_ms=1)
+        time.sleep(0.02)
+    held = member.assignment()
+    member.close()
+
+    assert len(held) == 4
 
 
 def test_a_member_that_the_group_forgot_joins_again_and_goes_on_where_the_ledger_stands(
