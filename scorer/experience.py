@@ -41,6 +41,8 @@ _OF_ONE = 0.8
 _REMEMBERED, _ROWS_REMEMBERED = 4000.0, 500.0
 """Values and rows that an entity counts as at most: what its tails, and its correlations, look back."""
 _PART = "detector."
+_WIDTH = "fast.width"
+"""The logarithms of how much wider bands must be than the network says: of all entities, alike or not."""
 
 
 class Experience:
@@ -48,13 +50,14 @@ class Experience:
 
     Args:
         detector: whose state it is.
-        store: where it lives (fields ``detector.*``, and ``admission.rows``: the partition's rows, of its slot).
+        store: where it lives: fields ``detector.*``, ``fast.width``, ``admission.rows`` (of its slot: the partition's).
     """
 
     def __init__(self, detector: Detector, store: Store) -> None:
         self._store = store
         self._nothing = detector.initial(1)
         self._fields = [f"{_PART}{name}" for name in self._nothing]
+        self._lent = [*self._fields, _WIDTH]
 
     def stretches(self, batch: Batch, accepted: Bool) -> Iterator[Int64]:
         """Accepted rows in order; between two stretches, the first being scored, experience is drawn up anew."""
@@ -71,7 +74,7 @@ class Experience:
         """Lend what there is to the entities whose first rows these are."""
         for place in np.unique(batch.partition[first]).tolist():
             slots = slot[first[batch.partition[first] == place]]
-            lent = self._store.gather(self._fields, self._own(batch.partitions[place]))
+            lent = self._store.gather(self._lent, self._own(batch.partitions[place]))
             self._store.scatter(slots, {name: np.repeat(value, len(slots), axis=0) for name, value in lent.items()})
 
     def _marks(self, batch: Batch, rows: Int64) -> Iterator[tuple[int, Partition]]:
@@ -98,7 +101,9 @@ class Experience:
             except np.linalg.LinAlgError:  # correlations that nothing can be made of: what was lent so far stays
                 return
             if all(np.isfinite(value).all() for name, value in drawn.items() if name != "profile"):
-                self._store.scatter(self._own(partition), {f"{_PART}{name}": value for name, value in drawn.items()})
+                lent = {f"{_PART}{name}": value for name, value in drawn.items()}
+                width = self._store.gather([_WIDTH], asked)[_WIDTH].mean(axis=0, keepdims=True)
+                self._store.scatter(self._own(partition), lent | {_WIDTH: width})
 
 
 def _due(before: int, after: int) -> Iterator[int]:

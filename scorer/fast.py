@@ -6,7 +6,7 @@ clipped (Huber, 1964), the step 1 / n until it reaches a floor that keeps it fol
 that of a younger stream again. With inputs so scaled a full covariance was measured to be hardly better (ETTh1, first
 row ahead, MSE 0.211 against 0.214), at P^2 of state.
 Whichever of network and fast head had the smaller delayed error serves, signal by signal and horizon by horizon; the
-network's band moves along, scaled by the two errors.
+network's band moves along, scaled by the two errors; whoever serves, `scorer.bands` widens it to what it claims.
 
 Learning an error needs what was known when the forecast was made: the last rows' inputs are state. A duration horizon
 keeps the network's forecast. Every operation is element-wise along entities.
@@ -15,6 +15,7 @@ N packed rows, E packed entities, S target signals, H horizons in rows, Q quanti
 C inputs of the clock, P = C + I + 1 weights, R rows remembered (the longest horizon).
 """
 
+import itertools
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -23,6 +24,7 @@ import numpy as np
 from schemas.layout import Layout
 from schemas.observation import Bool, Field, Float64, Int64
 from schemas.prediction import Float32
+from scorer.bands import SIDES, Bands
 from scorer.recurrence import slices, total
 from scorer.served import Served
 
@@ -71,16 +73,18 @@ class FastHead:
         task = layout.forecast
         self._ahead = tuple(horizon for horizon in task.horizons if isinstance(horizon, int))
         self._remembered, self._n_signals = max(self._ahead), layout.n_targets
+        self._starts = tuple(itertools.accumulate(self._ahead, initial=0))
         self._median = task.quantiles.index(0.5)
+        self._bands = Bands(task.quantiles)
         self._clock_MC = _clock()
 
     def initial(self, e: int) -> dict[str, Field]:
         """State of entities never seen, [E, ...]; what both said is kept until it can be judged."""
         s, h, r, c = self._n_signals, len(self._ahead), self._remembered, self._clock_MC.shape[1]
         shapes = {"weight": (s, h, c + _INPUTS + 1), "square": (s, _INPUTS + h), "error": (s, h, 2)}
-        shapes |= {"known": (s,), "lately": (s,)}
+        shapes |= {"known": (s,), "lately": (s,), "width": (s, h, SIDES)}
         kept = {"minute": ((r,), np.int16), "input": ((r, s, _INPUTS + h), np.float16), "last": ((r, s), np.float64)}
-        kept["said"] = ((r, s, h, 2), np.float32)
+        kept |= dict.fromkeys(("said", "bound"), ((self._starts[-1], s, 2), np.float32))
         return {
             "rows": np.zeros(e, dtype=np.int32),
             **{name: np.zeros((e, *shape), dtype=np.float32) for name, shape in shapes.items()},
@@ -117,7 +121,8 @@ class FastHead:
             came_ES = rows.value - last_ES
             told_ES = np.isfinite(came_ES) & (state["rows"] >= ahead)[:, None]
             came_ES = np.where(told_ES, came_ES, 0.0).astype(np.float32)
-            said_ES2, error_ES2 = state["said"][entity, place, :, h], state["error"][:, :, h]
+            kept = entity, self._kept(h, state)
+            said_ES2, error_ES2 = state["said"][kept], state["error"][:, :, h]
             if ahead == 1:
                 fast_ES = _serves(rows.count - rows.present, error_ES2) & (state["rows"] > 0)[:, None]
                 np.copyto(expected_ES, last_ES + said_ES2[..., _FAST], where=fast_ES)
@@ -127,6 +132,7 @@ class FastHead:
             count_ES = np.minimum(rows.count, state["known"] * np.float32(ahead))
             _correct(weight_ESP, error_ES2, x_ESP, came_ES, told_ES, count_ES)
             _judge(error_ES2, came_ES, said_ES2, told_ES, count_ES)
+            self._bands.learn(state["width"][:, :, h], state["bound"][kept], came_ES, told_ES, count_ES)
 
     def _serve(self, rows: "_Rows", state: dict[str, Field], quantile_ESHQ: Float64) -> None:
         """Remember the row's inputs, and put the fast head's forecasts in place where it is the better one."""
@@ -136,18 +142,26 @@ class FastHead:
         state["minute"][entity, place] = rows.minute
         state["input"][entity, place] = input_ESI
         state["last"][entity, place] = rows.last
-        state["rows"] += 1
         input_ESI = input_ESI.astype(np.float16).astype(np.float32)
         for h in range(len(self._ahead)):
             error_ES2 = state["error"][:, :, h]
             fast_ES = _serves(rows.count, error_ES2)
             said_ES = _dot(self._weighed(rows.minute, input_ESI, h), state["weight"][:, :, h])
-            state["said"][entity, place, :, h] = np.stack([said_ES, rows.slow[..., h]], axis=-1)
+            kept = entity, self._kept(h, state)
+            state["said"][kept] = np.stack([said_ES, rows.slow[..., h]], axis=-1)
             ratio_ES = np.clip(error_ES2[..., _FAST] / np.maximum(error_ES2[..., _SLOW], _TINY), _NARROWEST, _WIDEST)
             median_ES1 = quantile_ESHQ[:, :, h, self._median, None].copy()
             band_ESQ = (quantile_ESHQ[:, :, h] - median_ES1) * ratio_ES[..., None]
             moved_ESQ = (rows.last + said_ES)[..., None] + band_ESQ
             np.copyto(quantile_ESHQ[:, :, h], moved_ESQ, where=fast_ES[..., None])
+            self._bands.widen(quantile_ESHQ[:, :, h], state["width"][:, :, h])
+            state["bound"][kept] = self._bands.bounds(quantile_ESHQ[:, :, h], rows.last)
+        state["rows"] += 1
+
+    def _kept(self, h: int, state: dict[str, Field]) -> Int64:
+        """Where what was said of this row so many rows ago lies, and where what is said now will, [E]."""
+        place_E: Int64 = self._starts[h] + state["rows"] % self._ahead[h]
+        return place_E
 
     def _weighed(self, minute_E: Int64, input_ESI: Float32, h: int) -> Float32:
         """All inputs of one horizon, [E, S, P]."""

@@ -7,7 +7,7 @@ from schemas.prediction import Predictions
 from scorer.experience import _of_one_kind
 from scorer.scorer import Scorer, state_template
 from scorer.store import Store
-from tests.laws.ward import batch, layout
+from tests.laws.ward import TOPIC, batch, layout
 
 WARD = layout()
 MINUTE_MS = 60_000
@@ -53,6 +53,21 @@ def test_entities_of_other_kinds_are_no_experience() -> None:
     found, alone = scored(*strangers), scored(*(column[OLD * LONG :] for column in strangers))
     assert not found.lent.any()
     assert found.surprise[-8:].tolist() == alone.surprise[-8:].tolist()
+
+
+def test_a_newcomers_bands_begin_as_wide_as_the_others_have_become() -> None:
+    entity, values, time_ms = stream(np.ones(OLD + 1), newcomer=1)
+    store, part = Store(state_template(WARD)), TOPIC
+    scorer = Scorer(WARD, store, lambda _: None)
+    for first, end in ((0, 200), (200, len(entity))):
+        rows = batch(entity[first:end], values[first:end], time_ms[first:end], first)
+        scorer.score(rows, np.zeros(end - first, dtype=np.bool_), np.zeros(end - first, dtype=np.int64))
+        if first == 0:
+            held = store.held(part)
+            shape = (len(held), *store.field("fast.width").shape[1:])
+            store.scatter(held, {"fast.width": np.full(shape, 0.5, dtype=np.float32)})
+    newcomer = store.field("fast.width")[store.held(part)[-1]]
+    assert newcomer.ravel().tolist() == [0.5] * newcomer.size
 
 
 def tails(
