@@ -14,7 +14,7 @@ _SCALER_ROWS, _FIRST, _END = 2880, 3600, 14_400
 
 
 def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Figures:
-    """`forecast.<set>.mse_to_h<H>` of bellwether and of persistence: means over 1..H. Quick: ETTh2 alone."""
+    """`forecast.<set>.<metric>_to_h<H>` of bellwether and of persistence: means over 1..H. Quick: ETTh2 alone."""
     figures: Figures = {}
     horizons = tuple(range(1, _LONGEST + 1))
     for file in ett.convert(shared, folder)[1 if quick else 0 :]:
@@ -25,7 +25,7 @@ def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Figures:
             tasks["forecast"]["standardised"] for tasks in (report["tasks"], report["baselines"]["persistence"])
         )
         for horizon in _SHOWN:
-            for metric in ("mse", "mae"):
+            for metric in ("mse", "mae", "pinball", "coverage"):
                 figures[f"forecast.{file.stem}.{metric}_to_h{horizon}"] = {
                     "bellwether": ours[f"to_h{horizon}"][metric],
                     "persistence": naive[f"to_h{horizon}"][metric],
