@@ -43,11 +43,17 @@ def auto_columns(files: Sequence[Path], entity: str = "entity", time: str = "tim
         time: that of event times.
 
     Raises:
-        InputError: a file is missing or no table, or there is no such column.
+        InputError: a file is missing or no table, or there is no column of numbers or of that time.
     """
     found: dict[str, Kind] = {}
     for path in expand(files):
-        for name, kind in kinds(path).items():
+        columns = kinds(path)
+        if time not in columns:
+            found = [*columns][:20]
+            raise InputError(
+                f"{path}: expected a column {time!r} of event times, got columns {found}; --time names another"
+            )
+        for name, kind in columns.items():
             if name not in {entity, time, LABEL}:
                 found[name] = kind if found.get(name, Kind.EMPTY) is Kind.EMPTY or kind is Kind.NUMBERS else found[name]
     numeric = [name for name, kind in found.items() if kind is Kind.NUMBERS]

@@ -218,6 +218,8 @@ def test_columns_of_other_names_are_read_as_entity_and_time(tmp_path: Path) -> N
     pd.testing.assert_frame_equal(found, expected)
     with pytest.raises(InputError, match=r"b.csv: expected a column 'bed' of entities, got columns \['patient'"):
         Options(None, (tmp_path / "b.csv",), entity="bed")
+    with pytest.raises(InputError, match=r"b.csv: expected a column 'time' of event times, .*; --time names another"):
+        backtest(Options(None, (tmp_path / "b.csv",)))
 
 
 def test_what_is_called_entity_or_time_beside_them_is_a_signal(tmp_path: Path) -> None:
