@@ -49,9 +49,9 @@ def auto_columns(files: Sequence[Path], entity: str = "entity", time: str = "tim
     for path in expand(files):
         columns = kinds(path)
         if time not in columns:
-            found = [*columns][:20]
+            got = [*columns][:20]
             raise InputError(
-                f"{path}: expected a column {time!r} of event times, got columns {found}; --time names another"
+                f"{path}: expected a column {time!r} of event times, got columns {got}; --time names another"
             )
         for name, kind in columns.items():
             if name not in {entity, time, LABEL}:

@@ -3,7 +3,8 @@
 Processor time of one thread, mean over steps in which all take turns. Backward: from the losses to `.grad`. Step:
 forward, losses, backward, clip, AdamW, and what the method learns. `plain` is the backward pass of a sum; `torchjd` its
 own Jacobian descent by UPGrad, which passes every task through the whole network. Methods that read gradients stand
-twice: as configured by default, and looking at them in every step.
+twice: as configured by default, and looking at them in every step. With `--ranks N` so many processes learn together:
+then both are wall time, a backward pass ends with the average of `.grad` over gloo, and methods pool what they read.
 
 B windows, T rows of a window, K tasks.
 """
@@ -12,15 +13,18 @@ import argparse
 import dataclasses
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor, distributed, multiprocessing, nn
+from torch.distributed import ProcessGroup
 from torchjd.aggregation import UPGrad
 from torchjd.autojac import backward as jacobian_backward
 from torchjd.autojac import jac_to_grad
@@ -36,6 +40,7 @@ from trainer.rows import Rows, windows
 from trainer.weighting.conflict import Projector
 from trainer.weighting.evidence import Setting
 from trainer.weighting.methods import WEIGHTINGS
+from trainer.weighting.ranks import pool_gradients
 from trainer.weighting.task_weighting import TaskWeighting
 
 _WINDOWS, _ROWS = 32, 16
@@ -71,10 +76,15 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.weighting", description=__doc__)
     parser.add_argument("--rounds", type=int, default=64, help="measured steps of each, a multiple of 8")
+    parser.add_argument("--ranks", type=int, default=1, help="processes of one thread that learn together")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    figures = {name: _measure(*made, arguments.rounds) for name, made in _networks().items()}
+    if arguments.ranks == 1:
+        figures = _figures(arguments.rounds, None)
+    else:
+        with tempfile.TemporaryDirectory(prefix="bellwether-weighting-") as folder:
+            multiprocessing.spawn(_rank, (arguments.ranks, Path(folder), arguments.rounds), nprocs=arguments.ranks)
+            figures = json.loads((Path(folder) / "figures.json").read_text(encoding="utf-8"))
     console = Console(stderr=arguments.json)
     for name, found in figures.items():
         console.print(_table(name, found))
@@ -84,6 +94,21 @@ def main() -> None:
         print(json.dumps({"load": load, "milliseconds": figures}))
 
 
+def _rank(rank: int, ranks: int, folder: Path, rounds: int) -> None:
+    """One process of several; the first one's figures are kept."""
+    distributed.init_process_group("gloo", f"file://{folder / 'meet'}", rank=rank, world_size=ranks)
+    found = _figures(rounds, distributed.group.WORLD)
+    if rank == 0:
+        (folder / "figures.json").write_text(json.dumps(found), encoding="utf-8")
+    distributed.destroy_process_group()
+
+
+def _figures(rounds: int, group: ProcessGroup | None) -> dict[str, dict[str, Milliseconds]]:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return {name: _measure(*made, rounds, group) for name, made in _networks().items()}
+
+
 def _networks() -> dict[str, tuple[Layout, Network]]:
     bench, health = Layout(load_monitor(MONITOR, {})), Layout(load_monitor("health", {}))
     deep = Network(health)
@@ -91,19 +116,19 @@ def _networks() -> dict[str, tuple[Layout, Network]]:
     return {"six signals": (bench, Network(bench)), "health": (health, Network(health)), "health, deep": (health, deep)}
 
 
-def _measure(layout: Layout, network: Network, rounds: int) -> dict[str, Milliseconds]:
+def _measure(layout: Layout, network: Network, rounds: int, group: ProcessGroup | None) -> dict[str, Milliseconds]:
     rows, targets = _lesson(layout)
     tasks = [layout.forecast, layout.anomaly, *layout.states, *layout.events]
     ways: dict[str, Backward] = {"plain": _plain}
     for name in WEIGHTINGS:
         settings = TrainingSettings.model_validate({"weighting": name})
-        ways[name] = _weighted(TaskWeighting(tasks, settings, 0))
+        ways[name] = _weighted(TaskWeighting(tasks, settings, 0, group))
     setting = Setting(len(tasks), 1.0, torch.Generator())
     for name in (name for name, make in WEIGHTINGS.items() if make(setting).reads_gradients):
         settings = TrainingSettings.model_validate({"weighting": name, "gradients_every": 1})
-        ways[f"{name}, every step"] = _weighted(TaskWeighting(tasks, settings, 0))
+        ways[f"{name}, every step"] = _weighted(TaskWeighting(tasks, settings, 0, group))
     ways["torchjd"] = _jacobian
-    steps = {name: _step(layout, network, rows, targets, backward) for name, backward in ways.items()}
+    steps = {name: _step(layout, network, rows, targets, backward, group) for name, backward in ways.items()}
     taken = [{name: step() for name, step in steps.items()} for _ in range(rounds + _WARM_UP)][_WARM_UP:]
     return {name: (_mean(taken, name, 0), _mean(taken, name, 1)) for name in ways}
 
@@ -127,11 +152,12 @@ def _lesson(layout: Layout) -> tuple[Rows, Targets]:
 
 
 def _step(
-    layout: Layout, network: Network, rows: Rows, targets: Targets, backward: Backward
+    layout: Layout, network: Network, rows: Rows, targets: Targets, backward: Backward, group: ProcessGroup | None
 ) -> Callable[[], Milliseconds]:
     weights = list(network.train().parameters())
     optimiser = torch.optim.AdamW(weights, lr=1e-3)
     state = network.initial(rows.waves[0])
+    clock = time.process_time if group is None else time.perf_counter
 
     def judge() -> list[TaskLoss]:
         with torch.no_grad():
@@ -139,16 +165,17 @@ def _step(
 
     def step() -> Milliseconds:
         optimiser.zero_grad(set_to_none=True)
-        began = time.process_time()
+        began = clock()
         outputs, _ = network(rows, state)
         losses = task_losses(outputs, targets, layout)
-        forward = time.process_time()
+        forward = clock()
         after = backward(losses, outputs.shared, weights)
-        passed = time.process_time()
+        pool_gradients(weights, group)
+        passed = clock()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         after(judge)
-        return 1e3 * (passed - forward), 1e3 * (time.process_time() - began)
+        return 1e3 * (passed - forward), 1e3 * (clock() - began)
 
     return step
 
