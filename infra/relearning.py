@@ -224,7 +224,7 @@ def _joined(layout: Layout, first: Mapping[Partition, int], end: Mapping[Partiti
 def _serve(registry: SqlRegistry, again: _Again, parent: int | None, who: str, why: str) -> ModelRecord:
     """It serves at once: a shadow would keep what is to go in service."""
     state = again.learner.state_dict()
-    made = registry.publish(state["weights"], parent, state["recent"], again.newest_ms, made_by=RELEARNED)
+    made = registry.publish(state["average"]["weights"], parent, state["recent"], again.newest_ms, made_by=RELEARNED)
     if made.status != Standing.SERVING:
         return registry.promote(made.version, who, why)
     registry.note(made.version, Standing.SERVING, who, why)

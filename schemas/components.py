@@ -119,6 +119,11 @@ class TrainingSettings(Frozen):
     anchor: float = Field(
         default=0.0, ge=0, lt=1, description="share of the way back to the version that serves, after each step"
     )
+    average: int = Field(
+        default=10,
+        ge=1,
+        description="a version is the mean of the weights of so many of the last steps; 1: of the last one",
+    )
     window: int = Field(default=16, ge=2, le=512, description="rows of one entity in a training window")
     rows_ahead: int = Field(
         default=24, ge=1, le=512, description="rows that a duration horizon is looked for in; longer ones teach nothing"

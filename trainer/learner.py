@@ -21,6 +21,7 @@ from schemas.protocols import TRAINER, Action, ModelRecord, Registry
 from trainer.absurd import without_absurd
 from trainer.adaptation import RETRAIN, WENT_BACK, Adaptation
 from trainer.attachment import Attachment, TaskSharing, WayLosses
+from trainer.average import Average
 from trainer.belief import believed
 from trainer.descent import Descent, Slope
 from trainer.gate import Gate
@@ -85,6 +86,7 @@ class Learner:
         self._network = network.to(device or torch.device("cpu"))
         if self._network.private is None and layout.monitor.model.private:
             _log.warning("no private paths in the version: which tasks share is not judged", version=self._version)
+        self._average = Average(self._network, self._settings.average)
         self._serving = copy.deepcopy(self._network)
         self._descent = Descent(self._network, layout, self._settings, seed, group)
         self._adaptation = Adaptation(self._network, self._serving, self._descent, layout, seed, group)
@@ -197,14 +199,14 @@ class Learner:
         newest_ms, published = max(gather_words(self.newest_ms, self._group)), [0, 0]
         if self.leads:
             metrics = self._recent.means | self._detached() | {"gate_windows": float(self._gate.waited)}
-            record = self._registry.publish(save_weights(self._network), self._version, metrics, newest_ms)
+            record = self._registry.publish(save_weights(self._average.network), self._version, metrics, newest_ms)
             published = [record.version, int(record.status == "challenger")]
         version, tried = pool_sum(torch.tensor(published), self._group).tolist()
         if tried:
             self._challenger, self._tried_ms = version, newest_ms
         else:
             self._version, self.served_ms = version, newest_ms
-            self._serving.load_state_dict(self._network.state_dict())
+            self._serving.load_state_dict(self._average.network.state_dict())
             self._states.rebase(CANDIDATE, SERVING)
         self._gate.clear()
         return int(version)
@@ -224,6 +226,7 @@ class Learner:
         self._serving.load_state_dict(found)
         if serving != tried:
             self._network.load_state_dict(found)
+            self._average.begin()
             self._descent = Descent(self._network, self._layout, self._settings, self._seed, self._group)
             self._attachment = Attachment(self._layout)
             self._adaptation.begin(self._descent)
@@ -241,6 +244,7 @@ class Learner:
         """Everything that the next steps depend on and all ranks hold alike, but for the version that serves."""
         return {
             "weights": save_weights(self._network),
+            "average": self._average.state_dict(),
             "descent": self._descent.state_dict(),
             "adaptation": self._adaptation.state_dict(),
             "attachment": self._attachment.state_dict(),
@@ -261,6 +265,7 @@ class Learner:
         """
         if not self._went_elsewhere(state["version"]):
             self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
+            self._average.load_state_dict(state["average"])
             self._descent.load_state_dict(state["descent"])
             self._adaptation.load_state_dict(state["adaptation"])
             self._attachment.load_state_dict(state["attachment"])
@@ -335,6 +340,7 @@ class Learner:
         report = self._report(lesson, outputs, slope, judged)
         if slope.refused is None:
             self._attach(losses, lesson)
+            self._average.add()
             self._adaptation.keep(worth_keeping, self.steps)
             self._act(self._adaptation.after(lesson, outputs, report.losses, self.steps))
         return report
@@ -350,6 +356,7 @@ class Learner:
             self._states.rebase(SERVING, CANDIDATE)
         if kinds & {RETRAIN, WENT_BACK}:
             self._gate.clear()
+            self._average.begin()
         return bool(actions)
 
     @torch.no_grad()
@@ -384,11 +391,19 @@ class Learner:
 
     @torch.no_grad()
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
-        """Judge the serving version on the same rows; statistics do not depend on weights and are shared."""
+        """Judge the serving version on the same rows, and what is offered to follow it where that is a mean.
+
+        Statistics do not depend on weights and are shared.
+        """
         self._serving.train()
         state = self._states.start(self._serving, lesson, SERVING)
         served, after = self._serving(lesson.rows, state, observed=outputs.observed)
         serving = self._descent.losses(self._serving, served, lesson.targets)
+        if (offered := self._average.network) is not self._network:
+            offered.train()
+            state = self._states.start(offered, lesson, CANDIDATE)
+            candidate, _ = offered(lesson.rows, state, observed=outputs.observed)
+            losses = self._descent.losses(offered, candidate, lesson.targets)
         self._gate.add(self._by_window(losses, lesson), self._by_window(serving, lesson))
         self._states.keep(lesson, after, SERVING)
 

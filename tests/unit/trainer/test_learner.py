@@ -84,6 +84,18 @@ def test_a_version_that_proved_nothing_is_not_published():
     assert registry.newest == 0
 
 
+def test_a_version_is_the_mean_of_the_last_steps_weights():
+    registry = MemoryRegistry()
+    learner, state = Learner(layout(TRAINING), 0, registry), {}
+    for rows in autoregressive(120, 16, 3):
+        learner.observe(batch(*rows))
+        state = learner.state_dict()
+        if learner.publish_if_proved():
+            break
+    version = registry.load(registry.get(registry.newest))
+    assert version == state["average"]["weights"] != state["weights"]
+
+
 def test_frames_and_embeddings_are_learned_from_as_they_come_and_in_hindsight():
     gate = Layout(Monitor.model_validate(GATE | {"training": TRAINING}))
     learner, rng = Learner(gate, 0, MemoryRegistry(), labelled=True), np.random.default_rng(0)
