@@ -265,7 +265,10 @@ class Learner:
         """
         if not self._went_elsewhere(state["version"]):
             self._network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
-            self._average.load_state_dict(state["average"])
+            if "average" in state:
+                self._average.load_state_dict(state["average"])
+            else:  # written before there were means
+                self._average.begin()
             self._descent.load_state_dict(state["descent"])
             self._adaptation.load_state_dict(state["adaptation"])
             self._attachment.load_state_dict(state["attachment"])

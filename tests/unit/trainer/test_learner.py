@@ -96,6 +96,17 @@ def test_a_version_is_the_mean_of_the_last_steps_weights():
     assert version == state["average"]["weights"] != state["weights"]
 
 
+def test_a_checkpoint_from_before_there_were_means_begins_one():
+    registry = MemoryRegistry()
+    learner, other = (Learner(layout(TRAINING), 0, registry) for _ in range(2))
+    for rows in autoregressive(20, 16, 3):
+        learner.observe(batch(*rows))
+    state = learner.state_dict()
+    assert state.pop("average")["weights"] != state["weights"]
+    other.load_state_dict(state)
+    assert other.state_dict()["average"] == {"weights": state["weights"], "steps": 0}
+
+
 def test_frames_and_embeddings_are_learned_from_as_they_come_and_in_hindsight():
     gate = Layout(Monitor.model_validate(GATE | {"training": TRAINING}))
     learner, rng = Learner(gate, 0, MemoryRegistry(), labelled=True), np.random.default_rng(0)
