@@ -71,8 +71,8 @@ def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as
                 deployment.wind_down()
             for deployment in deployments:
                 deployment.stop()
-    if as_json:
-        click.echo(json.dumps(ended.totals()))
+        if as_json:  # before Ray lets go, which takes a second: a stopped job is killed after three
+            click.echo(json.dumps(ended.totals()))
     return ended
 
 
