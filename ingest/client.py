@@ -24,6 +24,7 @@ _LOOK_AGAIN_MS = 10_000
 """How often new topics and partitions are looked for."""
 
 _JOIN_MS = 1_000
+"""How long a join is waited for at once."""
 _RECONNECT_MS = 1_000
 _SAY_EVERY_SECONDS = 5.0
 _RETRY_SECONDS = 0.3

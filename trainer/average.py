@@ -49,7 +49,6 @@ class Average:
 
         Raises ModelError when the weights are of another architecture.
         """
-        self.begin()
         self._steps = state["steps"]
         if self.network is not self._learning:
             self.network.load_state_dict(load_weights(self.network.layout, state["weights"]).state_dict())
@@ -58,10 +57,9 @@ class Average:
     def _follow(self, share: float) -> None:
         if self.network is self._learning:
             return
-        weights, others = dict(self._learning.named_parameters()), dict(self._learning.named_buffers())
-        for name, weight in self.network.named_parameters():
-            weight.lerp_(weights[name], share)
-        for name, other in self.network.named_buffers():
-            other.copy_(others[name])
+        for mean, weight in zip(self.network.parameters(), self._learning.parameters(), strict=True):
+            mean.lerp_(weight, share)
+        for mine, its in zip(self.network.buffers(), self._learning.buffers(), strict=True):
+            mine.copy_(its)
         if self._learning.private is not None and self.network.private is not None:
             self.network.private.detach_tasks(self._learning.detached)

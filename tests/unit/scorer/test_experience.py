@@ -57,16 +57,16 @@ def test_entities_of_other_kinds_are_no_experience() -> None:
 
 def test_a_newcomers_bands_begin_as_wide_as_the_others_have_become() -> None:
     entity, values, time_ms = stream(np.ones(OLD + 1), newcomer=1)
-    store, part = Store(state_template(WARD)), TOPIC
+    store = Store(state_template(WARD))
     scorer = Scorer(WARD, store, lambda _: None)
     for first, end in ((0, 200), (200, len(entity))):
         rows = batch(entity[first:end], values[first:end], time_ms[first:end], first)
         scorer.score(rows, np.zeros(end - first, dtype=np.bool_), np.zeros(end - first, dtype=np.int64))
         if first == 0:
-            held = store.held(part)
+            held = store.held(TOPIC)
             shape = (len(held), *store.field("fast.width").shape[1:])
             store.scatter(held, {"fast.width": np.full(shape, 0.5, dtype=np.float32)})
-    newcomer = store.field("fast.width")[store.held(part)[-1]]
+    newcomer = store.field("fast.width")[store.held(TOPIC)[-1]]
     assert newcomer.ravel().tolist() == [0.5] * newcomer.size
 
 
