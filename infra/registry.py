@@ -133,11 +133,11 @@ class SqlRegistry:
         return self.get(version)
 
     def rollback(self, to: int | None, who: str, why: str) -> ModelRecord:
-        """Go back to a version, or to the newest pinned one; what served stands as rolled back.
+        """Go back to a version, or to the pinned one that served last; what served stands as rolled back.
 
         Raises ModelError when there is none to go back to, or as `promote` does.
         """
-        pinned = [record for record in self.versions() if record.status == Standing.PINNED]
+        pinned = [self.get(version) for version in self._pinned()]
         record = self.get(to) if to is not None else next(iter(pinned), None)
         if record is None:
             raise ModelError(f"monitor {self.monitor}: no version is pinned; expected one that served before")
@@ -189,6 +189,10 @@ class SqlRegistry:
         row = {"monitor": self.monitor, "version": version, "step": step, "events": events}
         row |= {"task": action.task, "kind": action.kind, "why": action.why[:200], "recorded_at": self.clock()}
         transact(self.engine, lambda connection, _: connection.execute(insert(LearningActionRow), row))
+
+    def _pinned(self) -> list[int]:
+        reader = self.engine.execution_options(reading=True)
+        return transact(reader, lambda connection, _: Standings(connection, self.monitor, self.clock()).pinned())
 
     def _change(self, work: Callable[[Standings], Changed]) -> Changed:
         def changed(connection: Connection, _: int) -> Changed:

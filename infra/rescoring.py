@@ -82,7 +82,10 @@ def rescore(monitor: Monitor, *, from_snapshot: bool = False) -> Rescored:
         ledger = _Ledger({each: _begin(connection, key, from_snapshot) for each, key in stands.items()})
     source = _Topic(layout, {each: (begin.committed, begin.logged) for each, begin in ledger.begins.items()})
     nowhere, shares = SnapshotPolicy(None, monitor.database.snapshot_every), shares_of(monitor)
-    parts = shard_parts(layout, ledger, registry_of(plain, engine), nowhere, partitions=shares)
+    registry = registry_of(plain, engine)
+    for version in sorted(set().union(*map(_served, ledger.begins.values()))):
+        registry.load(registry.get(version))  # a shard would go on without it; what is compared must not
+    parts = shard_parts(layout, ledger, registry, nowhere, partitions=shares)
     rows = sum(len(scored.predictions.batch) for scored in run(source, parts.shard, parts.pipeline) if scored)
     taken = (event_row(alert.id, alert, utc_now()) for alert in ledger.alerts if alert.kind != _CLOCKED)
     now: dict[str, Step] = {str(row["id"]): row for row in taken}
@@ -113,6 +116,12 @@ def _begin(connection: Connection, row: Row, from_snapshot: bool) -> Position:
     if not snapshots:
         raise InputError(f"partition {row['topic']}/{row['partition']}: got no snapshot; expected one to begin from")
     return Position(0, snapshots[0][1], snapshots, swaps, logged=stands)
+
+
+def _served(begin: Position) -> set[int]:
+    """Versions that scored rows of a partition from where it begins; 0 is none."""
+    before = [swap for swap in begin.swaps if swap.offset <= begin.committed]
+    return {swap.version for swap in (*before[-1:], *begin.swaps[len(before) :])} - {0}
 
 
 def _steps(connection: Connection, monitor: Monitor, read: Mapping[Partition, tuple[int, int]]) -> dict[str, Step]:

@@ -69,8 +69,16 @@ class Standings:
         return next(iter(self._of(Standing.SERVING)), None)
 
     def pinned(self) -> list[int]:
-        """Versions that can be gone back to, newest first."""
-        return self._of(Standing.PINNED)
+        """Versions that can be gone back to, first the one that served last: of people's choices the latest counts."""
+        last = select(func.max(_MODEL_EVENTS.c.id)).where(
+            _MODEL_EVENTS.c.monitor == MODELS.c.monitor,
+            _MODEL_EVENTS.c.version == MODELS.c.version,
+            _MODEL_EVENTS.c.standing == Standing.SERVING.value,
+        )
+        query = select(MODELS.c.version).where(
+            MODELS.c.monitor == self.monitor, MODELS.c.status == Standing.PINNED.value
+        )
+        return list(self.connection.execute(query.order_by(last.scalar_subquery().desc())).scalars())
 
     def serve(self, version: int, change: Change, former: Standing = Standing.PINNED) -> None:
         """Let a version serve; what served until now stands as `former`. A shadow that runs is of no use any more."""

@@ -130,7 +130,7 @@ class Action:
     """What a learner did that no step does by itself.
 
     Attributes:
-        kind: alarm, hurry, burst, retrain, recovered, accepted, went back, renewed.
+        kind: alarm, hurry, burst, retrain, recovered, accepted, went back, renewed, rehearsal refused.
         task: which it was about; "representation"; "" = all.
         why: in a few words, with the figures.
     """

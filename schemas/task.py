@@ -124,6 +124,11 @@ class Task(Frozen):
         check_rising(self.severities)
         return self
 
+    @property
+    def of_whole(self) -> bool:
+        """Does it ask something of the entity as a whole, which is told once of all its rows?"""
+        return self.kind is TaskKind.EVENT and self.within is None
+
     def _check_classes(self) -> None:
         if self.target is None and len(self.classes) < 2:
             raise ValueError("classes: expected at least 2 for a state task without target")

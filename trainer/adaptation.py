@@ -28,6 +28,8 @@ from trainer.weighting.ranks import pool_sum
 from trainer.windows import Window
 
 WENT_BACK, RENEWED, RETRAIN = "went back", "renewed", "retrain"
+UNLEARNED = "rehearsal refused"
+"""No row of the quarantine: the windows were learned from when they came."""
 
 
 class Adaptation:
@@ -80,7 +82,7 @@ class Adaptation:
         actions = [] if self._ladder is None else self._climb(self._ladder, lesson, outputs, losses)
         actions += self._refresh(lesson)
         if self._ladder is not None or self._refresher is not None:
-            self._adapt(step)
+            actions += self._adapt(step)
         return actions + (self.harm() if step % self._settings.canary.every == 0 else [])
 
     def harm(self) -> list[Action]:
@@ -148,13 +150,15 @@ class Adaptation:
         labels = int(pool_sum(torch.tensor(len(lesson.told)), self._group))
         return self._refresher.count(labels, resting=self._ladder is None or self._ladder.resting)
 
-    def _adapt(self, step: int) -> None:
+    def _adapt(self, step: int) -> list[Action]:
         """Let adapters learn where that is due, and past windows beside the step's own."""
         ladder, refreshed = self._ladder, self._refresher is not None and self._refresher.bursting
         self._descent.adapt(by_adapters=refreshed or (ladder is not None and ladder.bursting))
         rehearsing = refreshed or (ladder is not None and ladder.rehearsing)
-        if rehearsing and self._settings.drift.replay_windows:
-            self._rehearse(step)
+        if not rehearsing or not self._settings.drift.replay_windows:
+            return []
+        refused = self._rehearse(step)
+        return [] if refused is None else [Action(UNLEARNED, "", refused)]
 
     def _place(self, lesson: Lesson, outputs: Outputs) -> Tensor | None:
         """Mean representation of the observed rows of all ranks, [D]; None: there are none."""
@@ -163,8 +167,8 @@ class Adaptation:
         told = pool_sum(torch.cat([read_ND.sum(0), read_ND.new_tensor([len(read_ND)])]), self._group)
         return told[:-1] / told[-1] if told[-1] > 0 else None
 
-    def _rehearse(self, step: int) -> None:
-        """Learn past windows once more; a rank that has none steps with the others."""
+    def _rehearse(self, step: int) -> str | None:
+        """Learn past windows once more; a rank that has none steps with the others. Returns why it was refused."""
         past, rng = self._kept.draw(self._settings.windows_per_step, step)
         if past:
             lesson, statistics_EFS = past_lesson(past, self._layout, rng, self._network.device)
@@ -183,6 +187,7 @@ class Adaptation:
         if slope.refused is None:
             self._descent.step(slope, lesson.targets, again)
         self._descent.clear()
+        return slope.refused
 
     def _become(self, weights: Mapping[str, Tensor]) -> None:
         self._network.load_state_dict(weights)

@@ -31,14 +31,17 @@ class Average:
         self.network = network if span == 1 else copy.deepcopy(network)
 
     def add(self) -> None:
-        """A step was taken. What is no weight (statistics, who is detached) is the network's own."""
+        """A step was taken. What has no gradient rested, and is still the mean of its own last steps.
+
+        What is no weight (statistics, who is detached) is the network's own.
+        """
         self._steps += 1
-        self._follow(1.0 / min(self._span, 1.0 + self._steps / _YOUNG))
+        self._follow(1.0 / min(self._span, 1.0 + self._steps / _YOUNG), moved=True)
 
     def begin(self) -> None:
         """The network is another one now: the mean is of its steps alone."""
         self._steps = 0
-        self._follow(1.0)
+        self._follow(1.0, moved=False)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next mean depends on, the learning network aside."""
@@ -54,11 +57,12 @@ class Average:
             self.network.load_state_dict(load_weights(self.network.layout, state["weights"]).state_dict())
 
     @torch.no_grad()
-    def _follow(self, share: float) -> None:
+    def _follow(self, share: float, *, moved: bool) -> None:
         if self.network is self._learning:
             return
         for mean, weight in zip(self.network.parameters(), self._learning.parameters(), strict=True):
-            mean.lerp_(weight, share)
+            if weight.grad is not None or not moved:
+                mean.lerp_(weight, share)
         for mine, its in zip(self.network.buffers(), self._learning.buffers(), strict=True):
             mine.copy_(its)
         if self._learning.private is not None and self.network.private is not None:

@@ -20,7 +20,7 @@ from trainer.history import Piece, padded
 from trainer.inject import follow, inject_some
 from trainer.losses import Targets
 from trainer.network import Network, State
-from trainer.rows import Rows, pack, placed, to_model
+from trainer.rows import Rows, pack, parts, placed, to_model
 from trainer.windows import rows_ahead
 
 _COPIED = 0.3
@@ -115,6 +115,7 @@ def chapter_of(
             faulty_N=torch.from_numpy(placed(np.concatenate(faulty).astype(np.float32), order, n, 0.0)),
             known_N=torch.from_numpy(placed(judged, order, n, False)),
             classes=tuple(map(torch.from_numpy, _classes(pieces, clean, order[:observed], layout))),
+            part_N=torch.from_numpy(parts([len(each) for each in values], order, n)),
         ),
         clean_N=torch.from_numpy(clean),
         piece_N=torch.from_numpy(placed(piece, order, n, 0)),

@@ -1,7 +1,7 @@
 """One step down the tasks' losses: weighed, clipped, guarded, taken. Learning online and fitting share it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,8 @@ class Descent:
         Args:
             losses: of the tasks, by each way.
             shared: the representation through which those of the shared way all depend on the trunk.
+
+        A task of which no rank was taught anything rests: of what is its own, `.grad` is None.
         """
         self.clear()
         weighed = self.weighting.backward(losses.pulling, shared, self._shared)
@@ -102,7 +104,15 @@ class Descent:
             losses.aside.backward()
             alone = [weight for module in (self._network.private, *heads) for weight in module.parameters()]
             norm = math.hypot(norm, self._clipped(alone))  # not max: it would lose a NaN
-        return Slope(weighed, norm, self.guard.refuse(self._served(losses, weighed), norm))
+        loss_K, judged_K = self.weighting.pooled(losses.served)
+        taught = judged_K.tolist()
+        self._rest([task for task, judged in enumerate(taught) if not judged])
+        served = {
+            task.name: loss
+            for task, loss, judged in zip(self._layout.tasks, loss_K.tolist(), taught, strict=True)
+            if judged
+        }
+        return Slope(weighed, norm, self.guard.refuse(served, norm))
 
     def step(self, slope: Slope, targets: Targets, again: Callable[[], list[TaskLoss]]) -> None:
         """Take a step that was not refused.
@@ -128,6 +138,15 @@ class Descent:
             self._adapters = self._fresh_adapters()
         elif not by_adapters:
             self._adapters = None
+
+    def of_another(self) -> "Descent":
+        """The weights are another version's: everything starts anew, but for what is known of the stream.
+
+        That is how steep and costly its steps are, so that a burst is refused at once, and how rare its classes.
+        """
+        found = Descent(self._network, self._layout, self._settings, self._seed, self._group)
+        found.guard, found.balance = self.guard, self.balance
+        return found
 
     def start_over(self) -> None:
         """The weights are others now: what the optimiser knew of them is forgotten."""
@@ -162,13 +181,17 @@ class Descent:
         """Forget the gradients."""
         self.optimiser.zero_grad(set_to_none=True)
 
-    def _served(self, losses: WayLosses, weighed: Weighed) -> dict[str, float]:
-        """Of the tasks that were judged, each by the way that serves it."""
-        if not any(losses.detached):
-            return weighed.losses
-        loss_K, judged_K = self.weighting.pooled(losses.served)
-        each = zip(self._layout.tasks, loss_K.tolist(), judged_K.tolist(), strict=True)
-        return {task.name: loss for task, loss, judged in each if judged}
+    def _rest(self, untaught: Sequence[int]) -> None:
+        """Keep these tasks' own weights out of the step.
+
+        Their gradients are 0, but momentum would carry them on, and Adam's second moment would forget how steep their
+        own steps are: labels that come in one step of six would be learned from at two and a half times the rate.
+        """
+        private = self._network.private
+        for task in untaught:
+            for module in (*self._network.head(task), *(private.own(task) if private is not None else ())):
+                for weight in module.parameters():
+                    weight.grad = None
 
     def _clipped(self, weights: list[Parameter]) -> float:
         """Average over ranks, then clip; the norm before."""

@@ -9,9 +9,9 @@ K tasks.
 from collections.abc import Callable
 
 import torch
+from torch import nn
 
 from trainer.network import Network
-from trainer.private import Private
 
 _FIRST = 2
 """Tasks before the states and events: forecast, anomaly."""
@@ -39,14 +39,11 @@ def graft(version: Network, best_of: Callable[[str], Network]) -> list[str]:
 
 @torch.no_grad()
 def _take(version: Network, other: Network, place: int) -> None:
-    mine, its = _path(version), _path(other)
-    for name, weight_K in mine.named_parameters(recurse=False):
-        weight_K[place] = its.get_parameter(name)[place]
-    mine.states[place - _FIRST].load_state_dict(its.states[place - _FIRST].state_dict())
-    for slopes, others in zip(version.head(place)[1:], other.head(place)[1:], strict=True):
-        slopes.load_state_dict(others.state_dict())
+    for mine, its in zip(_own(version, place), _own(other, place), strict=True):
+        mine.load_state_dict(its.state_dict())
 
 
-def _path(network: Network) -> Private:
+def _own(network: Network, place: int) -> tuple[nn.Module, ...]:
+    """Its private path, that one's head, and what both ways' odds start from."""
     assert network.private is not None
-    return network.private
+    return *network.private.own(place), *network.head(place)[1:]

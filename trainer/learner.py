@@ -227,7 +227,7 @@ class Learner:
         if serving != tried:
             self._network.load_state_dict(found)
             self._average.begin()
-            self._descent = Descent(self._network, self._layout, self._settings, self._seed, self._group)
+            self._descent = self._descent.of_another()
             self._attachment = Attachment(self._layout)
             self._adaptation.begin(self._descent)
             self._states.rebase(SERVING, CANDIDATE)
@@ -339,13 +339,13 @@ class Learner:
             self._network.standing.learn(outputs.standing, lesson.targets.classes, fresh_N, self._group)
             self._network.population.learn(lesson.values, self._group)
             self._meet_groups(lesson, outputs)
-        self._descent.clear()
         report = self._report(lesson, outputs, slope, judged)
         if slope.refused is None:
             self._attach(losses, lesson)
             self._average.add()
             self._adaptation.keep(worth_keeping, self.steps)
             self._act(self._adaptation.after(lesson, outputs, report.losses, self.steps))
+        self._descent.clear()
         return report
 
     def _act(self, actions: Sequence[Action]) -> bool:

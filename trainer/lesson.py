@@ -22,7 +22,7 @@ from trainer.ahead import came_at, classes_ahead
 from trainer.inject import follow, inject_some
 from trainer.losses import Targets
 from trainer.piece import Piece
-from trainer.rows import Rows, pack, placed, to_model
+from trainer.rows import Rows, pack, parts, placed, to_model
 from trainer.windows import Window
 
 
@@ -164,6 +164,7 @@ def _told(pieces: Sequence[Piece], order: Int64, n: int, layout: Layout) -> Targ
         faulty_N=torch.from_numpy(placed(np.nan_to_num(faulty).astype(np.float32), order, n, 0.0)),
         known_N=torch.from_numpy(placed(~np.isnan(faulty), order, n, False)),
         classes=tuple(torch.from_numpy(placed(told, order, n, -1)) for told in classes.T),
+        part_N=torch.from_numpy(parts([len(each.time_ms) for each in pieces], order, n)),
     )
 
 

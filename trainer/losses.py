@@ -35,6 +35,8 @@ class Targets:
         faulty_N: 1.0 where a fault was injected, else 0.0.
         known_N: is it known whether the row is faulty? False on padding.
         classes: per state and event task the class, [N] int64; -1 = unknown.
+        part_N: what the row is of its piece, 1 / its rows: a label of an entity as a whole counts once, on however many
+            rows it stands. None: no row bears such a label.
         hidden_NS: what stood in the row and was hidden from it, model scale; NaN = nothing. None: nothing in any row.
     """
 
@@ -42,6 +44,7 @@ class Targets:
     faulty_N: Tensor
     known_N: Tensor
     classes: tuple[Tensor, ...]
+    part_N: Tensor | None = None
     hidden_NS: Tensor | None = None
 
     def to(self, device: torch.device) -> "Targets":
@@ -51,6 +54,7 @@ class Targets:
             faulty_N=self.faulty_N.to(device),
             known_N=self.known_N.to(device),
             classes=tuple(class_N.to(device) for class_N in self.classes),
+            part_N=None if self.part_N is None else self.part_N.to(device),
             hidden_NS=None if self.hidden_NS is None else self.hidden_NS.to(device),
         )
 
@@ -103,7 +107,8 @@ def task_losses(
     """
     losses = [forecast_loss(outputs, targets, layout), _anomaly(outputs, targets, layout)]
     for task, logits_NC, class_N in zip([*layout.states, *layout.events], outputs.states, targets.classes, strict=True):
-        losses.append(_choice(task, logits_NC, class_N, class_weights.get(task.name)))
+        part_N = targets.part_N if task.of_whole else None
+        losses.append(_choice(task, logits_NC, class_N, class_weights.get(task.name), part_N))
     return losses
 
 
@@ -146,14 +151,15 @@ def _anomaly(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
     return TaskLoss(layout.anomaly.name, surprise(nats_N, layout.anomaly.criterion, 2), _shares(share_N))
 
 
-def _choice(task: Task, logits_NC: Tensor, class_N: Tensor, weight_C: Tensor | None) -> TaskLoss:
+def _choice(task: Task, logits_NC: Tensor, class_N: Tensor, weight_C: Tensor | None, part_N: Tensor | None) -> TaskLoss:
     """Of a state, or of an event: that is the choice between no and yes."""
     answer_N = class_N.clamp(min=0)
     nats_N = functional.cross_entropy(logits_NC, answer_N, reduction="none")
     loss_N = surprise(nats_N, task.criterion, logits_NC.shape[1])
     if weight_C is not None:
         loss_N = loss_N * weight_C[answer_N]
-    return TaskLoss(task.name, loss_N, _shares((class_N >= 0).float()))
+    known_N = (class_N >= 0).float()
+    return TaskLoss(task.name, loss_N, _shares(known_N if part_N is None else known_N * part_N))
 
 
 def _shares(weight_N: Tensor) -> Tensor:

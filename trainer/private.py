@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.layout import Layout
+from schemas.task import Share, Task
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import N_PLACED
 from trainer.relations import inputs_of
@@ -32,6 +33,17 @@ _PLACED = slice(N_FEATURES, N_FEATURES + N_PLACED)
 _N_MEASURED = 2
 _FEW = 1.0
 """Logarithm of measurements that is neither often nor seldom."""
+
+
+class Path(nn.Module):
+    """One task's weights: apart from the others', so that a step which teaches it nothing leaves them alone."""
+
+    def __init__(self, inputs: int, inner: int, width: int) -> None:
+        super().__init__()
+        self.first_PI = nn.Parameter(torch.empty(inner, inputs).uniform_(-(inputs**-0.5), inputs**-0.5))
+        self.first_P = nn.Parameter(torch.zeros(inner))
+        self.second_PD = nn.Parameter(torch.empty(inner, width).uniform_(-(inner**-0.5), inner**-0.5))
+        self.second_1D = nn.Parameter(torch.zeros(1, width))
 
 
 class Private(nn.Module):
@@ -47,16 +59,13 @@ class Private(nn.Module):
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         model, tasks = layout.monitor.model, layout.tasks
-        k, p, i = len(tasks), model.private, len(layout.signals) * (inputs_of(layout) + N_PLACED + _N_MEASURED)
-        self._events = slice(k - len(layout.events), k)
-        self.first_KPI = nn.Parameter(torch.empty(k, p, i).uniform_(-(i**-0.5), i**-0.5))
-        self.first_KP = nn.Parameter(torch.zeros(k, p))
-        self.second_KPD = nn.Parameter(torch.empty(k, p, model.width).uniform_(-(p**-0.5), p**-0.5))
-        self.second_K1D = nn.Parameter(torch.zeros(k, 1, model.width))
+        inputs = len(layout.signals) * (inputs_of(layout) + N_PLACED + _N_MEASURED)
+        self._events = slice(len(tasks) - len(layout.events), len(tasks))
+        self.paths = nn.ModuleList(Path(inputs, model.private, model.width) for _ in tasks)
         self.forecast = ForecastHead(layout)
         self.anomaly = AnomalyHead(layout.n_targets, model.width)
         self.states = class_heads(layout)
-        self.register_buffer("detached_K", torch.tensor([task.share == "never" for task in tasks]))
+        self.register_buffer("detached_K", torch.tensor([_apart(task, layout) for task in tasks]))
         self.register_load_state_dict_post_hook(_follow)  # type: ignore[no-untyped-call]
         self.detached: tuple[bool, ...] = ()
         _follow(self)
@@ -74,7 +83,7 @@ class Private(nn.Module):
             others = self._first(features_GNS, slice(self._events.start))
             inner_NKP = torch.cat([others, self._first(features_GNS * shown_NS, self._events)], 1)
         inner_KNP = functional.gelu(inner_NKP).permute(1, 0, 2)
-        outer_KND = torch.baddbmm(self.second_K1D, inner_KNP, self.second_KPD)
+        outer_KND = torch.baddbmm(self._each("second_1D"), inner_KNP, self._each("second_PD"))
         return functional.gelu(outer_KND.to(features_GNS.dtype))
 
     def detach_tasks(self, detached: Sequence[bool]) -> None:
@@ -82,12 +91,29 @@ class Private(nn.Module):
         self.detached_K.copy_(torch.tensor(detached))
         _follow(self)
 
+    def own(self, task: int) -> tuple[nn.Module, ...]:
+        """What is a task's alone."""
+        return self.paths[task], (self.forecast, self.anomaly, *self.states)[task]
+
+    def _each(self, weight: str, tasks: slice = slice(None)) -> Tensor:
+        """These tasks' weights of one name, stacked: one product answers all of them."""
+        return torch.stack([getattr(path, weight) for path in list(self.paths)[tasks]])
+
     def _first(self, features_GNS: Tensor, tasks: slice) -> Tensor:
         """Of these tasks, [N, K, P], before the bend."""
         read_GNS = torch.cat([features_GNS, _measured(features_GNS), features_GNS[_PLACED].abs()])
-        weight_KPI, bias_KP = self.first_KPI[tasks], self.first_KP[tasks]
+        weight_KPI, bias_KP = self._each("first_PI", tasks), self._each("first_P", tasks)
         read_NI = read_GNS.permute(1, 2, 0).flatten(1)
         return functional.linear(read_NI, weight_KPI.flatten(0, 1), bias_KP.flatten()).view(-1, *bias_KP.shape)
+
+
+def _apart(task: Task, layout: Layout) -> bool:
+    """Does a task begin on its private path?
+
+    One that asks of entities as a whole does, unless it is forbidden, until sharing has proved the better way: what all
+    share learns few labels by heart. Pictures and vectors are nothing that a private path reads.
+    """
+    return task.share is Share.NEVER or (task.share is Share.AUTO and task.of_whole and not layout.vectors)
 
 
 def _measured(features_GNS: Tensor) -> Tensor:

@@ -139,6 +139,17 @@ def placed(values: Field, order: Int64, n: int, rest: float) -> Field:
     return moved
 
 
+def parts(lengths: Sequence[int], order: Int64, n: int) -> Field:
+    """What each packed row is of its piece, one over the piece's rows, [n]; 0 on padding.
+
+    Args:
+        lengths: rows of each piece, in the order in which they were packed.
+        order: as `pack` gives it.
+        n: packed rows.
+    """
+    return placed(np.repeat(1.0 / np.array(lengths, dtype=np.float32), lengths), order, n, 0.0)
+
+
 def windows(value_BTS: Float64, time_BT: Float64) -> Rows:
     """Equally long windows as rows, wave t holding their t-th rows; B is padded.
 

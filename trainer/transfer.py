@@ -35,9 +35,11 @@ _READS_SIGNALS = ".input_MI2D"
 """The encoder's."""
 _AXIS = re.compile(r"1|[02-9]*[A-Z]")
 _NUMBERED = re.compile(
-    r"^(states|private\.states|standing\.counts|rule_odds\.slopes|trunk\.encoders|trunk\.fusions)\.(\d+)"
+    r"^(states|private\.states|private\.paths|standing\.counts|rule_odds\.slopes|trunk\.encoders|trunk\.fusions)\.(\d+)"
 )
 """Modules of which each task has its own."""
+_OF_ALL = "trunk.", "private.paths"
+"""Those that forecast and anomaly have too."""
 _HEADS = "forecast", "anomaly"
 """Modules of the first two tasks, in this order."""
 Labels = Mapping[str, Sequence[object]]
@@ -137,7 +139,7 @@ def _owner(name: str) -> int | None:
 
 def _task_of(numbered: re.Match[str]) -> int:
     """The place of a numbered module's task among all: states are numbered after forecast and anomaly."""
-    return int(numbered[2]) + (0 if numbered[1].startswith("trunk.") else 2)
+    return int(numbered[2]) + (0 if numbered[1].startswith(_OF_ALL) else 2)
 
 
 def _of_no_signal(name: str) -> bool:

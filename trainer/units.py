@@ -151,7 +151,7 @@ _HEADS = {
     "anomaly.out.weight": ". judge",
     "states.weight": ". read",
 }
-_PRIVATE = {"second_KPD": ". . own", "second_K1D": ". . own"}
+_PRIVATE = {"paths.second_PD": ". own", "paths.second_1D": ". own"}
 _NUMBER = re.compile(r"\.\d+(?=\.)")
 _REST = "."
 

@@ -17,7 +17,7 @@ from schemas.task import Share
 from trainer.int8 import narrowed, widened
 from trainer.network import COLUMNS, Network
 
-FORMAT = "6"
+FORMAT = "7"
 """Changes whenever the same names and sizes come to mean something else."""
 _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""

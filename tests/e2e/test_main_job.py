@@ -8,6 +8,7 @@ from sqlalchemy import delete, select, update
 
 from infra.database import connect
 from infra.rescoring import rescore
+from schemas.errors import ModelError
 from schemas.statements import EVENTS
 from schemas.tables import AlertRow, ModelRow
 from scorer.alerts import reading
@@ -46,3 +47,7 @@ def test_twenty_thousand_icu_observations_are_accounted_for_and_raise_alerts(
         connection.execute(delete(EVENTS).where(EVENTS.c.id == second))
     found = rescore(monitor)
     assert [step["id"] for each in (found.others, found.missing, found.added) for step in each] == [first, second]
+    for weights in tmp_path.rglob("*.safetensors"):
+        weights.unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        rescore(monitor)

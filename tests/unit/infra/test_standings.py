@@ -71,6 +71,14 @@ def test_a_second_rollback_does_not_return_to_what_was_rolled_back(registry: Sql
     assert found == [2, 1]
 
 
+def test_a_rollback_goes_to_what_served_last_not_to_the_highest_number(registry: SqlRegistry) -> None:
+    for each in (b"one", b"two", b"three"):
+        registry.publish(each, None, {})
+    registry.promote(1, "ann", "three is bad")
+    registry.publish(b"four", None, {})
+    assert registry.rollback(None, "ann", "bad").version == 1
+
+
 def test_without_a_version_that_served_before_there_is_no_way_back(registry: SqlRegistry) -> None:
     registry.publish(b"one", None, {})
     with pytest.raises(ModelError, match="no version is pinned; expected one that served before"):

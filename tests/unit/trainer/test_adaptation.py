@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -90,6 +91,38 @@ def test_an_adversarial_burst_changes_no_bit_of_the_weights_and_is_quarantined()
     assert (len(calm) >= 12, len(told), len(refused)) == (True, 3, len(told))
     assert weights(learner) == before
     assert registry.quarantined == [(report.refused, report.ranges) for report in refused]
+
+
+def test_a_burst_right_after_another_version_came_to_serve_is_refused_too():
+    registry = MemoryRegistry()
+    learner = learner_of(registry)
+    learned(learner, stream(160, 1))
+    registry.publish(weights(learner), None, {})
+    assert learner.follow(registry.newest, 0)
+    before, rng = weights(learner), np.random.default_rng(1)
+    burst = [(each, values * 10.0 ** rng.uniform(-3, 3, values.shape), at) for each, values, at in stream(184, 1)]
+    told = learned(learner, burst[160:], first=160)
+    assert [report.refused is None for report in told] == [False] * 3
+    assert weights(learner) == before
+
+
+def test_a_rehearsal_that_is_refused_is_a_row(monkeypatch):
+    registry = MemoryRegistry()
+    learner = learner_of(registry, drift={"adapt_every": 64})
+    rows = list(stream(60, 4))
+    learned(learner, rows)
+    learner._adaptation._refresher.count(64, resting=True)
+    before, ways = weights(learner), learner._descent.ways
+
+    def steep(outputs, targets):
+        """Of what is rehearsed alone: everything else is learned from for the first time."""
+        found = ways(outputs, targets)
+        return replace(found, shared=[replace(each, loss_N=each.loss_N * torch.nan) for each in found.shared])
+
+    monkeypatch.setattr(learner._descent, "ways", steep)
+    (action,) = learner._adaptation._adapt(step=learner.steps)
+    assert (action.kind, action.why) == ("rehearsal refused", "loss is not finite")
+    assert weights(learner) == before
 
 
 def test_drift_is_met_and_every_action_is_a_row():

@@ -16,6 +16,7 @@ def walk(network: Network, average: Average, steps: int, seed: int = 0) -> list[
     with torch.no_grad():
         for _ in range(steps):
             for weight in weights:
+                weight.grad = torch.zeros_like(weight)
                 weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
             average.add()
             seen.append(weights[0].clone())
@@ -34,6 +35,18 @@ def test_the_mean_is_that_of_the_last_steps_and_few_count_at_first() -> None:
     for step, weight in enumerate(seen, start=1):
         expected += (weight - expected) / min(4.0, 1.0 + step / 10.0)
     torch.testing.assert_close(next(average.network.parameters()).detach(), expected)
+
+
+def test_what_rests_is_the_mean_of_its_own_last_steps():
+    network = Network(layout())
+    average = Average(network, span=10)
+    walk(network, average, 30)
+    first, *others = average.network.parameters()
+    was, others_were = first.clone(), [each.clone() for each in others]
+    next(network.parameters()).grad = None
+    average.add()
+    assert torch.equal(first, was)
+    assert not all(map(torch.equal, others, others_were))
 
 
 def test_a_mean_of_one_step_is_the_network() -> None:

@@ -97,9 +97,13 @@ def test_tasks_that_do_not_learn_keep_their_weights_bit_for_bit_and_their_answer
     validation = fit.judge(fit.network).losses
     epoch = fit.epoch()
     moved = {name for name, weight in fit.network.state_dict().items() if not torch.equal(weight, before[name])}
-    assert {"states.0.weight", "private.states.0.weight", "private.first_KPI", "standing.counts.0.seen_WC"} <= moved
+    assert {
+        "states.0.weight",
+        "private.states.0.weight",
+        "private.paths.2.first_PI",
+        "standing.counts.0.seen_WC",
+    } <= moved
     assert not {name for name in moved if name.removeprefix("private.").startswith(("forecast.", "anomaly."))}
-    first, was = fit.network.state_dict()["private.first_KPI"], before["private.first_KPI"]
-    assert [torch.equal(first[task], was[task]) for task in range(3)] == [True, True, False]
+    assert [f"private.paths.{task}.first_PI" in moved for task in range(3)] == [False, False, True]
     assert epoch.validation.losses["forecast"] == validation["forecast"]
     assert epoch.validation.losses["soon"] != validation["soon"]

@@ -165,3 +165,25 @@ def test_a_step_in_hindsight_is_judged_by_what_was_never_learned_from():
         alone = next(each for each in learner._descent.ways(outputs, fresh.targets).served if each.task == "death")
     (report,) = learner.teach(died[8:])
     assert report.losses == {"death": pytest.approx(float(alone.mean()), rel=1e-5)}
+
+
+def test_a_task_that_nothing_was_taught_of_rests():
+    tasks = [*WARD["tasks"], {"name": "death", "kind": "event"}]
+    ward = Layout(Monitor.model_validate(WARD | {"tasks": tasks, "training": TRAINING}))
+    learner, rows = Learner(ward, 0, MemoryRegistry(), labelled=True), [*autoregressive(80, 16, 3)]
+    died = [Label(str(entity), "death", None, entity % 3 == 0) for entity in range(16)]
+
+    def moved_by(learn):
+        before = dict(zip(names, weights(learner), strict=True))
+        assert [report.refused for report in learn()] != []
+        return {name for name, weight in learner._network.named_parameters() if not torch.equal(weight, before[name])}
+
+    names = [name for name, _ in learner._network.named_parameters()]
+    deaths = {name for name in names if name.startswith(("private.paths.3.", "private.states.1.", "states.1."))}
+    others = {name for name in names if name.startswith(("private.paths.", "states.", "forecast."))} - deaths
+    assert not deaths & moved_by(lambda: [each for time in rows[:40] for each in learner.observe(batch(*time))])
+    by_labels = moved_by(lambda: learner.teach(died))
+    assert deaths <= by_labels
+    assert not others & by_labels
+    # Adam's momentum of the labels does not go on in steps that know of none.
+    assert not deaths & moved_by(lambda: [each for time in rows[40:] for each in learner.observe(batch(*time))])

@@ -10,10 +10,10 @@ from torch.nn import functional
 from schemas.layout import Layout
 from schemas.loss import LOSSES
 from schemas.monitor import Monitor
-from tests.laws.ward import WARD, layout, stream
+from tests.laws.ward import WARD, awake, layout, stream
 from trainer.losses import Targets, task_losses
 from trainer.network import Network
-from trainer.rows import pack
+from trainer.rows import pack, parts, placed
 
 
 @pytest.fixture
@@ -240,3 +240,24 @@ def test_an_event_is_judged_as_the_choice_between_no_and_yes(outputs_rows):
     wanted = replace(targets(rows), classes=(torch.full((n,), -1), told))
     by_hand = math.log(1.0 + math.exp(-1.5)) / math.log(2.0)
     assert task_losses(said, wanted, event)[3].mean().item() == pytest.approx(by_hand)
+
+
+def test_an_outcome_counts_once_however_many_rows_it_stands_on_and_an_event_within_a_while_row_by_row():
+    tasks = [*WARD["tasks"], {"name": "death", "kind": "event"}, {"name": "fall", "kind": "event", "within": 6}]
+    ward = Layout(Monitor.model_validate(WARD | {"tasks": tasks}))
+    lengths = [30, 10]
+    rng = np.random.default_rng(0)
+    entity, time_ms = np.repeat([0, 1], lengths), 60_000 * np.concatenate([np.arange(each) for each in lengths])
+    rows, order, _ = pack(entity, rng.uniform(1, 90, (40, 7)), time_ms, ward)
+    n = len(rows.time_N)
+    network = awake(Network(ward))
+    outputs = network(rows, network.initial(rows.waves[0]))[0]
+    told = torch.from_numpy(placed(np.repeat([1, 0], lengths), order, n, -1))
+    taught = targets(rows, classes=torch.full((n,), -1))
+    taught = replace(taught, classes=(*taught.classes, told, told), part_N=torch.from_numpy(parts(lengths, order, n)))
+    _, _, _, death, fall = task_losses(outputs, taught, ward)
+    of_entity = torch.from_numpy(order[:30]), torch.from_numpy(order[30:])
+    each = torch.stack([death.loss_N[place].mean() for place in of_entity])
+    torch.testing.assert_close(death.mean(), each.mean())
+    torch.testing.assert_close(fall.mean(), fall.loss_N[torch.from_numpy(order)].mean())
+    assert death.mean().item() != pytest.approx(death.loss_N[torch.from_numpy(order)].mean().item())

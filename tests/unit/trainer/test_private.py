@@ -50,11 +50,23 @@ def test_a_path_of_one_unit_tells_both_ends_from_the_middle():
     paths, features_GNS = private(ward())
     usual, low, high = (torch.full_like(features_GNS[:, :1], value) for value in (0.0, -2.0, 2.0))
     with torch.no_grad():
-        paths.first_KPI.zero_()
-        paths.first_KPI[..., -1] = 1.0  # a distance stands last
+        for path in paths.paths:
+            path.first_PI.zero_()
+            path.first_PI[:, -1] = 1.0  # a distance stands last
         said_KND = paths(torch.cat([usual, low, high], 1))
     assert torch.equal(said_KND[:, 1], said_KND[:, 2])
     assert not torch.allclose(said_KND[:, 0], said_KND[:, 1])
+
+
+def test_what_is_asked_of_entities_as_a_whole_is_answered_apart_until_sharing_proved_better():
+    tasks = [
+        *WARD["tasks"],
+        {"name": "death", "kind": "event"},
+        {"name": "sepsis", "kind": "event", "share": "always"},
+        {"name": "fall", "kind": "event", "within": 6},
+    ]
+    network = Network(Layout(Monitor.model_validate(WARD | {"tasks": tasks})))
+    assert network.detached == (False, False, False, True, False, False)
 
 
 @pytest.mark.parametrize(("events", "share"), [((), 0.5), (("death",), 0.0)])

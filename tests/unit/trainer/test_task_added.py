@@ -34,6 +34,11 @@ PRICES = {
     "tasks": [*WARD["tasks"][:2]],
 }
 
+PATH = [f"private.paths.2.{name}" for name in ("first_PI", "first_P", "second_PD", "second_1D")]
+HEADS = ["states.0.weight", "states.0.bias"]
+OWN = ("standing.counts.0.seen_WC", *HEADS, *PATH, *(f"private.{name}" for name in HEADS))
+"""Weights of the first state task alone."""
+
 
 def changed(tasks, **model) -> Layout:
     return Layout(Monitor.model_validate(WARD | {"tasks": tasks, "model": model}))
@@ -63,10 +68,8 @@ def test_a_task_added_brings_its_own_rows_and_everything_else_is_taken():
     per_task = ["fusion.query_KAD", "fusion.stale_KA1", "fusion.null_KA1", "fusion.task_K1D"]
     per_task += ["sharing.weight_KDD", "sharing.bias_K1D"]
     names = found.network.state_dict()
-    private = ["first_KPI", "first_KP", "second_KPD", "second_K1D", "detached_K"]
-    assert found.partly == (*(f"trunk.{name}" for name in per_task), *(f"private.{name}" for name in private))
-    heads = ["states.0.weight", "states.0.bias"]
-    assert found.fresh == ("standing.counts.0.seen_WC", *heads, *(f"private.{name}" for name in heads))
+    assert found.partly == (*(f"trunk.{name}" for name in per_task), "private.detached_K")
+    assert found.fresh == OWN
     assert found.taken == tuple(name for name in names if name not in found.partly + found.fresh)
 
 
@@ -91,13 +94,7 @@ def test_the_added_task_says_that_nothing_is_known():
 def test_other_classes_make_another_task():
     forecast, anomaly, soon = copy.deepcopy(WARD["tasks"])
     soon["classes"][0] = "still"
-    assert transfer(changed([forecast, anomaly, soon]), save_weights(trained())).fresh == (
-        "standing.counts.0.seen_WC",
-        "states.0.weight",
-        "states.0.bias",
-        "private.states.0.weight",
-        "private.states.0.bias",
-    )
+    assert transfer(changed([forecast, anomaly, soon]), save_weights(trained())).fresh == OWN
 
 
 def test_a_horizon_added_leaves_the_forecasts_of_the_others_as_they_were():
