@@ -67,6 +67,7 @@ def test_the_report_stands_beside_its_baselines(tmp_path: Path) -> None:
     assert set(report["tasks"]["forecast"]) - set(baselines["persistence"]["forecast"]) == NOT_OF_A_BASELINE
     caught = {"faults", "faults_alerted", "alarms_false"}
     assert set(baselines["random"]["anomaly"]) == {"auroc", "auprc", "vus_pr"} | caught
+    assert set(baselines["ewma"]["anomaly"]) == {"auroc", "auprc", "vus_pr"} | caught
     assert report["signal_map"] == {"load %": "load__", "temp": "temp"}
 
 
@@ -168,7 +169,12 @@ def test_every_figure_is_shown_beside_its_baselines_and_many_horizons_briefly(tm
     whole, brief = lines(report), lines(report, brief=True)
     metrics = [f"{horizon} {metric}" for horizon in ("h1", "h8", "to_h8") for metric in METRICS]
     ways = ["sharing path", "sharing private_rows"]
-    alarms = ["alarms", "alarms_per_entity_day", *(f"coverage {level}" for level in ("0.9", "0.99", "0.999"))]
+    alarms = [
+        "alarms",
+        "alarms_of anomaly",
+        "alarms_per_entity_day",
+        *(f"coverage {level}" for level in ("0.9", "0.99", "0.999")),
+    ]
     standardised = [f"standardised {metric}" for metric in metrics]
     assert [line[1] for line in brief if line[0] == "forecast"] == standardised + ways
     assert [line[1] for line in brief if line[0] == "anomaly"] == [*alarms, *ways]
