@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from infra.backtest.anomalies import _caught
 from infra.backtest.options import Options
 from infra.backtest.outputs import Outputs
+from infra.backtest.page import page
 from infra.backtest.run import backtest
-from infra.backtest.show import lines, page
+from infra.backtest.show import lines
 from infra.backtest.table import signal_map
 from infra.commands.backtest import Delays, Horizons
 from infra.commands.backtest import backtest as command
