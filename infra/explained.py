@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from schemas.alert import raised_by
 from schemas.duration import short_form
 
 Record = Mapping[str, Any]
@@ -26,6 +27,7 @@ def print_explanation(told: Record) -> None:
     alert, network = told["alert"], told["network"]
     say(f"{alert['summary']}")
     say(f"{alert['entity']} at {alert['event_time']}, {alert['topic']}/{alert['partition']}@{alert['offset']}")
+    say(f"raised by: {raised_by(alert['rung'], alert['model_version'])}")
     if network is None:
         say(f"no network to explain: {told['why_not']}; what was taken:")
         table("reasons", ("signal", "came", "expected"), [_reason(reason) for reason in alert["reasons"]])

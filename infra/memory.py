@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from schemas.alert import Alert
 from schemas.errors import ModelError
@@ -42,6 +43,7 @@ class MemoryRegistry:
         self._records: list[ModelRecord] = []
         self._weights: dict[int, bytes] = {}
         self._serving = 0
+        self._rolled_back: set[int] = set()
         self.metrics: list[tuple[int, int, int, Mapping[str, float]]] = []
         self.quarantined: list[tuple[str, Mapping[Partition, tuple[int, int]]]] = []
         self.actions: list[tuple[int, int, int, Action]] = []
@@ -54,7 +56,9 @@ class MemoryRegistry:
 
     def serving(self) -> ModelRecord | None:
         """The version that serves: the newest one, unless another was promoted since."""
-        return self._records[self._serving - 1] if self._serving else None
+        if not self._serving:
+            return None
+        return replace(self._records[self._serving - 1], fallback=max(self._rolled_back, default=0) > self._serving)
 
     def get(self, version: int) -> ModelRecord:
         """One version."""
@@ -84,12 +88,14 @@ class MemoryRegistry:
     def promote(self, version: int, who: str, why: str) -> ModelRecord:
         """It serves from now on."""
         self._serving = self.get(version).version
+        self._rolled_back.discard(version)
         self.note(version, "serving", who, why)
         return self.get(version)
 
     def rollback(self, to: int | None, who: str, why: str) -> ModelRecord:
         """That version, or the one before, serves again."""
         self.note(self._serving, "rolled back", who, why)
+        self._rolled_back.add(self._serving)
         return self.promote(self._serving - 1 if to is None else to, who, why)
 
     def note(self, version: int, standing: str, who: str, why: str) -> None:

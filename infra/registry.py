@@ -3,13 +3,13 @@
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
 import structlog
-from sqlalchemy import Connection, Engine, Select, insert, select
+from sqlalchemy import Connection, Engine, Select, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from infra.standings import MODELS as _MODELS
@@ -53,8 +53,11 @@ class SqlRegistry:
 
     def serving(self) -> ModelRecord | None:
         """The version that should serve now; None before the first was published."""
-        records = self._select(self._models().where(_MODELS.c.status == Standing.SERVING).limit(1))
-        return records[0] if records else None
+        mine = select(func.max(_MODELS.c.version)).where(_MODELS.c.monitor == self.monitor)
+        serving = mine.where(_MODELS.c.status == Standing.SERVING).scalar_subquery()
+        wanted = _MODELS.c.status.in_([Standing.SERVING.value, Standing.ROLLED_BACK.value])
+        found = self._select(self._models().where(_MODELS.c.version >= serving, wanted))
+        return replace(found[-1], fallback=len(found) > 1) if found else None
 
     def standing(self) -> tuple[int, int]:
         """Versions that serve and are tried in the shadow now; 0: none."""

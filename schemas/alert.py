@@ -27,6 +27,32 @@ class Change(StrEnum):
     FALSE_ALARM = "false-alarm"
 
 
+class Rung(StrEnum):
+    """Who computed the score that raised an alert, down the ladder by which the monitor degrades.
+
+    A rule and the detector answer whatever became of the network, and alike whichever version serves.
+    """
+
+    NETWORK = "network"
+    """A state or event task's head, of the version that serves."""
+    LAST_GOOD = "last good network"
+    """The same, of an older version: a newer one was rolled back, or could not be loaded."""
+    DETECTOR = "detector"
+    """The label-free anomaly score, which has no learned weights."""
+    RULE = "rule"
+    """A hard rule, or the watch over silent feeds."""
+
+
+def raised_by(rung: str, version: int) -> str:
+    """Who raised an alert, for people: ``network v3``. What has no weights has no version either.
+
+    Args:
+        rung: a `Rung`, or what an older program wrote.
+        version: that served the alert's row.
+    """
+    return f"{rung} v{version}" if rung in {Rung.NETWORK, Rung.LAST_GOOD} else str(rung)
+
+
 RAISED = (Change.OPENED, Change.UPDATED, Change.ESCALATED)
 """Steps at whose rows there was something to warn of; the others end or judge an alert."""
 
@@ -119,7 +145,7 @@ class Alert:
 
     `task` is what was asked (a task's or a rule's name), `kind` what was found (tail, news2, band, move, state, event).
     Of a state or event `score` and `probability` are the same: that of the classes it warns of. `explanation` is None
-    where no network had a part in it.
+    where no network had a part in it. `model_version` served the row, whether it raised the alert (`rung`) or not.
     """
 
     monitor: str
@@ -135,7 +161,7 @@ class Alert:
     probability: float
     reasons: tuple[SignalReason, ...]
     model_version: int
-    rung: str
+    rung: Rung
     partition: Partition
     offset: int
     summary: str

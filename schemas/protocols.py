@@ -114,7 +114,10 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A published version. `path` is a safetensors file, `digest` its SHA-256; `made_by` trainers, or a command."""
+    """A published version. `path` is a safetensors file, `digest` its SHA-256; `made_by` trainers, or a command.
+
+    `fallback`: it serves, and a newer one was rolled back; only `Registry.serving` says so.
+    """
 
     version: int
     path: str
@@ -123,6 +126,7 @@ class ModelRecord:
     metrics: Mapping[str, float]
     status: str
     made_by: str = TRAINER
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

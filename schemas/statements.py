@@ -146,7 +146,7 @@ def alert_row(name: str, alert: Alert, now: datetime) -> Row:
         "reasons": [_reason(reason) for reason in alert.reasons],
         "explanation": None if alert.explanation is None else _explanation(alert.explanation),
         "model_version": alert.model_version,
-        "rung": alert.rung,
+        "rung": alert.rung.value,
         "topic": alert.partition.topic,
         "partition": alert.partition.number,
         "offset": alert.offset,

@@ -34,6 +34,10 @@ Large = BigInteger().with_variant(Integer, "sqlite")
 """SQLite autoincrements INTEGER primary keys alone; its integers have 64 bits anyway."""
 
 
+Word = String(32).with_variant(String(16), "sqlite")
+"""Of a column that was once shorter: SQLite minds no length, and alters none without emptying what refers to it."""
+
+
 class Table(DeclarativeBase):
     """The declarative root."""
 
@@ -67,7 +71,7 @@ class AlertRow(Table):
     reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     explanation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     model_version: Mapped[int] = mapped_column(Integer)
-    rung: Mapped[str] = mapped_column(String(16))
+    rung: Mapped[str] = mapped_column(Word)
     topic: Mapped[str] = mapped_column(String(249))
     partition: Mapped[int] = mapped_column(Integer)
     offset: Mapped[int] = mapped_column(BigInteger)

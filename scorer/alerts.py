@@ -102,7 +102,10 @@ def alerts(
         Columns as in the table `alerts`. `score` and `reasons` are those of the alert's worst moment; `reasons` is a
         list of ``{signal, observed, expected, evidence}`` in raw units, of a rule's alert with ``used`` (the value it
         took), ``age_seconds`` (above 0: carried forward) and ``points`` (of NEWS2) besides, else with ``statistic``.
-        `explanation` says what the network looked at then: ``{task, modalities, nothing, tasks, signals}``.
+        `rung` says who raised it: "network", "last good network" (an older version, served because a newer one was
+        rolled back or could not be loaded), "detector" (the label-free score, which has no learned weights) or "rule";
+        programs before wrote "model" and "rules". `explanation` says what the network looked at then: ``{task,
+        modalities, nothing, tasks, signals}``.
 
     Raises:
         InputError: an argument is not one of the values that `Wanted` names.

@@ -35,11 +35,16 @@ class ServingModels:
         self._due = float("-inf")
         self._networks: dict[int, Network] = {}
         self._version = 0
+        self._fallback = False
         self.refresh()
 
     def version(self) -> int:
         """The version for live rows; 0 = none could be loaded."""
         return self._version
+
+    def fallback(self) -> bool:
+        """Does it serve in place of a newer one, which was rolled back or could not be loaded?"""
+        return self._fallback
 
     def refresh(self) -> None:
         """Take up a newer serving version, if it is time to look."""
@@ -51,9 +56,12 @@ class ServingModels:
         except LedgerError as error:
             _log.warning("registry unreachable, keeping the model that serves", why=str(error))
             return
-        if record is not None and record.version != self._version and self._load(record) is not None:
+        if record is None:
+            return
+        if record.version != self._version and self._load(record) is not None:
             _log.info("model version taken up", version=record.version, before=self._version)
             self._version = record.version
+        self._fallback = record.fallback or record.version != self._version
 
     def network_of(self, version: int) -> Network | None:
         """The network of a version, in evaluation mode; None when it cannot be had."""

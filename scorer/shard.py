@@ -42,6 +42,10 @@ class Serving(Protocol):
         """The version; 0 = none can run. Constant between two calls of `refresh`."""
         ...
 
+    def fallback(self) -> bool:
+        """Does it serve in place of a newer one, which was rolled back or is unfit? As constant."""
+        ...
+
     def refresh(self) -> None:
         """Look for a newer version, now and then."""
         ...
@@ -129,7 +133,8 @@ class Shard:
         versions, strictness_N = self._timelines.served(batch, self._serving.version(), self._strict())
         silent = self._timelines.silent(batch)
         challenger = None if self._beside is None else self._beside.score(batch, silent, strictness_N)
-        champion = replace(self._scorer.score(batch, silent, versions), strictness=strictness_N)
+        scored = self._scorer.score(batch, silent, versions)
+        champion = replace(scored, strictness=strictness_N, fallback=self._serving.fallback())
         if self._beside is not None:
             self._beside.compare(champion, challenger)
         return champion

@@ -1,4 +1,4 @@
-"""How well the anomaly score ranks labelled rows, beside a random scorer; and how many alarms were raised.
+"""How well the anomaly score ranks labelled rows, beside two others; and how many alarms were raised, of what.
 
 N rows in input order, n rows in stream order.
 """
@@ -8,41 +8,78 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from infra.backtest.alarms import Alarms
 from infra.backtest.figures import Judged, number
 from infra.backtest.table import ScoresTable, per_entity_day
 from infra.metrics.anomaly import auprc, auroc, vus_pr
-from infra.metrics.baselines import random_scores
+from infra.metrics.baselines import ewma_z, random_scores
 from schemas.observation import Bool, Field, Float64, Int64
+from schemas.silence import TASK
 
 _LEVELS = (0.9, 0.99, 0.999)
 _AFTER = 5
 """Rows after a fault in which an alert still speaks of it."""
 
 
-def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, seed: int) -> Judged:
-    """Judge some scored rows, in stream order. `head`: the network's own opinion, which labels teach, once it has one.
+def judge_anomalies(table: ScoresTable, stream_n: Int64, first: int, label_N: Float64 | None, seed: int) -> Judged:
+    """Judge the rows of the stream from `first` on. `head`: the network's own opinion, once labels taught it one.
 
-    `coverage`: of how many rows the evidence stayed within what its calibration calls the 0.9, 0.99 and 0.999 quantile.
+    `alarms`: rows at which an alert opened or got worse, of anything that can raise one but silence (`alarms_of`: the
+    alarms by what raised them; one row may tell several). `coverage`: of how many rows the evidence stayed within what
+    its calibration calls the 0.9, 0.99 and 0.999 quantile. Baselines: random scores with our alarms shuffled; and an
+    exponentially weighted z-score with as many alarms as ours, through the same stages.
     """
+    rows_n, alarm_N = stream_n[first:], table.raised.opened_rows(len(table.entity))
+    count = int(alarm_N[rows_n].sum())
     alarms = {
-        "alarms": int(table.alert[rows_n].sum()),
-        "alarms_per_entity_day": per_entity_day(int(table.alert[rows_n].sum()), table, rows_n),
+        "alarms": count,
+        "alarms_of": table.raised.counted(rows_n),
+        "alarms_per_entity_day": per_entity_day(count, table, rows_n),
         "coverage": {f"{level:g}": _coverage(table.probability[rows_n], level) for level in _LEVELS},
     }
     if label_N is None:
         return Judged(alarms, {})
     known = rows_n[np.isfinite(label_N[rows_n])]
-    truth, entity = label_N[known] > 0, table.entity[known]
-    random = _detection(random_scores(len(known), np.random.default_rng(seed)), truth, entity)
-    ours: dict[str, Any] = {**_detection(table.anomaly[known], truth, entity)}
-    beside: dict[str, Any] = {**random}
+    truth, entity, random = label_N[known] > 0, table.entity[known], np.random.default_rng(seed)
+    ewma_N, ewma_alarm_N = _ewma(table, stream_n, first, count)
+    chance = random_scores(len(known), np.random.default_rng(seed))
+    scored = {
+        "ours": (table.anomaly[known], alarm_N[known]),
+        "ewma": (ewma_N[known], ewma_alarm_N[known]),
+        "random": (chance, random.permutation(alarm_N[known])),
+    }
+    found: dict[str, dict[str, Any]] = {
+        name: {**_caught(alerted, truth, entity), **_detection(score, truth, entity)}
+        for name, (score, alerted) in scored.items()
+    }
     head = table.anomaly_head[known]
     if len(head) and np.ptp(head) > 0:
-        ours["head"], beside["head"] = _detection(head, truth, entity), random
-    alerted = table.alert[known]
-    caught = _caught(alerted, truth, entity)
-    chance = _caught(np.random.default_rng(seed).permutation(alerted), truth, entity)
-    return Judged(alarms | caught | ours, {"random": chance | beside})
+        heads = {name: score for name, (score, _) in scored.items()} | {"ours": head}
+        for name, score in heads.items():
+            found[name]["head"] = _detection(score, truth, entity)
+    return Judged(alarms | found.pop("ours"), found)
+
+
+def judge_silence(table: ScoresTable, rows_n: Int64) -> dict[str, Judged]:
+    """How many alarms some rows, in stream order, told of feeds that failed, where the monitor watches them."""
+    failures = table.raised.failures(rows_n)
+    if failures is None:
+        return {}
+    count = sum(failures.values())
+    rate = per_entity_day(count, table, rows_n)
+    return {TASK: Judged({"alarms": count, "alarms_of": failures, "alarms_per_entity_day": rate}, {})}
+
+
+def _ewma(table: ScoresTable, stream_n: Int64, first: int, wanted: int) -> tuple[Float64, Bool]:
+    """An exponentially weighted z-score, and the rows at which it raises so many alarms from `first` on, [N]."""
+    entity_n = pd.factorize(table.entity[stream_n])[0].astype(np.int64)
+    place_n = np.array(pd.Series(entity_n).groupby(entity_n).cumcount(), dtype=np.int64)
+    score_n = ewma_z(table.values[stream_n], entity_n)
+    score_N, told_N = np.zeros(len(table.entity)), np.zeros(len(table.entity), dtype=np.bool_)
+    score_N[stream_n] = score_n
+    alarms = Alarms(table.layout.monitor.alerts, entity_n[first:], place_n[first:])
+    told_N[stream_n[first:][alarms.as_many(score_n[first:], wanted)]] = True
+    return score_N, told_N
 
 
 def _caught(alerted: Bool, truth: Bool, entity: Field) -> dict[str, int]:

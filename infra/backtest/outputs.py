@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.backtest.chart import charts
-from infra.backtest.show import page
+from infra.backtest.page import page
 from infra.backtest.table import ScoresTable
 from ingest.wide import expand
 from schemas.errors import ConfigError

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from infra.backtest.anomalies import judge_anomalies
+from infra.backtest.anomalies import judge_anomalies, judge_silence
 from infra.backtest.figures import BASELINES
 from infra.backtest.forecasts import judge_forecasts
 from infra.backtest.options import Options
@@ -22,7 +22,8 @@ def report_of(table: ScoresTable, events: Events, outcomes: Sequence[Outcome], o
     stream = table.order[table.status[table.order] == Status.OK]
     judged = {
         layout.forecast.name: judge_forecasts(table, stream, options.standardise_rows, first),
-        layout.anomaly.name: judge_anomalies(table, stream[first:], events.label, options.seed),
+        layout.anomaly.name: judge_anomalies(table, stream, first, events.label, options.seed),
+        **judge_silence(table, stream[first:]),
         **judge_states(table, stream, first, events.classes),
         **judge_outcomes(table, outcomes),
     }
@@ -37,6 +38,7 @@ def report_of(table: ScoresTable, events: Events, outcomes: Sequence[Outcome], o
             name: {task: each.baselines[name] for task, each in judged.items() if name in each.baselines}
             for name in BASELINES
         },
+        "alerts": table.raised.report(),
         "signal_map": signal_map(layout.names[: layout.n_targets]),
         "label_delay": _delay(options),
     }

@@ -1,14 +1,12 @@
-"""The report as a person reads it: on a terminal, or as one HTML page."""
+"""The report as a person reads it on a terminal; and its figures as lines of text."""
 
-import html
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from infra.backtest.chart import Chart
+from schemas.silence import TASK
 
 Line = tuple[str, str, str, str]
 """Task, metric, our figure, those of its baselines."""
@@ -32,7 +30,18 @@ def show(report: Mapping[str, Any]) -> None:
     for row in lines(report, brief=True):
         table.add_row(*row)
     console.print(table)
+    console.print(_alarms(report))
     console.print(f"model versions: {len(report['model_versions'])}, steps: {report['learning']['steps']}")
+
+
+def _alarms(report: Mapping[str, Any]) -> str:
+    """How many alerts there were, and which of them the figures count as alarms."""
+    alerts, tasks = report["alerts"], report["tasks"]
+    counted = next(metrics["alarms_of"] for name, metrics in tasks.items() if name != TASK and "alarms_of" in metrics)
+    sources = ", ".join(dict.fromkeys(name.partition(" ")[0] for name in counted))
+    apart = f"; silence, {tasks[TASK]['alarms']:,}, is counted apart" if TASK in tasks else ""
+    told = f"{alerts['total']:,} alerts, {alerts['open']:,} open at the end"
+    return f"{told}; alarms are rows at which one opened or got worse, of: {sources}{apart}"
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -48,31 +57,10 @@ def lines(report: Mapping[str, Any], *, brief: bool = False) -> list[Line]:
         shown = _brief(metrics) if brief and "standardised" in metrics else metrics
         for path, value in _figures(shown):
             beside = ((name, _at(tree, path)) for name, tree in baselines.items())
-            told = ", ".join(f"{_text(each)} {name}" for name, each in beside if each is not None)
+            told = ", ".join(f"{_text(each, path)} {name}" for name, each in beside if each is not None)
             if value is not None or told or not brief:
-                found.append((task, " ".join(path), _text(value), told))
+                found.append((task, " ".join(path), _text(value, path), told))
     return found
-
-
-def page(report: Mapping[str, Any], charts: Sequence[Chart] = ()) -> str:
-    """One HTML page, which needs no other file: pictures of single entities, the table, the whole report beneath it."""
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in lines(report))
-    heading = "<tr><th>task</th><th>metric</th><th>bellwether</th><th>baseline</th></tr>"
-    whole = html.escape(json.dumps(report, indent=1))
-    return (
-        "<!doctype html><meta charset=utf-8><title>bellwether backtest</title>"
-        "<style>body{font-family:sans-serif;max-width:75em;margin:auto;padding:0 1em}"
-        "td{padding-right:1em}svg{max-width:100%}</style>"
-        f"<h1>Backtest</h1>{_pictures(charts)}<h2>Figures</h2><table>{heading}{body}</table><details><summary>JSON</summary><pre>{whole}</pre></details>\n"
-    )
-
-
-def _pictures(charts: Sequence[Chart]) -> str:
-    if not charts:
-        return ""
-    told = "Black: what came. Blue: the band forecast a step before. Orange: a warning. Red: critical. Grey: labels."
-    shown = "".join(f"<h3>{html.escape(chart.title)}</h3>{chart.svg}" for chart in charts)
-    return f"<h2>Entities with most alerts</h2><p>{told}</p>{shown}"
 
 
 def _brief(forecast: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,9 +93,11 @@ def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> Figure:
     return _at(value, tuple(deeper)) if isinstance(value, Mapping) else value
 
 
-def _text(value: Figure) -> str:
+def _text(value: Figure, path: tuple[str, ...]) -> str:
     if value is None:
         return "-"
+    if path[-1] == "off" and isinstance(value, float):
+        return f"{value:+.1%}"
     if isinstance(value, tuple):
         return "{:+.4f}, {:+.4f} to {:+.4f}".format(*value)
     if isinstance(value, str):

@@ -14,7 +14,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from infra.backtest.figures import number
+from infra.backtest.raised import Alarm, Raised
 from schemas.alert import Alert, Change
+from schemas.alerting import Severity
 from schemas.horizon import name_of
 from schemas.layout import Layout
 from schemas.observation import Bool, Int64, Status
@@ -87,6 +89,7 @@ class ScoresTable:
         """Rows that each model version answered."""
         self.opened: dict[tuple[str, str], list[int]] = {}
         """Rows at which alerts opened, in stream order, by task (or rule) and kind."""
+        self.raised = Raised(layout)
 
     def add(self, predictions: Predictions, alerts: Sequence[Alert]) -> None:
         """Place one batch's rows."""
@@ -107,10 +110,12 @@ class ScoresTable:
         self.guarded.update(predictions.guarded)
         self.versions.update(predictions.version[ok].tolist())
         for alert in alerts:
-            if alert.change in (Change.OPENED, Change.ESCALATED):
-                self._mark(alert)
+            row = int(self.order[alert.offset])
+            alarm = self.raised.add(alert, row)
+            if alarm is not None:
+                self._mark(alarm)
             if alert.change is Change.OPENED:
-                self.opened.setdefault((alert.task, alert.kind), []).append(int(self.order[alert.offset]))
+                self.opened.setdefault((alert.task, alert.kind), []).append(row)
 
     def write(self, path: Path) -> None:
         """Write Parquet, some rows at a time: many horizons make many columns.
@@ -139,13 +144,14 @@ class ScoresTable:
         columns |= self._forecast_columns(rows)
         return pd.DataFrame(columns)
 
-    def _mark(self, alert: Alert) -> None:
-        row = self.order[alert.offset]
+    def _mark(self, alarm: Alarm) -> None:
+        """A row shows the alarms of its own entity: that a feed stopped is told by rows of others, which are well."""
+        row = alarm.row
+        if alarm.entity != self.entity[row]:
+            return
         self.alert[row] = True
-        known = self.severity[row]
-        ranks = {"info": 1, "warning": 2, "critical": 3}
-        if known is None or alert.severity.rank > ranks[known]:
-            self.severity[row] = alert.severity.value
+        if self.severity[row] is None or alarm.severity.rank > Severity(self.severity[row]).rank:
+            self.severity[row] = alarm.severity.value
 
     def _state_columns(self, rows: slice) -> dict[str, object]:
         found: dict[str, object] = {"state": np.full(len(self.entity[rows]), None, dtype=object)}

@@ -7,18 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from schemas.alert import Judgement
 from schemas.alerting import Severity
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 Command = Callable[..., None]
-_COLUMNS = ("event_time", "severity", "phase", "monitor", "entity", "task", "kind", "score", "summary", "id")
+_NARROW = ("event_time", "severity", "phase", "monitor", "entity", "task", "kind", "score", "summary", "id")
+_WHOLE = ("started_at", "peak_at", "ended_at", "raised_by", *_NARROW[1:])
+_WIDE = 200
+"""Columns of a terminal on which the whole fits; a narrow one is not told who raised an alert, and when it began."""
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 _MOST_SHOWN = 10
-_HEADINGS = {"age_seconds": "age"}
+_HEADINGS = {"age_seconds": "age", "started_at": "onset", "peak_at": "peak", "ended_at": "end"}
 Record = dict[str, Any]
 
 _database = click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
@@ -59,17 +65,20 @@ def list_(
     *,
     as_json: bool,
 ) -> None:
-    """Alerts as they stand now, newest first."""
+    """Alerts as they stand now, newest first: who raised each, onset, peak, end. In a pipe one line each."""
+    from infra.terminal import console
     from scorer.alerts import Wanted, read_alerts
 
     wanted = Wanted(_time(since), None, entity, monitor, severity)
-    found = _shown(read_alerts(wanted, limit, database))
+    found, terminal = read_alerts(wanted, limit, database), console()
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(_shown(found)))
     elif not found:
         click.echo("no alerts")
+    elif terminal.is_terminal:
+        _print_table(terminal, found)
     else:
-        _print_table(found)
+        _print_lines(found)
 
 
 @alerts.command()
@@ -246,23 +255,45 @@ def _plain(value: object) -> object:
 
 
 def _line(record: Record) -> str:
-    words = (record["event_time"], record["severity"].ljust(8), record["entity"], record["summary"], record["id"])
-    return "  ".join(str(word) for word in words)
+    from schemas.alert import raised_by
+
+    maker = raised_by(record["rung"], record["model_version"])
+    words = (record["event_time"], record["severity"].ljust(8), maker, record["entity"], record["summary"])
+    return "  ".join([*words, record["id"]])
 
 
-def _print_table(records: list[Record]) -> None:
+def _print_table(terminal: "Console", records: list[Record]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from infra.terminal import console
-
+    names = _WHOLE if terminal.width >= _WIDE else _NARROW
     table = Table(header_style="bold")
-    for name in _COLUMNS:
-        table.add_column(name.replace("_", " "), no_wrap=name == "id", overflow="fold")
+    for name in names:
+        table.add_column(_heading(name), no_wrap=name == "id", overflow="fold")
     for record in records:
-        cells = [f"{record[name]:.2f}" if name == "score" else str(record[name]) for name in _COLUMNS]
-        table.add_row(*(Text(cell) for cell in cells), style=_STYLES.get(record["severity"]))
-    console().print(table)
+        table.add_row(*map(Text, _cells(record, names)), style=_STYLES.get(record["severity"]))
+    terminal.print(table)
+
+
+def _print_lines(records: list[Record]) -> None:
+    for cells in (map(_heading, _WHOLE), *(_cells(record, _WHOLE) for record in records)):
+        click.echo("  ".join(cells))
+
+
+def _heading(name: str) -> str:
+    return _HEADINGS.get(name, name.replace("_", " "))
+
+
+def _cells(record: Record, names: Sequence[str]) -> list[str]:
+    """Times to the second, in UTC."""
+    from schemas.alert import raised_by
+
+    told = {
+        "score": f"{record['score']:.2f}",
+        "raised_by": raised_by(record["rung"], record["model_version"]),
+        **{name: f"{value:%Y-%m-%d %H:%M:%S}" for name, value in record.items() if isinstance(value, datetime)},
+    }
+    return [told.get(name) or _cell(name, record[name]) for name in names]
 
 
 def _print_budgets(records: list[Record]) -> None:
@@ -290,8 +321,7 @@ def _print_alert(record: Record, tables: dict[str, list[Record]]) -> None:
         if title == "verdicts" and not rows:
             continue
         names = [name for name in (rows[0] if rows else ()) if _says_something(name, rows)]
-        headings = [_HEADINGS.get(name, name.replace("_", " ")) for name in names]
-        table = Table(*headings, title=title, title_justify="left")
+        table = Table(*map(_heading, names), title=title, title_justify="left")
         for row in rows:
             table.add_row(*(Text(_cell(name, row.get(name))) for name in names))
         console().print(table)

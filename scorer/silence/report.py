@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from schemas.alert import Alert, Change, SignalReason
+from schemas.alert import Alert, Change, Rung, SignalReason
 from schemas.alerting import Severity
 from schemas.observation import Partition
 from schemas.prediction import Predictions
@@ -72,7 +72,7 @@ class Report:
             probability=1.0,
             reasons=tuple(SignalReason(name, None, None, 0.0) for name in signals),
             model_version=seen.version,
-            rung="rules",
+            rung=Rung.RULE,
             partition=seen.partition,
             offset=seen.offset,
             summary=f"{kind.value} ({told}){named}"[:1000],

@@ -38,6 +38,13 @@ class Kind:
         """Is its threshold the learned score's, which moves with the alerts?"""
         return self.rule is None and self.choice is None
 
+    @property
+    def source(self) -> str:
+        """What sort of thing asks: anomaly, rule, state or event."""
+        if self.rule is not None:
+            return "rule"
+        return "anomaly" if self.choice is None else self.kind
+
 
 def kinds_of(layout: Layout) -> list[Kind]:
     """What can raise an alert: the anomaly score, each rule, then each state and event task that has severities."""

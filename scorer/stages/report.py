@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from schemas.alert import Alert, Change, Explanation, ModalityPart, SignalReason, Taken
+from schemas.alert import Alert, Change, Explanation, ModalityPart, Rung, SignalReason, Taken
 from schemas.alerting import Severity
 from schemas.duration import short_form
 from schemas.layout import Layout
@@ -35,7 +35,6 @@ def alert_of(
     reasons = _reasons(layout, rules, predictions, row, kind.rule)
     explanation = _explanation(layout, predictions, row, kind.question)
     change = decision.change or Change.UPDATED
-    version = int(predictions.version[row])
     return Alert(
         monitor=layout.monitor.monitor,
         entity=batch.entity[row],
@@ -49,13 +48,21 @@ def alert_of(
         score=strength,
         probability=strength if kind.choice is not None else float(predictions.probability[row]),
         reasons=reasons,
-        model_version=version,
-        rung="rules" if kind.rule is not None or version == 0 else "model",
+        model_version=int(predictions.version[row]),
+        rung=_rung(kind, fallback=predictions.fallback),
         partition=batch.partitions[int(batch.partition[row])],
         offset=int(batch.offset[row]),
         summary=_summary(_head(layout, kind, predictions, row, strength), reasons, decision, explanation),
         explanation=explanation,
     )
+
+
+def _rung(kind: Kind, *, fallback: bool) -> Rung:
+    if kind.rule is not None:
+        return Rung.RULE
+    if kind.choice is None:
+        return Rung.DETECTOR
+    return Rung.LAST_GOOD if fallback else Rung.NETWORK
 
 
 def _utc(milliseconds: int) -> datetime:

@@ -21,7 +21,7 @@ from infra.trainer_service import TrainerService
 from ingest.clock import utc_now
 from ingest.producer import Message, create_topics, publish
 from ingest.replay import read_dead_letters
-from schemas.alert import Alert, Change
+from schemas.alert import Alert, Change, Rung
 from schemas.alerting import Severity
 from schemas.monitor import Monitor
 from schemas.observation import Partition
@@ -190,7 +190,7 @@ def test_each_rank_teaches_the_labels_of_its_own_entities(kafka: str, topic: str
 def alarm(entity: int, second: int) -> Alert:
     at = datetime.fromtimestamp(START_MS / 1_000 + second, UTC)
     key = ("pumps", f"p{entity}", "anomaly", "tail", at, Change.OPENED, Severity.WARNING, at, at)
-    return Alert(*key, 3.5, 0.9, (), 1, "model", Partition("pumps", 0), entity, "rpm")
+    return Alert(*key, 3.5, 0.9, (), 1, Rung.DETECTOR, Partition("pumps", 0), entity, "rpm")
 
 
 def test_verdicts_on_alerts_are_learned_from(kafka: str, topic: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from infra.stack.postgres import create_database
-from schemas.alert import Alert, Change, SignalReason
+from schemas.alert import Alert, Change, Rung, SignalReason
 from schemas.alerting import Severity
 from schemas.errors import FencedError
 from schemas.observation import Partition
@@ -42,7 +42,7 @@ OPENED = Alert(
     probability=0.9,
     reasons=(SignalReason("HR", 131.0, float("nan"), 4.5),),
     model_version=1,
-    rung="model",
+    rung=Rung.NETWORK,
     partition=WARD,
     offset=4,
     summary="opened",

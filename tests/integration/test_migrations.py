@@ -12,7 +12,7 @@ from sqlalchemy import Engine, inspect, select, text
 
 from infra.database import _alembic, connect, masked, migrate
 from schemas.errors import ConfigError, StackError
-from schemas.tables import AlertRow, Table
+from schemas.tables import AlertEventRow, AlertRow, Table
 
 pytestmark = pytest.mark.service
 
@@ -114,3 +114,39 @@ def test_alerts_from_before_explanations_are_kept(engine: Engine) -> None:
     with engine.connect() as connection:
         (row,) = connection.execute(select(AlertRow.id, AlertRow.offset, AlertRow.explanation))
     assert tuple(row) == ("a", 7, None)
+
+
+def test_alerts_from_before_there_were_four_rungs_name_theirs_and_keep_their_events(engine: Engine) -> None:
+    old = [("a", "anomaly", "tail", 1, "model"), ("b", "anomaly", "tail", 0, "rules")]
+    old += [
+        ("c", "decline", "state", 1, "model"),
+        ("d", "fast", "band", 1, "rules"),
+        ("e", "silence", "gap", 1, "rules"),
+    ]
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0009")
+        connection.execute(
+            text(
+                "INSERT INTO alerts (id, monitor, entity, task, kind, severity, phase, started_at, peak_at, event_time,"
+                ' known_at, score, probability, summary, reasons, model_version, rung, topic, partition, "offset")'
+                " VALUES (:id, 'ward', :id, :task, :kind, 'info', 'firing', :now, :now, :now, :now, 3.0, 0.9, 'HR',"
+                " '[]', :version, :rung, 'vitals', 0, 7)"
+            ),
+            [
+                dict(zip(("id", "task", "kind", "version", "rung"), each, strict=True), now="2026-01-31 12:00:00+00")
+                for each in old
+            ],
+        )
+        connection.execute(
+            text("INSERT INTO alert_events VALUES ('x', 'a', 'opened', :now, :now, 'info', 3.0, 1, 0, 7)"),
+            {"now": "2026-01-31 12:00:00+00"},
+        )
+    migrate(engine)
+    with engine.connect() as connection:
+        rungs = dict(connection.execute(select(AlertRow.id, AlertRow.rung)).all())
+        events = connection.execute(select(AlertEventRow.id)).scalars().all()
+    assert rungs == {"a": "detector", "b": "detector", "c": "network", "d": "rule", "e": "rule"}
+    assert events == ["x"]
+    with engine.begin() as connection:
+        command.downgrade(_alembic(connection), "0009")
+        assert set(connection.execute(select(AlertRow.id, AlertRow.rung))) == {(each[0], each[-1]) for each in old}

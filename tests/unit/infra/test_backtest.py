@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from infra.backtest.anomalies import _caught
 from infra.backtest.options import Options
 from infra.backtest.outputs import Outputs
+from infra.backtest.page import page
 from infra.backtest.run import backtest
-from infra.backtest.show import lines, page
+from infra.backtest.show import lines
 from infra.backtest.table import signal_map
 from infra.commands.backtest import Delays, Horizons
 from infra.commands.backtest import backtest as command
@@ -67,6 +68,7 @@ def test_the_report_stands_beside_its_baselines(tmp_path: Path) -> None:
     assert set(report["tasks"]["forecast"]) - set(baselines["persistence"]["forecast"]) == NOT_OF_A_BASELINE
     caught = {"faults", "faults_alerted", "alarms_false"}
     assert set(baselines["random"]["anomaly"]) == {"auroc", "auprc", "vus_pr"} | caught
+    assert set(baselines["ewma"]["anomaly"]) == {"auroc", "auprc", "vus_pr"} | caught
     assert report["signal_map"] == {"load %": "load__", "temp": "temp"}
 
 
@@ -168,7 +170,12 @@ def test_every_figure_is_shown_beside_its_baselines_and_many_horizons_briefly(tm
     whole, brief = lines(report), lines(report, brief=True)
     metrics = [f"{horizon} {metric}" for horizon in ("h1", "h8", "to_h8") for metric in METRICS]
     ways = ["sharing path", "sharing private_rows"]
-    alarms = ["alarms", "alarms_per_entity_day", *(f"coverage {level}" for level in ("0.9", "0.99", "0.999"))]
+    alarms = [
+        "alarms",
+        "alarms_of anomaly",
+        "alarms_per_entity_day",
+        *(f"coverage {level}" for level in ("0.9", "0.99", "0.999")),
+    ]
     standardised = [f"standardised {metric}" for metric in metrics]
     assert [line[1] for line in brief if line[0] == "forecast"] == standardised + ways
     assert [line[1] for line in brief if line[0] == "anomaly"] == [*alarms, *ways]

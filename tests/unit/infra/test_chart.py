@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from infra.backtest.chart import Chart, charts
+from infra.backtest.chart import Chart, Charts, charts
 from infra.backtest.options import Options
 from infra.backtest.outputs import Outputs
+from infra.backtest.page import page
 from infra.backtest.run import Backtested, backtest
 
 NAME, SIGNAL = "<b>$1 & co", "O$T$ & <i>"
@@ -37,7 +38,7 @@ def colours(chart: Chart) -> set[str]:
 
 
 def test_the_entity_with_most_alerts_comes_first_where_it_had_them(done: Backtested) -> None:
-    first, second = charts(done.table, done.label)
+    first, second = charts(done.table, done.label).shown
     assert first.title.startswith(f"{NAME}, ")
     assert first.title.endswith("1,500 of 1,800 rows")
     assert second.title.startswith("a, ")
@@ -48,15 +49,15 @@ def test_the_entity_with_most_alerts_comes_first_where_it_had_them(done: Backtes
 
 
 def test_a_picture_is_well_formed_and_shows_names_as_they_are(done: Backtested) -> None:
-    texts = {html.unescape(str(comment.text)) for comment in _comments(charts(done.table, done.label)[0].svg)}
+    texts = {html.unescape(str(comment.text)) for comment in _comments(charts(done.table, done.label).shown[0].svg)}
     assert {f" {SIGNAL} ", " anomaly "} <= texts
 
 
 def test_the_page_is_the_same_bytes_again_and_no_name_is_markup(done: Backtested, tmp_path: Path) -> None:
-    pages = [tmp_path / "1.html", tmp_path / "2.html"]
-    for page in pages:
-        Outputs(None, page).write(done.table, done.report, done.label)
-    first, second = (page.read_text() for page in pages)
+    files = [tmp_path / "1.html", tmp_path / "2.html"]
+    for file in files:
+        Outputs(None, file).write(done.table, done.report, done.label)
+    first, second = (file.read_text() for file in files)
     assert first == second
     assert first.count("<svg") == 2
     assert "<b>$1" not in first
@@ -67,7 +68,18 @@ def test_without_a_readable_row_there_is_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("time,x\nsoon,1\nlater,2\n")
     found = backtest(Options(None, (path,), learn=False))
-    assert charts(found.table, found.label) == []
+    assert charts(found.table, found.label) == Charts([], 0)
+
+
+def test_where_only_some_entities_and_signals_are_drawn_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 5)), columns=list("vwxyz"))
+    rows.assign(entity=np.arange(300) % 6, time=np.arange(300) * 60_000).to_csv(path, index=False)
+    found = backtest(Options(None, (path,), learn=False))
+    drawn = charts(found.table, found.label)
+    assert (len(drawn.shown), drawn.entities) == (4, 6)
+    assert all(chart.title.endswith("50 of 50 rows, 3 of 5 signals") for chart in drawn.shown)
+    assert "<p>4 of 6 entities are drawn.</p>" in page(found.report, drawn)
 
 
 def _comments(svg: str) -> list[ET.Element]:

@@ -29,7 +29,7 @@ def raise_alert(engine: Engine, entity: str, start: int, end: int, offset: int) 
     row = {"id": entity, "monitor": "ward", "entity": entity, "task": "anomaly", "kind": "tail", "phase": "resolved"}
     row |= {"severity": "warning", "started_at": minutes(start), "peak_at": NOON, "ended_at": minutes(end)}
     row |= {"event_time": NOON, "known_at": NOON, "score": 3.0, "probability": 1.0, "summary": "", "reasons": []}
-    row |= {"model_version": 1, "rung": "model", "offset": offset} | PLACE
+    row |= {"model_version": 1, "rung": "detector", "offset": offset} | PLACE
     event = {"id": entity, "alert_id": entity, "change": "opened", "event_time": NOON, "recorded_at": NOON}
     event |= {"severity": "warning", "score": 3.0, "model_version": 1, "partition": 0, "offset": offset}
     with engine.begin() as connection:

@@ -18,7 +18,7 @@ from infra.database import connect, migrate
 from infra.labels.judged import SqlVerdicts
 from infra.labels.store import LABELS, SqlLabels
 from ingest import client
-from schemas.alert import Alert, Change
+from schemas.alert import Alert, Change, Rung
 from schemas.alerting import Severity
 from schemas.errors import FencedError, InputError
 from schemas.label import Annotation, Fate, Label, LabelStatus
@@ -219,7 +219,7 @@ def test_labels_are_listed_without_loading_torch(url: str, store) -> None:
 def raised(task: str, change: Change = Change.OPENED, minutes: int = 0) -> Alert:
     at = NOON + timedelta(minutes=minutes)
     key = ("pumps", "p1", task, "tail", NOON, change, Severity.WARNING, at, NOON)
-    return Alert(*key, 3.5 + minutes, 0.9, (), 1, "model", WARD, minutes, "rpm")
+    return Alert(*key, 3.5 + minutes, 0.9, (), 1, Rung.DETECTOR, WARD, minutes, "rpm")
 
 
 @pytest.fixture

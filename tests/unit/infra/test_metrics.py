@@ -18,7 +18,7 @@ from sklearn.metrics import (
 )
 
 from infra.metrics.anomaly import auprc, auroc, segments, vus_pr
-from infra.metrics.baselines import base_rates, persistence, random_scores, same_class
+from infra.metrics.baselines import base_rates, ewma_z, persistence, random_scores, same_class
 from infra.metrics.forecast import last_known, outcomes, score_forecasts
 from infra.metrics.nab import Profile, Series, nab_optimised, nab_score
 from infra.metrics.state import classes_of, score_states, worst_ahead
@@ -272,3 +272,15 @@ def test_a_duration_is_held_against_the_newest_value_within_it() -> None:
     np.testing.assert_array_equal(came[:, 0, 0], [2.0, np.nan, np.nan, np.nan, np.nan])
     longer = outcomes(values, np.zeros(5, dtype=np.int64), minute, [timedelta(minutes=15)])
     np.testing.assert_array_equal(longer[:, 0, 0], [2.0, 4.0, 5.0, np.nan, np.nan])
+
+
+def test_an_ewma_z_score_is_of_the_rows_before_of_the_same_entity_and_its_strangest_signal() -> None:
+    entity = np.array([0, 1, 0, 0, 1, 0, 0])
+    value = np.array([[1.0, 5.0], [9.0, 9.0], [3.0, 5.0], [np.nan, 5.0], [9.0, np.nan], [6.0, 7.0], [2.0, np.nan]])
+    weight = (1 - 2 / 101) ** np.arange(3)[::-1]
+    mean = np.average([1.0, 3.0], weights=weight[1:])
+    first = abs(6.0 - mean) / np.sqrt(np.average((np.array([1.0, 3.0]) - mean) ** 2, weights=weight[1:]))
+    mean = np.average([1.0, 3.0, 6.0], weights=weight)
+    last = abs(2.0 - mean) / np.sqrt(np.average((np.array([1.0, 3.0, 6.0]) - mean) ** 2, weights=weight))
+    # Signal 1 had never varied when it leapt to 7; row 3 has nothing to be strange by; entity 1 never varies.
+    assert ewma_z(value, entity) == pytest.approx([0.0, 0.0, 0.0, 0.0, 0.0, first, last])

@@ -46,6 +46,19 @@ def test_a_published_version_serves_and_the_one_before_is_pinned(registry: SqlRe
     assert (registry.serving(), standing) == (second, [(2, 1, "serving"), (1, None, "pinned")])
 
 
+def test_what_serves_is_a_fallback_until_a_newer_version_takes_the_place_of_the_one_rolled_back(
+    registry: SqlRegistry,
+) -> None:
+    registry.publish(b"one", None, {})
+    registry.publish(b"two", 1, {})
+    seen = [registry.serving()]
+    registry.rollback(None, "anna", "worse")
+    seen.append(registry.serving())
+    registry.publish(b"three", 1, {})
+    seen.append(registry.serving())
+    assert [(record.version, record.fallback) for record in seen] == [(2, False), (1, True), (3, False)]
+
+
 def test_weights_come_back_as_published(registry: SqlRegistry, tmp_path: Path) -> None:
     record = registry.publish(b"weights", None, {})
     assert (registry.load(registry.get(1)), record.path) == (

@@ -124,7 +124,7 @@ def test_a_file_by_which_a_late_alert_can_be_explained_stays(
     registry: SqlRegistry, engine: Engine, tmp_path: Path, age: timedelta, kept: bool
 ) -> None:
     alert = {"id": "a", "monitor": "health", "entity": "e", "task": "anomaly", "kind": "tail", "severity": "warning"}
-    alert |= {"phase": "open", "score": 3.0, "probability": 1.0, "summary": "", "reasons": [], "rung": "model"}
+    alert |= {"phase": "open", "score": 3.0, "probability": 1.0, "summary": "", "reasons": [], "rung": "detector"}
     alert |= {"model_version": 1, "topic": "t", "partition": 0, "offset": 0}
     alert |= dict.fromkeys(("started_at", "peak_at", "event_time", "known_at"), NOW - age)
     event = {"id": "b", "alert_id": "a", "change": "escalated", "event_time": NOW - age, "recorded_at": NOW - age}

@@ -1,5 +1,6 @@
 """The user's view of the alerts: one DataFrame, honest times, no database made by looking."""
 
+import io
 import json
 import sqlite3
 import subprocess
@@ -12,11 +13,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine
+from rich.console import Console
+from sqlalchemy import Engine, text
 
 from infra.commands.alerts import alerts as command
 from infra.database import connect, migrate
-from schemas.alert import Alert, Change, SignalReason, Taken
+from schemas.alert import Alert, Change, Rung, SignalReason, Taken
 from schemas.alerting import Severity
 from schemas.errors import InputError, StackError
 from schemas.observation import Partition
@@ -71,7 +73,7 @@ def raised(
         0.9,
         reasons,
         1,
-        "model",
+        Rung.DETECTOR,
         WARD,
         hour,
         "HR",
@@ -176,6 +178,36 @@ def test_the_command_lists_json(url: str) -> None:
 @pytest.mark.usefixtures("ledger")
 def test_the_command_lists_a_table_and_shows_names_as_they_are(url: str) -> None:
     assert "bed [red]" in invoke(url, "list").stdout
+
+
+@pytest.mark.usefixtures("ledger")
+def test_in_a_pipe_an_alert_is_one_line_that_says_who_raised_it_and_from_when_to_when(url: str) -> None:
+    heading, *lines = invoke(url, "list").stdout.splitlines()
+    assert heading.split("  ")[0] == "onset"
+    assert [line.split("  ")[:3] for line in lines] == [
+        ["2026-01-31 15:00:00", "2026-01-31 15:00:00", "-"],
+        ["2026-01-31 14:00:00", "2026-01-31 14:00:00", "-"],
+        ["2026-01-31 13:00:00", "2026-01-31 13:00:00", "2026-01-31 13:30:00"],
+    ]
+    assert all("  detector  " in line for line in lines)
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize(("width", "told"), [(120, set()), (240, {"onset", "peak", "end", "raised by"})])
+def test_a_wide_terminal_shows_when_and_by_whom_too(url: str, width: int, told: set[str], monkeypatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr("infra.terminal.console", lambda: Console(width=width, force_terminal=True, file=shown))
+    invoke(url, "list")
+    assert {heading for heading in ("onset", "peak", "end", "raised by") if heading in shown.getvalue()} == told
+
+
+@pytest.mark.usefixtures("ledger")
+def test_alerts_of_older_programs_keep_the_word_they_have(url: str) -> None:
+    engine = connect(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alerts SET rung = 'model'"))
+    engine.dispose()
+    assert invoke(url, "list").stdout.count("  model  ") == 3
 
 
 @pytest.mark.usefixtures("ledger")

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import OperationalError
 
 from infra.database import connect, migrate
-from schemas.alert import Alert, Change, SignalReason
+from schemas.alert import Alert, Change, Rung, SignalReason
 from schemas.alerting import Severity
 from schemas.errors import FencedError, LedgerError
 from schemas.observation import Partition
@@ -36,7 +36,7 @@ OPENED = Alert(
     probability=0.9,
     reasons=(SignalReason("HR", 131.0, float("nan"), float("inf")),),
     model_version=1,
-    rung="model",
+    rung=Rung.NETWORK,
     partition=WARD,
     offset=4,
     summary="opened",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from schemas.alert import Alert, Change
+from schemas.alert import Alert, Change, Rung, raised_by
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from scorer.scorer import Scorer, state_template
@@ -41,9 +41,10 @@ def raised(
     asked: Layout,
     probabilities: list[list[float]],
     cuts: tuple[int, ...] = (),
-    rate: float = 102.0,
+    rate: float | np.ndarray = 102.0,
     *,
     taught: bool = True,
+    fallback: bool = False,
 ) -> list[Alert]:
     """Alerts of one patient's rows where the first choice's task said these probabilities."""
     store = Store(state_template(asked))
@@ -51,11 +52,12 @@ def raised(
     alerts: list[Alert] = []
     for part in np.split(np.arange(len(probabilities)), cuts):
         n = len(part)
-        stream = batch(np.zeros(n, dtype=np.int64), np.full((n, 1), rate), part * 60_000, int(part[0]))
+        values = np.broadcast_to(rate, len(probabilities))[part, None]
+        stream = batch(np.zeros(n, dtype=np.int64), values, part * 60_000, int(part[0]))
         scored = scorer.score(stream, np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.int64))
-        said = np.array(probabilities, dtype=np.float32)[part]
+        said = (np.array(probabilities, dtype=np.float32)[part], *scored.states[1:]) if scored.states else ()
         told = np.full_like(scored.taught, taught)
-        alerts += pipeline.decide(replace(scored, states=(said, *scored.states[1:]), taught=told))
+        alerts += pipeline.decide(replace(scored, states=said, taught=told, fallback=fallback))
     return alerts
 
 
@@ -91,7 +93,7 @@ def test_an_event_alerts_by_the_probability_of_a_yes() -> None:
 
 def test_the_alert_says_the_classes_where_the_rule_stands_and_what_was_expected() -> None:
     first, *_ = raised(layout(STATE), CRISIS)
-    assert (first.rung, first.kind) == ("model", "state")
+    assert (first.rung, first.kind) == (Rung.NETWORK, "state")
     assert first.summary.startswith(
         "decline 0.30 of crisis, fast 2 now [calm 0.50, watch 0.20, crisis 0.30] (above threshold)"
     )
@@ -103,7 +105,20 @@ def test_nothing_is_warned_of_while_no_network_answers() -> None:
 
 def test_the_rules_go_on_while_no_network_answers() -> None:
     (alert,) = raised(layout(STATE), [[0.0, 0.0, 0.0]], rate=160.0)
-    assert (alert.task, alert.rung) == ("fast", "rules")
+    assert (alert.task, alert.rung) == ("fast", Rung.RULE)
+
+
+def test_what_an_older_version_foresees_in_place_of_a_newer_one_is_the_last_good_networks() -> None:
+    first, *_ = raised(layout(STATE), CRISIS, fallback=True)
+    assert (first.rung, raised_by(first.rung, first.model_version)) == (Rung.LAST_GOOD, "last good network v1")
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_the_label_free_score_is_the_detectors_whichever_network_serves(*, fallback: bool) -> None:
+    rates = np.append(np.random.default_rng(0).normal(80.0, 1.0, 200), 95.0)  # below the rule's bound
+    found = raised(layout(), [[]] * 201, rate=rates, fallback=fallback)
+    assert {(alert.kind, alert.rung) for alert in found} == {("tail", Rung.DETECTOR)}
+    assert raised_by(Rung.DETECTOR, 1) == "detector"
 
 
 def test_a_task_without_severities_is_silent() -> None:
