@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schemas.alert import Phase
 from schemas.alerting import Severity
-from schemas.budget import Achieved, pooled
+from schemas.budget import Achieved, as_written, pooled
 from schemas.components import DatabaseSettings
 from schemas.database import masked, parse_url
 from schemas.errors import InputError, StackError
@@ -167,7 +167,9 @@ def read_budgets(monitor: str | None = None, url: str | None = None) -> list[Rec
     """What became of each alarm budget that is kept. Raises StackError as `alerts` does.
 
     Returns:
-        `monitor`, `budget` (entity, group of a value, total), `asked`, `alarms` and `achieved`, in the span of `asked`.
+        `monitor`, `budget` (entity, group of a value, total), `asked`, `alarms`, `achieved` in the span of `asked`,
+        `always`, alarms that no budget holds back, and whether there were more of those than were `asked`:
+        `out_of_reach`.
     """
     query = select(PARTITIONS.c.monitor, PARTITIONS.c.achieved).where(PARTITIONS.c.achieved.is_not(None))
     if monitor is not None:
@@ -177,7 +179,8 @@ def read_budgets(monitor: str | None = None, url: str | None = None) -> list[Rec
         for name, achieved in connection.execute(query.order_by(PARTITIONS.c.monitor, PARTITIONS.c.updated_at.desc())):
             parts.setdefault(name, []).append({budget: Achieved.read(told) for budget, told in achieved.items()})
     return [
-        {"monitor": name, "budget": budget, "asked": str(each.asked), "alarms": each.alarms, "achieved": each.rate}
+        {"monitor": name, "budget": budget, "asked": as_written(budget, each.asked), "alarms": each.alarms}
+        | {"achieved": each.rate, "always": each.always, "out_of_reach": each.out_of_reach}
         for name, told in parts.items()
         for budget, each in pooled(told).items()
     ]

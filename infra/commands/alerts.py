@@ -271,10 +271,15 @@ def _print_budgets(records: list[Record]) -> None:
 
     from infra.terminal import console
 
-    table = Table(*records[0])
+    names = [name for name in records[0] if name != "out_of_reach"]
+    table = Table(*names)
     for record in records:
-        table.add_row(*(Text(_cell(name, value)) for name, value in record.items()))
+        table.add_row(*(Text(_cell(name, record[name])) for name in names))
     console().print(table)
+    for record in records:
+        if record["out_of_reach"]:
+            whose = f"{record['monitor']}: {record['budget']}: {record['always']} of {record['alarms']} alarms"
+            click.echo(f"{whose} are of critical rules and failed feeds, never held back, and more than asked for")
 
 
 def _print_alert(record: Record, tables: dict[str, list[Record]]) -> None:

@@ -362,7 +362,7 @@ def test_a_budget_stands_beside_what_became_of_it(tmp_path: Path) -> None:
     )
     report = backtest(Options(str(monitor), (path,), learn=False)).report["tasks"]["anomaly"]
     budget = report["budget"]["entity"]
-    assert (budget["asked"], budget["alarms"]) == ("0.2 per day", report["alarms"])
+    assert (budget["asked"], budget["alarms"]) == ("0.2 per entity-day", report["alarms"])
     assert budget["achieved"] == pytest.approx(report["alarms_per_entity_day"], rel=0.01)
     assert budget["achieved"] == pytest.approx(0.2, rel=0.2)
 
