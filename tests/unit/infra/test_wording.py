@@ -16,6 +16,8 @@ QUOTED = "expected text: a word that YAML reads as true or false stands in quote
 GROUPS = "{group: 3 per day, by: ICUType}"
 FORMS = f"0.5 per entity-day, 20 per day (of all together), {GROUPS} or a number (per 1,000 rows, not kept)"
 IN_TOTAL = "20 per day: of all together; each entity's has the key entity, each group's group"
+SHADOW = "0 or at least 32: on fewer no version is told to be better, and none serves"
+DETECTORS = "'page-hinkley', 'adwin' or 'off'"
 TWICE = "twice; expected each {} to have a name of its own"
 
 
@@ -92,6 +94,18 @@ WRONG = {
     "budget of two": (
         pumps(rest="alerts: {budget: [1, 2]}"),
         f"alerts.budget: got [1, 2]; expected {FORMS}",
+    ),
+    "canaries that are too few": (
+        pumps(rest="training: {canary: {windows: 15}}"),
+        "training.canary.windows: got 15; expected 0 or at least 16: harm is not told by fewer",
+    ),
+    "a shadow that is too short": (
+        pumps(rest="training: {shadow_rows: 31}"),
+        f"training.shadow_rows: got 31; expected {SHADOW}",
+    ),
+    "a detector that YAML reads as false": (
+        pumps(rest="training: {drift: {detector: off}}"),
+        f"training.drift.detector: got False; {QUOTED.replace('text', DETECTORS)}",
     ),
     "negative weight": (forecast("weight: -1"), "tasks.0.weight: got -1; expected greater than or equal to 0"),
     "unknown kind": (
