@@ -287,15 +287,24 @@ def test_an_outcomes_task_name_that_cannot_be_is_shown(tmp_path: Path) -> None:
 
 def test_rows_none_of_which_can_be_scored_still_make_a_report(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("time,x,label\nsoon,1,0\nlater,2,1\n")
+    path.write_text("time,x,label\nsoon,1,0\n1000,inf,1\n")
     done = backtest(Options(None, (path,)))
     assert done.report["rows_by_status"]["invalid"] == done.report["rows"] == 2
-    assert done.table.frame()["time"].isna().all()
-    assert done.report["refused"] == {"wrong-clock": 2}
+    assert done.table.frame()["time"].isna().tolist() == [True, False]
+    assert done.report["refused"] == {"wrong-clock": 1, "not-finite": 1}
     said = CliRunner().invoke(command, ["--auto", "--input", str(path)])
-    assert "refused, by reason: wrong-clock 2" in said.stdout
+    assert "refused, by reason: wrong-clock 1, not-finite 1" in said.stdout
     assert "mase" not in said.stdout
-    assert str(said.exception) == "got 2 rows, every one refused (wrong-clock 2); expected some that can be scored"
+    refused = "every one refused (wrong-clock 1, not-finite 1)"
+    assert str(said.exception) == f"got 2 rows, {refused}; expected some that can be scored"
+
+
+@pytest.mark.parametrize(("text", "got"), [("time,x\n", "no row"), ("", "an empty file")])
+def test_a_file_without_rows_is_named_as_that(tmp_path: Path, text: str, got: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"got {got}"):
+        backtest(Options(None, (path,)))
 
 
 def test_metrics_must_count_a_row(tmp_path: Path) -> None:
