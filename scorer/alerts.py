@@ -113,7 +113,10 @@ def alerts(
 
 
 def alert(alert_id: str, url: str | None = None) -> "pd.Series":
-    """One alert, by column. Raises InputError when there is none of that id, StackError as `alerts` does."""
+    """One alert, by column; of its id the beginning is enough, where no other begins so.
+
+    Raises InputError when there is none of that id, StackError as `alerts` does.
+    """
     return _frame(ALERTS, [read_alert(alert_id, url)]).iloc[0]
 
 
@@ -148,11 +151,15 @@ def read_alerts(wanted: Wanted, limit: int | None = None, url: str | None = None
 
 
 def read_alert(alert_id: str, url: str | None = None) -> Record:
-    """`alert` as a record."""
+    """`alert` as a record. Raises InputError where several ids begin as `alert_id` does, too."""
     with reading(url) as connection:
         found = _records(connection, select(ALERTS).where(ALERTS.c.id == alert_id))
+        if alert_id and not found:
+            found = _records(connection, select(ALERTS).where(ALERTS.c.id.startswith(alert_id, autoescape=True)))
     if not found:
-        raise InputError(f"alert {alert_id}: unknown; expected an id that `alerts list` shows")
+        raise InputError(f"alert {alert_id}: unknown; expected an id that `alerts list` shows, or how it begins")
+    if len(found) > 1:
+        raise InputError(f"alert {alert_id}: got {len(found)} whose id begins so; expected more of it")
     return found[0]
 
 

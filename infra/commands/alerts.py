@@ -2,15 +2,15 @@
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from infra.commands.whose import NAME_OR_FILE, known, monitor_option
 from schemas.alert import Judgement
 from schemas.alerting import Severity
 
@@ -23,6 +23,13 @@ Record = dict[str, Any]
 
 _database = click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+_configured = click.option(
+    "--config",
+    "--monitor",
+    "config",
+    help="The monitor, its file where it is not a shipped one. Default: the alert's monitor as shipped.",
+    metavar=NAME_OR_FILE,
+)
 _severity = click.Choice([level.value for level in Severity])
 
 
@@ -31,7 +38,7 @@ def _filters(command: Command) -> Command:
         click.option("--since", help="From this event time on: ISO 8601, or an age such as 90s, 15m, 2h, 1d."),
         click.option("--severity", type=_severity, help="This bad or worse."),
         click.option("--entity", help="One entity's only."),
-        click.option("--monitor", help="One monitor's only."),
+        monitor_option,
     ):
         command = option(command)
     return command
@@ -62,7 +69,7 @@ def list_(
     """Alerts as they stand now, newest first."""
     from scorer.alerts import Wanted, read_alerts
 
-    wanted = Wanted(_time(since), None, entity, monitor, severity)
+    wanted = Wanted(_time(since), None, entity, known(database, monitor), severity)
     found = _shown(read_alerts(wanted, limit, database))
     if as_json:
         click.echo(json.dumps(found))
@@ -73,14 +80,14 @@ def list_(
 
 
 @alerts.command()
-@click.option("--monitor", help="One monitor's only.")
+@monitor_option
 @_database
 @_json
 def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Alarms against the budgets that monitors keep: asked for, and achieved since the beginning."""
     from scorer.alerts import read_budgets
 
-    found = read_budgets(monitor, database)
+    found = read_budgets(known(database, monitor), database)
     if as_json:
         click.echo(json.dumps(found))
     elif not found:
@@ -97,8 +104,8 @@ def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
     """One alert: what was expected, what came, every step of its life, and what people said of it."""
     from scorer.alerts import read_alert, read_events, read_verdicts
 
-    (record,), steps = _shown([read_alert(alert_id, database)]), _shown(read_events(alert_id, database))
-    verdicts = _shown(read_verdicts(alert_id, database))
+    (record,) = _shown([read_alert(alert_id, database)])
+    steps, verdicts = (_shown(read(record["id"], database)) for read in (read_events, read_verdicts))
     if as_json:
         click.echo(json.dumps(record | {"events": steps, "verdicts": verdicts}))
     else:
@@ -113,7 +120,7 @@ def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
 @click.option(
     "--input", "files", multiple=True, type=click.Path(exists=True, path_type=Path), help="Rows from files, not Kafka."
 )
-@click.option("--config", help="The monitor's file. Default: the alert's monitor as shipped.", metavar="MONITOR")
+@_configured
 @_database
 @_json
 def explain(
@@ -165,13 +172,7 @@ def replay(ctx: click.Context, monitor: str, *, from_snapshot: bool, as_json: bo
 @click.argument("verdict", type=click.Choice([judgement.value for judgement in Judgement]))
 @click.option("--by", "author", required=True, help="Who says so.")
 @click.option("--why", help="In words, for people.")
-@click.option(
-    "--config",
-    "--monitor",
-    "config",
-    help="The monitor's file. Default: the alert's monitor as shipped.",
-    metavar="FILE",
-)
+@_configured
 @_database
 @_json
 def feedback(
@@ -189,9 +190,9 @@ def feedback(
 
     given = give_verdict(alert_id, Judgement(verdict), author, why, database, config)
     if as_json:
-        click.echo(json.dumps({"alert_id": alert_id, "verdict": verdict, "author": author} | asdict(given)))
+        click.echo(json.dumps({"verdict": verdict, "author": author} | asdict(given)))
         return
-    click.echo(f"recorded: {verdict}, by {author}")
+    click.echo(f"recorded: {verdict}, by {author}{f' (already judged so by {author})' if given.again else ''}")
     if given.lately is not None:
         true, false = given.lately
         click.echo(
@@ -219,19 +220,28 @@ def watch(
     """Alerts as they are raised, until interrupted. --json: one line each."""
     from scorer.alerts import Wanted, watch_alerts
 
-    for fresh in watch_alerts(Wanted(_time(since), None, entity, monitor, severity), database):
+    wanted = Wanted(_time(since), None, entity, known(database, monitor), severity)
+    for fresh in watch_alerts(wanted, database):
         for record in _shown(fresh):
             click.echo(json.dumps(record) if as_json else _line(record))
 
 
-def _time(text: str | None) -> datetime | str | None:
-    """An age is taken from now; anything else is left for the query to judge."""
+def _time(text: str | None) -> datetime | None:
+    """An age is taken from now. Raises InputError where it is neither that nor a time."""
     from schemas.duration import parse_duration
+    from schemas.errors import InputError
 
-    if text is None or not re.fullmatch(r"\s*[\d.]+\s*[a-z]+\s*", text):
-        return text
-    age = parse_duration(text)
-    return text if isinstance(age, str) else datetime.now(UTC) - age  # type: ignore[operator]
+    if text is None:
+        return None
+    try:
+        age = parse_duration(text)
+        if isinstance(age, timedelta):
+            return datetime.now(UTC) - age
+        time = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        expected = "ISO 8601, as 2026-01-31T08:00Z, or an age such as 2h or 3d"
+        raise InputError(f"--since: got {text!r}; expected {expected}") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _shown(records: Sequence[Mapping[str, Any]]) -> list[Record]:
