@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-_FILES = (".yaml", ".yml", ".toml")
+FILES = (".yaml", ".yml", ".toml")
+"""How names of monitors' files end."""
 NAME_OR_FILE = "NAME|FILE"
 
 monitor_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
@@ -20,7 +21,7 @@ def named(monitor: str | None) -> str | None:
     """The name; None: all monitors. Raises ConfigError where it is the path of a file that is wrong."""
     from infra.settings import load_monitor
 
-    return load_monitor(monitor).monitor if monitor is not None and monitor.endswith(_FILES) else monitor
+    return load_monitor(monitor).monitor if monitor is not None and monitor.endswith(FILES) else monitor
 
 
 def known(database: str | None, monitor: str | None) -> str | None:

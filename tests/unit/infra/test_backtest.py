@@ -85,8 +85,11 @@ def test_a_missing_file_is_named() -> None:
         Options(None, (Path("nowhere.csv"),))
 
 
-def test_a_monitor_and_auto_exclude_each_other() -> None:
-    result = CliRunner().invoke(command, ["health", "--auto", "--input", "x.csv"])
+@pytest.mark.parametrize("name", ["health", "m.yaml"])
+def test_a_monitor_and_auto_exclude_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.yaml").touch()
+    result = CliRunner().invoke(command, [name, "--auto", "--input", "x.csv"])
     assert (result.exit_code, "either MONITOR or --auto" in result.output) == (2, True)
 
 
