@@ -60,6 +60,7 @@ class Predictions:
         age: seconds since it was seen, inf = never, [N, S].
         version: model version that made each row, 0 = the network could not run, [N].
         strictness: how much stronger `surprise` must be before it alerts, by what people said of them; [N] or one.
+        replaced: rows that brought another value of a signal for a time that had one, and the last one won; [N] or one.
         lent: was the row's entity lent others' experience? [N] or one.
         guarded: kind of knowledge -> rows of the batch in which it moved what the network or the fast head had said.
         backing: what stands behind the rows, one for each version.
@@ -87,6 +88,7 @@ class Predictions:
     version: NDArray[np.int64]
     guarded: Mapping[str, int]
     strictness: Float64 | float = 0.0
+    replaced: Bool | bool = False
     lent: Bool | bool = False
     backing: tuple[Backing, ...] = ()
 

@@ -310,6 +310,17 @@ def test_a_file_without_rows_is_named_as_that(tmp_path: Path, text: str, got: st
         backtest(Options(None, (path,)))
 
 
+def test_rows_that_contradict_others_of_their_time_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    first = wide(12)[:100]
+    second = first.assign(**{name: first[name] + 1.0 for name in first.columns.difference(["entity", "time"])})
+    pd.concat([first, second]).to_csv(path, index=False)
+    report = backtest(Options(None, (path,), learn=False)).report
+    assert (report["rows_by_status"]["ok"], report["rows_replacing"]) == (200, 100)
+    said = CliRunner().invoke(command, ["--auto", "--no-learn", "--input", str(path)]).stdout
+    assert "100 rows brought other values for an entity and time that had some: the last stand" in said
+
+
 def test_metrics_must_count_a_row(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     wide(12).to_csv(path, index=False)
