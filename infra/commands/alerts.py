@@ -289,7 +289,7 @@ def _print_budgets(records: list[Record]) -> None:
     for record in records:
         if record["out_of_reach"]:
             whose = f"{record['monitor']}: {record['budget']}: {record['always']} of {record['alarms']} alarms"
-            click.echo(f"{whose} are of critical rules and failed feeds, never held back, and more than asked for")
+            click.echo(f"{whose}, more than asked for, are always told: of rules (alerts.always) and of failed feeds")
 
 
 def _print_alert(record: Record, tables: dict[str, list[Record]]) -> None:

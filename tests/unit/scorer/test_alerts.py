@@ -20,8 +20,10 @@ from infra.commands.alerts import alerts as command
 from infra.database import connect, migrate
 from schemas.alert import Alert, Change, SignalReason, Taken
 from schemas.alerting import Severity
+from schemas.budget import Achieved, Rate, Span
 from schemas.errors import InputError, StackError
 from schemas.observation import Partition
+from schemas.protocols import Advance, Tally
 from scorer.alerts import alert, alerts, events, watch
 from scorer.ledger import SqlLedger
 
@@ -215,6 +217,17 @@ def test_an_age_is_taken_from_now(url: str) -> None:
 def test_a_time_that_is_none_is_answered_with_both_that_are(url: str, since: str) -> None:
     expected = "expected ISO 8601, as 2026-01-31T08:00Z, or an age such as 2h or 3d"
     assert str(invoke(url, "list", "--since", since).exception) == f"--since: got {since!r}; {expected}"
+
+
+def test_a_budget_that_is_out_of_reach_is_named_beneath_the_table(url: str, ledger: SqlLedger) -> None:
+    asked, late = Rate(alarms=5, span=Span.DAY), Rate(alarms=20, span=Span.DAY)
+    achieved = {"entity": Achieved(asked, 900, 10.0, 880), "total": Achieved(late, 90, 10.0, 3)}
+    ledger.commit([], [Advance(WARD, 0, 1, Tally(accepted=1), 1, achieved=achieved)])
+    *table, said = invoke(url, "budget").stdout.splitlines()
+    assert said.startswith("health: entity: 880 of 900 alarms, more than asked for, are always told")
+    assert (any("5 per entity-day" in line for line in table), any("20 per day" in line for line in table)) == (
+        True,
+    ) * 2
 
 
 @pytest.mark.usefixtures("ledger")
