@@ -39,8 +39,10 @@ def read_comparison(connection: Connection, monitor: str, first: int, second: in
 
     Of several times that one was the other's shadow, the one that judged the most rows is told of.
 
-    Raises InputError: one is unknown.
+    Raises InputError: one is unknown, or both are the same.
     """
+    if first == second:
+        raise InputError(f"model version {first} of monitor {monitor}: got it twice; expected two versions")
     metrics = {version: _metrics(connection, monitor, version) for version in (first, second)}
     pair = or_(
         and_(SHADOWS.c.champion == first, SHADOWS.c.challenger == second),

@@ -40,7 +40,7 @@ def explain_alert(
     """Everything that can be said of an alert, as JSON has it.
 
     Args:
-        alert_id: as `alerts list` shows it.
+        alert_id: as `alerts list` shows it, or how it begins.
         rows: how many of the entity's last rows are replayed.
         files: read the rows from there; none: from the topic the alert came from.
         database: URL; None: the environment's, else the embedded one.
@@ -54,7 +54,7 @@ def explain_alert(
     """
     record = read_alert(alert_id, database)
     monitor = _monitor(record["monitor"], config, database)
-    layout, origin = Layout(monitor), _worst(record, read_events(alert_id, database))
+    layout, origin = Layout(monitor), _worst(record, read_events(record["id"], database))
     told = _told(record, origin)
     task = _task_behind(layout, record)
     if task is None or not origin["model_version"]:

@@ -45,14 +45,18 @@ def read_courses(connection: Connection, monitor: str, spans: int) -> list[Cours
 def write_tensorboard(connection: Connection, monitor: str, directory: Path) -> None:
     """Write every recorded value as TensorBoard event files, by step.
 
-    Raises InputError: TensorBoard is not there.
+    Raises InputError: TensorBoard is not there, or the directory cannot be made or written.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise InputError("--tensorboard: got no such package; expected pip install -e '.[tensorboard]'") from error
     query = select(TaskMetricRow.__table__).where(TaskMetricRow.monitor == monitor).order_by(TaskMetricRow.id)
-    with SummaryWriter(str(directory / monitor), purge_step=0) as writer:
-        for row in connection.execute(query):
-            name = f"{row.task}/{row.metric}" if row.task else row.metric
-            writer.add_scalar(name, row.value, row.step, walltime=row.recorded_at.timestamp())
+    try:
+        with SummaryWriter(str(directory / monitor), purge_step=0) as writer:
+            for row in connection.execute(query):
+                name = f"{row.task}/{row.metric}" if row.task else row.metric
+                writer.add_scalar(name, row.value, row.step, walltime=row.recorded_at.timestamp())
+    except OSError as error:
+        expected = "a folder that can be made and written"
+        raise InputError(f"--tensorboard: got {directory}: {error.strerror}; expected {expected}") from error

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ from scorer.ledger import Fence, transact
 _LOG = structlog.get_logger(__name__)
 _RIVALS = 20
 """How often a publisher tries the next number when another one was quicker."""
+_SHOWN = 12
+"""Versions that a message names."""
 Changed = TypeVar("Changed")
 
 
@@ -69,7 +71,8 @@ class SqlRegistry:
         """One version. Raises ModelError when it is unknown."""
         records = self._select(self._models().where(_MODELS.c.version == version))
         if not records:
-            raise ModelError(f"model version {version} of monitor {self.monitor}: unknown; expected a published one")
+            published = _some([record.version for record in self.versions()]) or "one, once it is published"
+            raise ModelError(f"model version {version} of monitor {self.monitor}: unknown; expected {published}")
         return records[0]
 
     def versions(self) -> list[ModelRecord]:
@@ -131,7 +134,7 @@ class SqlRegistry:
         record = self.get(version)
         if record.status == Standing.SERVING:
             raise ModelError(f"model version {version} of monitor {self.monitor}: serves already; expected another one")
-        self.load(record)
+        self._check_kept(record)
         self._change(lambda standings: standings.serve(version, Change(who, why)))
         return self.get(version)
 
@@ -147,7 +150,7 @@ class SqlRegistry:
         if record.status == Standing.SERVING:
             others = ", ".join(f"v{each.version}" for each in pinned) or "another one"
             raise ModelError(f"model version {to} of monitor {self.monitor}: serves already; expected {others}")
-        self.load(record)
+        self._check_kept(record)
         change = Change(who, why)
         self._change(lambda standings: standings.serve(record.version, change, former=Standing.ROLLED_BACK))
         return self.get(record.version)
@@ -204,6 +207,18 @@ class SqlRegistry:
         found = transact(self.engine, changed)
         self._prune()
         return found
+
+    def _check_kept(self, record: ModelRecord) -> None:
+        """Raise ModelError where a version cannot serve: its file was pruned, or is not what it was."""
+        numbers = self._files().numbers()
+        if record.version not in numbers:
+            others = [each.version for each in self.versions() if each.status != Standing.SERVING]
+            kept = _some([version for version in others if version in numbers]) or "one whose weights are"
+            raise ModelError(
+                f"model version {record.version} of monitor {self.monitor}: its weights are no longer kept;"
+                f" expected {kept}"
+            )
+        self.load(record)
 
     def _prune(self) -> None:
         """Delete the files that nobody can need again."""
@@ -269,6 +284,13 @@ class SqlRegistry:
             status=str(row["status"]),
             made_by=str(row["made_by"]),
         )
+
+
+def _some(versions: Sequence[int]) -> str:
+    """The first of them, for a message; empty: there are none."""
+    shown = [f"v{version}" for version in versions[:_SHOWN]]
+    more = ["..."] if len(versions) > _SHOWN else []
+    return f"one of {', '.join(shown + more)}" if shown else ""
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -65,6 +65,9 @@ def watch(monitors: Sequence[Monitor], *, learn: bool, seconds: float | None, as
                     deployment.prepare()
             done = _line_by_line if as_json else _nothing
             ended = follow(deployments, console, lambda: _over(stopping, deadline), done)
+            if not stopping.is_set():
+                for line in unread(ended.rows):
+                    console.print(line, markup=False, soft_wrap=True)
         finally:
             stopping.set()
             for deployment in deployments:
@@ -99,6 +102,12 @@ def follow(
             if ending:
                 return Watched(rows, time.monotonic() - started)
             time.sleep(_LOOK_SECONDS)
+
+
+def unread(rows: Sequence[Seen]) -> list[str]:
+    """A line for each monitor that read nothing until its time was over."""
+    why = "nothing was read in that time: --seconds counts from when the command began, and starting takes 10 to 30 s"
+    return [f"{row.name}: {why}" for row in rows if not row.events]
 
 
 @contextmanager

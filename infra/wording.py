@@ -28,6 +28,8 @@ _EXPECTED = {
     "tuple_type": "a list",
 }
 """Pydantic's kind of error -> what was expected."""
+_WORDS_WANTED = {"enum", "literal_error", "string_type"}
+"""Kinds of error of settings that are words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,9 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
         return Problem(_dotted(outer), value, f"{last + 1} items")
     if kind == "missing":
         return Problem(key, None, "a value: the key is required")
-    if kind == "string_type" and isinstance(value, bool):
-        return Problem(key, value, "text: a word that YAML reads as true or false stands in quotes")
+    if kind in _WORDS_WANTED and isinstance(value, bool):
+        expected = _EXPECTED.get(kind) or _bounds(details)
+        return Problem(key, value, f"{expected}: a word that YAML reads as true or false stands in quotes")
     if kind == "value_error":
         return _own(key, value, details["msg"].removeprefix("Value error, "))
     return Problem(key, value, _EXPECTED.get(kind) or _bounds(details))

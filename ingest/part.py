@@ -54,8 +54,8 @@ def read_table(path: Path, wanted: Wanted) -> Events:
     """A row a line.
 
     Raises:
-        InputError: it is no table, or has no time column, or its times are seconds; a label is neither 0 nor 1, or no
-            class.
+        InputError: it is no table, or has no time column, or no time can be read, or times are seconds; a label is
+            neither 0 nor 1, or no class.
     """
     names = header(path)
     if wanted.time_key not in names:
@@ -71,6 +71,9 @@ def read_table(path: Path, wanted: Wanted) -> Events:
     texts = [*told.values(), *([wanted.entity_key] if named else [])]
     table = read(path, numeric=[*numeric, *labels], texts=texts, others=[wanted.time_key, *embeddings])
     times = read_times(table[wanted.time_key].to_pandas(), f"{path}: {wanted.time_key}")
+    if len(table) and not times.timed.any():
+        got = f"{path}: row 1: {wanted.time_key}: got {seen(table[wanted.time_key], 0)}"
+        raise InputError(f"{got}; expected ISO 8601 or epoch milliseconds, which no row of the file has")
     columns = {name: numbers(table[name]) for name in numeric}
     vectors = {}
     for name, size in embeddings.items():

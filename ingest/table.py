@@ -23,6 +23,8 @@ _PARQUET = (".parquet", ".pq")
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity|nan)$"  # what Arrow itself can read
 _INDEX = re.compile(r"__index_level_\d+__$")
 """What pandas names an index that has no name, in Parquet."""
+_EMPTY = re.compile("Empty CSV file|file size is 0 bytes")
+"""What pyarrow says of a file without a byte, or of one that unpacks to none."""
 _BATCH_ROWS = 65_536
 _SHOWN = 40
 
@@ -132,6 +134,8 @@ def _is_csv(path: Path) -> bool:
 
 def _no_table(path: Path, error: Exception) -> InputError:
     """What went wrong, without the row that pyarrow quotes behind its last colon."""
+    if _EMPTY.search(str(error)):
+        return InputError(f"{path}: expected a table, got an empty file")
     told = re.sub(r"(got \d+): .*", r"\1", str(error), flags=re.DOTALL)
     return InputError(f"{path}: expected a table, got {type(error).__name__}: {told}")
 

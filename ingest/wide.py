@@ -20,11 +20,19 @@ def read_events(files: Sequence[Path], wanted: Wanted = _ALL) -> Events:
         wanted: what is read of each.
 
     Raises:
-        InputError: a file is missing, no table, or has no time column; a label is neither 0 nor 1, or no class.
+        InputError: a file is missing, no table, or has no time column, or no time in it can be read; a label is
+            neither 0 nor 1, or no class; there is no row in any of them.
     """
     paths = expand(files, images=bool(wanted.images))
     parts = [read_recording(path, wanted) if path.is_dir() else read_table(path, wanted) for path in paths]
+    if not any(map(len, parts)):
+        raise no_row(files)
     return joined(parts, wanted.layout)
+
+
+def no_row(files: Sequence[Path]) -> InputError:
+    """Of files that hold nothing but their headers."""
+    return InputError(f"{', '.join(map(str, files))}: got no row; expected at least one")
 
 
 def expand(files: Sequence[Path], *, images: bool = False) -> list[Path]:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.database import parse_url
 from schemas.duration import Duration
@@ -90,6 +90,12 @@ class DriftSettings(Frozen):
         return self
 
 
+FEWEST_CANARIES = 16
+"""Fewer windows say nothing of a task."""
+FEWEST_SHADOW_ROWS = 32
+"""Fewer rows say nothing of a task."""
+
+
 class CanarySettings(Frozen):
     """Past windows that are not rehearsed: a candidate that forgets them serves nobody, and goes back."""
 
@@ -97,6 +103,13 @@ class CanarySettings(Frozen):
     every: int = Field(default=256, ge=1, description="steps from one look at them to the next")
     bound: float = Field(default=0.25, gt=0, description="how much worse a task may get, 1 = knowing nothing")
     vetoes: int = Field(default=2, ge=1, description="in a row; then the windows are what is outdated, and replaced")
+
+    @field_validator("windows")
+    @classmethod
+    def _enough(cls, windows: int) -> int:
+        if 0 < windows < FEWEST_CANARIES:
+            raise ValueError(f"expected 0 or at least {FEWEST_CANARIES}: harm is not told by fewer")
+        return windows
 
 
 class TrainingSettings(Frozen):
@@ -147,6 +160,14 @@ class TrainingSettings(Frozen):
         ge=0,
         description="rows on which a version is scored beside the one that serves before it may; 0: it serves at once",
     )
+
+    @field_validator("shadow_rows")
+    @classmethod
+    def _enough(cls, rows: int) -> int:
+        if 0 < rows < FEWEST_SHADOW_ROWS:
+            expected = f"0 or at least {FEWEST_SHADOW_ROWS}: on fewer no version is told to be better, and none serves"
+            raise ValueError(f"expected {expected}")
+        return rows
 
 
 class FittingSettings(Frozen):

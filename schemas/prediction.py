@@ -61,6 +61,7 @@ class Predictions:
         version: model version that made each row, 0 = the network could not run, [N].
         strictness: how much stronger `surprise` must be before it alerts, by what people said of them; [N] or one.
         fallback: does an older version serve live rows, a newer one having been rolled back, or being unfit?
+        replaced: rows that brought another value of a signal for a time that had one, and the last one won; [N] or one.
         lent: was the row's entity lent others' experience? [N] or one.
         guarded: kind of knowledge -> rows of the batch in which it moved what the network or the fast head had said.
         backing: what stands behind the rows, one for each version.
@@ -89,6 +90,7 @@ class Predictions:
     guarded: Mapping[str, int]
     strictness: Float64 | float = 0.0
     fallback: bool = False
+    replaced: Bool | bool = False
     lent: Bool | bool = False
     backing: tuple[Backing, ...] = ()
 

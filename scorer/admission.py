@@ -28,12 +28,14 @@ class Admitted:
         values: with duplicate or refused signals masked, [N, S].
         rows_seen: rows the entity had shown before, [N].
         refused: a signal was refused because the first value wins, [N].
+        replaced: a signal had another value at that time already, and the last wins, [N].
     """
 
     status: NDArray[np.uint8]
     values: Float64
     rows_seen: Int64
     refused: Bool
+    replaced: Bool
 
 
 class Admission:
@@ -75,14 +77,16 @@ class Admission:
         """
         status, values = status.copy(), values.copy()
         rows_seen = np.zeros(len(entity), dtype=np.int64)
-        refused = np.zeros(len(entity), dtype=np.bool_)
+        conflict = np.zeros(len(entity), dtype=np.bool_)
         hashes = self._hash(time_ms, values)
         for wave in waves:
             rows = wave[status[wave] == Status.OK]
-            self._judge(rows, entity[rows], time_ms[rows], hashes[rows], values, status, refused, state)
+            self._judge(rows, entity[rows], time_ms[rows], hashes[rows], values, status, conflict, state)
             rows_seen[wave] = state["admission.rows"][entity[wave]]
             self._remember(rows[status[rows] == Status.OK], entity, time_ms, hashes, values, state)
-        return Admitted(status, values, rows_seen, refused)
+        nobody = np.zeros_like(conflict)
+        refused, replaced = (conflict, nobody) if self._first_wins else (nobody, conflict)
+        return Admitted(status, values, rows_seen, refused, replaced)
 
     def _judge(
         self,
@@ -92,7 +96,7 @@ class Admission:
         hashes: UInt64,
         values: Float64,
         status: NDArray[np.uint8],
-        refused: Bool,
+        conflict: Bool,
         state: dict[str, Field],
     ) -> None:
         newest = state["admission.newest_ms"][entity]
@@ -104,7 +108,7 @@ class Admission:
         status[rows[(time_ms < newest) & ~redelivered]] = Status.LATE
         again = (time_ms == newest) & ~redelivered
         if again.any():
-            self._merge(rows[again], entity[again], values, status, refused, state)
+            self._merge(rows[again], entity[again], values, status, conflict, state)
 
     def _merge(
         self,
@@ -112,15 +116,15 @@ class Admission:
         entity: Int64,
         values: Float64,
         status: NDArray[np.uint8],
-        refused: Bool,
+        conflict: Bool,
         state: dict[str, Field],
     ) -> None:
         held = state["admission.held"][entity]
         seen = values[rows]
         equal = seen == held
-        conflict = ~np.isnan(held) & ~np.isnan(seen) & ~equal
-        values[rows] = np.where(equal | (conflict & self._first_wins), np.nan, seen)
-        refused[rows] = conflict.any(axis=1) & self._first_wins
+        differs = ~np.isnan(held) & ~np.isnan(seen) & ~equal
+        values[rows] = np.where(equal | (differs & self._first_wins), np.nan, seen)
+        conflict[rows] = differs.any(axis=1)
         status[rows[np.isnan(values[rows]).all(axis=1)]] = Status.DUPLICATE
 
     def _remember(

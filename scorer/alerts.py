@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schemas.alert import Phase
 from schemas.alerting import Severity
-from schemas.budget import Achieved, pooled
+from schemas.budget import Achieved, as_written, pooled
 from schemas.components import DatabaseSettings
 from schemas.database import masked, parse_url
 from schemas.errors import InputError, StackError
@@ -116,7 +116,10 @@ def alerts(
 
 
 def alert(alert_id: str, url: str | None = None) -> "pd.Series":
-    """One alert, by column. Raises InputError when there is none of that id, StackError as `alerts` does."""
+    """One alert, by column; of its id the beginning is enough, where no other begins so.
+
+    Raises InputError when there is none of that id, StackError as `alerts` does.
+    """
     return _frame(ALERTS, [read_alert(alert_id, url)]).iloc[0]
 
 
@@ -151,11 +154,15 @@ def read_alerts(wanted: Wanted, limit: int | None = None, url: str | None = None
 
 
 def read_alert(alert_id: str, url: str | None = None) -> Record:
-    """`alert` as a record."""
+    """`alert` as a record. Raises InputError where several ids begin as `alert_id` does, too."""
     with reading(url) as connection:
         found = _records(connection, select(ALERTS).where(ALERTS.c.id == alert_id))
+        if alert_id and not found:
+            found = _records(connection, select(ALERTS).where(ALERTS.c.id.startswith(alert_id, autoescape=True)))
     if not found:
-        raise InputError(f"alert {alert_id}: unknown; expected an id that `alerts list` shows")
+        raise InputError(f"alert {alert_id}: unknown; expected an id that `alerts list` shows, or how it begins")
+    if len(found) > 1:
+        raise InputError(f"alert {alert_id}: got {len(found)} whose id begins so; expected more of it")
     return found[0]
 
 
@@ -170,7 +177,9 @@ def read_budgets(monitor: str | None = None, url: str | None = None) -> list[Rec
     """What became of each alarm budget that is kept. Raises StackError as `alerts` does.
 
     Returns:
-        `monitor`, `budget` (entity, group of a value, total), `asked`, `alarms` and `achieved`, in the span of `asked`.
+        `monitor`, `budget` (entity, group of a value, total), `asked`, `alarms`, `achieved` in the span of `asked`,
+        `always`, alarms that no budget holds back, and whether there were more of those than were `asked`:
+        `out_of_reach`.
     """
     query = select(PARTITIONS.c.monitor, PARTITIONS.c.achieved).where(PARTITIONS.c.achieved.is_not(None))
     if monitor is not None:
@@ -180,7 +189,8 @@ def read_budgets(monitor: str | None = None, url: str | None = None) -> list[Rec
         for name, achieved in connection.execute(query.order_by(PARTITIONS.c.monitor, PARTITIONS.c.updated_at.desc())):
             parts.setdefault(name, []).append({budget: Achieved.read(told) for budget, told in achieved.items()})
     return [
-        {"monitor": name, "budget": budget, "asked": str(each.asked), "alarms": each.alarms, "achieved": each.rate}
+        {"monitor": name, "budget": budget, "asked": as_written(budget, each.asked), "alarms": each.alarms}
+        | {"achieved": each.rate, "always": each.always, "out_of_reach": each.out_of_reach}
         for name, told in parts.items()
         for budget, each in pooled(told).items()
     ]

@@ -104,6 +104,7 @@ class Scorer:
             batch=batch,
             status=admitted.status,
             refused=admitted.refused,
+            replaced=admitted.replaced,
             slot=slot,
             silent=silent,
             rows_seen=admitted.rows_seen,

@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from schemas.components import FEWEST_SHADOW_ROWS
 from schemas.shadow import Outcome, Role, Settlement, Shadow, Sums
 from trainer.gate import TOLERANCE
 
-_LEAST = 32
-"""Fewer rows say nothing of a task."""
 _TRIAL_ERRORS = 1.645
 """Standard errors that a promotion must have to spare: one-sided, 95 %."""
 _WATCH_ERRORS = 3.0
@@ -44,7 +43,7 @@ def compared(sums: Sums) -> dict[str, Compared]:
     return {
         name.removesuffix(".loss"): _compared(*found)
         for name, found in sums.items()
-        if name.endswith(".loss") and found[0] >= _LEAST
+        if name.endswith(".loss") and found[0] >= FEWEST_SHADOW_ROWS
     }
 
 
@@ -56,11 +55,11 @@ def calibration(sums: Sums, claimed: Mapping[str, float]) -> dict[str, tuple[flo
     found = {}
     for task, share in claimed.items():
         n, champion, challenger = sums.get(f"{task}.coverage", (0.0, 0.0, 0.0))
-        if n >= _LEAST:
+        if n >= FEWEST_SHADOW_ROWS:
             found[f"{task}.coverage"] = abs(champion / n - share), abs(challenger / n - share)
     for name, bins in sums.items():
         task, _, side = name.rpartition(".")
-        if side == "champion" and sum(bins[::3]) >= _LEAST:
+        if side == "champion" and sum(bins[::3]) >= FEWEST_SHADOW_ROWS:
             found[f"{task}.ece"] = _ece(bins), _ece(sums[f"{task}.challenger"])
     return found
 

@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from torch.distributed import ProcessGroup
 
+from schemas.components import FEWEST_CANARIES
 from schemas.observation import Float64
 from trainer.losses import Targets, TaskLoss
 from trainer.network import Network, Outputs
 from trainer.past import Past, past_lesson, start_of
 from trainer.weighting.ranks import gather_rows
 
-_LEAST = 16
-"""Fewer windows say nothing of a task."""
 _SURE = 2.0
 """Standard errors between what was measured and the bound."""
 _CHUNK = 32
@@ -46,7 +45,7 @@ def worsened(
     found = {}
     for task, worse_W in zip(layout.tasks, worse_WK.T, strict=True):
         judged = worse_W[~np.isnan(worse_W)]
-        if len(judged) >= _LEAST:
+        if len(judged) >= FEWEST_CANARIES:
             mean, error = judged.mean(), judged.std(ddof=1) / np.sqrt(len(judged))
             if not mean - _SURE * error <= bound:  # NaN is no proof of health
                 found[task.name] = f"loss {mean:+.3f} on {len(judged)} canary windows; the bound is {bound:g}"

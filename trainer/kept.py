@@ -28,8 +28,9 @@ class Kept:
 
     def __init__(self, settings: TrainingSettings, seed: int, rank: int) -> None:
         drift = settings.drift
+        rehearsed = drift.detector != "off" or drift.adapt_every
         self._key = (seed, rank)
-        self.replay = Reservoir(drift.replay_windows if drift.detector != "off" else 0)
+        self.replay = Reservoir(drift.replay_windows if rehearsed else 0)
         self.canary = Reservoir(settings.canary.windows)
 
     def sift(self, windows: Sequence[Window], slots: Slots, regime: int, step: int) -> list[Kind]:

@@ -11,6 +11,7 @@ import numpy as np
 from infra.backtest.figures import number
 from schemas.alert import Change
 from schemas.alerting import AlertSettings, Severity
+from schemas.budget import as_written
 from schemas.observation import Float64, Int64, Partition
 from scorer.stages.finding import Finding, Memory
 from scorer.stages.pipeline import AlertPipeline, stages_of
@@ -69,13 +70,15 @@ class Alarms:
 def budgets_of(pipeline: AlertPipeline, partition: Partition) -> dict[str, Any]:
     """`budget` of the report: of each that is kept, alarms of every kind, `asked` and `achieved`, in `asked`'s span.
 
-    And by task or rule the rows whose finding raised nothing, being worth less than an alarm cost.
+    `always` of them no budget could hold back. And by task or rule the rows whose finding raised nothing, being worth
+    less than an alarm cost.
     """
     if pipeline.budgets is None:
         return {}
     told = {
-        name: {"asked": str(each.asked), "achieved": None if each.rate is None else number(each.rate)}
-        | {"alarms": each.alarms, "off": None if each.rate is None else number(each.rate / each.asked.alarms - 1.0)}
+        name: {"asked": as_written(name, each.asked), "achieved": None if each.rate is None else number(each.rate)}
+        | {"alarms": each.alarms, "always": each.always}
+        | {"off": None if each.rate is None else number(each.rate / each.asked.alarms - 1.0)}
         for name, each in pipeline.budgets.achieved(partition).items()
     }
     held_back = {name: count for name, count in pipeline.held_back.items() if count}

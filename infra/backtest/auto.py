@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ingest.part import LABEL
 from ingest.table import Kind, kinds
-from ingest.wide import expand
+from ingest.wide import expand, no_row
 from schemas.errors import InputError
 from schemas.horizon import Horizon
 from schemas.modality import Modality
@@ -43,9 +43,10 @@ def auto_columns(files: Sequence[Path], entity: str = "entity", time: str = "tim
         time: that of event times.
 
     Raises:
-        InputError: a file is missing or no table, or there is no column of numbers or of that time.
+        InputError: a file is missing or no table, or there is no row, or no column of numbers or of that time.
     """
     found: dict[str, Kind] = {}
+    held: set[Kind] = set()
     for path in expand(files):
         columns = kinds(path)
         if time not in columns:
@@ -53,9 +54,12 @@ def auto_columns(files: Sequence[Path], entity: str = "entity", time: str = "tim
             raise InputError(
                 f"{path}: expected a column {time!r} of event times, got columns {got}; --time names another"
             )
+        held.update(columns.values())
         for name, kind in columns.items():
             if name not in {entity, time, LABEL}:
                 found[name] = kind if found.get(name, Kind.EMPTY) is Kind.EMPTY or kind is Kind.NUMBERS else found[name]
+    if held <= {Kind.EMPTY, Kind.NAMELESS}:
+        raise no_row(files)
     numeric = [name for name, kind in found.items() if kind is Kind.NUMBERS]
     signals = tuple(name for name in numeric if _nameable(name))
     left_out = {name: _REASONS.get(kind, _UNNAMEABLE) for name, kind in found.items() if name not in signals}

@@ -17,7 +17,11 @@ from schemas.observation import Status
 
 
 def report_of(table: ScoresTable, events: Events, outcomes: Sequence[Outcome], options: Options) -> dict[str, Any]:
-    """The metrics part of the report. Rows before `score_from` (in stream order) are not judged."""
+    """The metrics part of the report. Rows before `score_from` (in stream order) are not judged.
+
+    `rows_replacing` are those among the ones that are ok which brought other values for an entity and time that had
+    some: both were scored as they came, and the last ones stand.
+    """
     layout, first = table.layout, options.score_from
     stream = table.order[table.status[table.order] == Status.OK]
     judged = {
@@ -32,6 +36,7 @@ def report_of(table: ScoresTable, events: Events, outcomes: Sequence[Outcome], o
     return {
         "rows": len(table.order),
         "rows_by_status": {status.name.lower(): int((table.status == status).sum()) for status in Status},
+        "rows_replacing": int(table.replacing.sum()),
         "guarded_rows": dict(table.guarded),
         "tasks": {task: each.metrics for task, each in judged.items()},
         "baselines": {

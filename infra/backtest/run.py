@@ -23,7 +23,6 @@ from infra.memory import MemoryLedger, MemoryRegistry
 from infra.weights import weights_of
 from ingest.files import INPUT, FileSource
 from ingest.outcomes import Outcome, read_outcomes
-from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.observation import Float64
 from scorer.run import run
@@ -59,8 +58,6 @@ def backtest(options: Options) -> Backtested:
     auto = auto_columns(options.files, **options.keys) if options.monitor is None else None
     layout = Layout(monitor_of(options, auto.signals if auto else (), outcomes))
     source = FileSource(options.files, layout, BATCH_ROWS, labelled=True)
-    if not len(source):
-        raise InputError(f"{', '.join(map(str, options.files))}: got no row; expected at least one")
     found = _found(source, layout, auto)
     registry = MemoryRegistry()
     if options.model != "fresh":

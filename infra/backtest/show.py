@@ -23,6 +23,9 @@ def show(report: Mapping[str, Any]) -> None:
     console = Console()
     fates = ", ".join(f"{count:,} {fate}" for fate, count in report["rows_by_status"].items())
     console.print(f"{report['rows']:,} rows ({fates}) at {report['events_per_s']:,.0f} rows/s")
+    if report["rows_replacing"]:
+        told = "brought other values for an entity and time that had some: the last stand"
+        console.print(f"{report['rows_replacing']:,} rows {told}", soft_wrap=True)
     if report["refused"]:
         by_signal = f"; by signal: {_counted(report['refused_signals'])}" if report["refused_signals"] else ""
         console.print(f"refused, by reason: {_counted(report['refused'])}{by_signal}")

@@ -84,6 +84,8 @@ class ScoresTable:
         self.rules = np.full((n_rows, len(self._rules)), np.nan)
         self.states = [np.zeros((n_rows, len(names)), dtype=np.float32) for names in layout.classes.values()]
         self.order = order
+        self.replacing = np.zeros(n_rows, dtype=np.bool_)
+        """Which rows took the place of values that their entity had at the same time."""
         self.guarded: Counter[str] = Counter()
         self.versions: Counter[int] = Counter()
         """Rows that each model version answered."""
@@ -99,6 +101,7 @@ class ScoresTable:
         self.entity[rows] = batch.entity
         self.time_ms[rows] = batch.time_ms
         self.status[rows] = predictions.status
+        self.replacing[rows] = predictions.replaced
         self.anomaly[rows] = np.where(ok, predictions.anomaly, 0.0)
         self.anomaly_head[rows] = np.where(ok, predictions.anomaly_head, 0.0)
         self.probability[rows] = np.where(ok, predictions.probability, 0.0)

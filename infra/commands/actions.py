@@ -5,19 +5,21 @@ from typing import Any
 
 import click
 
+from infra.commands.whose import NAME_OR_FILE, known
+
 
 @click.command()
-@click.argument("monitor", required=False)
+@click.argument("monitor", required=False, metavar=f"[{NAME_OR_FILE}]")
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def actions(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """What was done about drift and harm, newest first: alarms, what followed them, batches that were quarantined.
 
-    MONITOR: one monitor's only. The offsets of a batch are in the JSON.
+    NAME or FILE: one monitor's only. The offsets of a batch are in the JSON.
     """
     from infra.explained import table
 
-    rows = _select(database, monitor)
+    rows = _select(database, known(database, monitor))
     if as_json:
         click.echo(json.dumps(rows))
     elif not rows:

@@ -2,15 +2,15 @@
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from infra.commands.whose import NAME_OR_FILE, known, monitor_option
 from schemas.alert import Judgement
 from schemas.alerting import Severity
 
@@ -29,6 +29,13 @@ Record = dict[str, Any]
 
 _database = click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+_configured = click.option(
+    "--config",
+    "--monitor",
+    "config",
+    help="The monitor, its file where it is not a shipped one. Default: the alert's monitor as shipped.",
+    metavar=NAME_OR_FILE,
+)
 _severity = click.Choice([level.value for level in Severity])
 
 
@@ -37,7 +44,7 @@ def _filters(command: Command) -> Command:
         click.option("--since", help="From this event time on: ISO 8601, or an age such as 90s, 15m, 2h, 1d."),
         click.option("--severity", type=_severity, help="This bad or worse."),
         click.option("--entity", help="One entity's only."),
-        click.option("--monitor", help="One monitor's only."),
+        monitor_option,
     ):
         command = option(command)
     return command
@@ -69,7 +76,7 @@ def list_(
     from infra.terminal import console
     from scorer.alerts import Wanted, read_alerts
 
-    wanted = Wanted(_time(since), None, entity, monitor, severity)
+    wanted = Wanted(_time(since), None, entity, known(database, monitor), severity)
     found, terminal = read_alerts(wanted, limit, database), console()
     if as_json:
         click.echo(json.dumps(_shown(found)))
@@ -82,14 +89,14 @@ def list_(
 
 
 @alerts.command()
-@click.option("--monitor", help="One monitor's only.")
+@monitor_option
 @_database
 @_json
 def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Alarms against the budgets that monitors keep: asked for, and achieved since the beginning."""
     from scorer.alerts import read_budgets
 
-    found = read_budgets(monitor, database)
+    found = read_budgets(known(database, monitor), database)
     if as_json:
         click.echo(json.dumps(found))
     elif not found:
@@ -106,8 +113,8 @@ def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
     """One alert: what was expected, what came, every step of its life, and what people said of it."""
     from scorer.alerts import read_alert, read_events, read_verdicts
 
-    (record,), steps = _shown([read_alert(alert_id, database)]), _shown(read_events(alert_id, database))
-    verdicts = _shown(read_verdicts(alert_id, database))
+    (record,) = _shown([read_alert(alert_id, database)])
+    steps, verdicts = (_shown(read(record["id"], database)) for read in (read_events, read_verdicts))
     if as_json:
         click.echo(json.dumps(record | {"events": steps, "verdicts": verdicts}))
     else:
@@ -122,7 +129,7 @@ def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
 @click.option(
     "--input", "files", multiple=True, type=click.Path(exists=True, path_type=Path), help="Rows from files, not Kafka."
 )
-@click.option("--config", help="The monitor's file. Default: the alert's monitor as shipped.", metavar="MONITOR")
+@_configured
 @_database
 @_json
 def explain(
@@ -174,13 +181,7 @@ def replay(ctx: click.Context, monitor: str, *, from_snapshot: bool, as_json: bo
 @click.argument("verdict", type=click.Choice([judgement.value for judgement in Judgement]))
 @click.option("--by", "author", required=True, help="Who says so.")
 @click.option("--why", help="In words, for people.")
-@click.option(
-    "--config",
-    "--monitor",
-    "config",
-    help="The monitor's file. Default: the alert's monitor as shipped.",
-    metavar="FILE",
-)
+@_configured
 @_database
 @_json
 def feedback(
@@ -198,9 +199,9 @@ def feedback(
 
     given = give_verdict(alert_id, Judgement(verdict), author, why, database, config)
     if as_json:
-        click.echo(json.dumps({"alert_id": alert_id, "verdict": verdict, "author": author} | asdict(given)))
+        click.echo(json.dumps({"verdict": verdict, "author": author} | asdict(given)))
         return
-    click.echo(f"recorded: {verdict}, by {author}")
+    click.echo(f"recorded: {verdict}, by {author}{f' (already judged so by {author})' if given.again else ''}")
     if given.lately is not None:
         true, false = given.lately
         click.echo(
@@ -228,19 +229,28 @@ def watch(
     """Alerts as they are raised, until interrupted. --json: one line each."""
     from scorer.alerts import Wanted, watch_alerts
 
-    for fresh in watch_alerts(Wanted(_time(since), None, entity, monitor, severity), database):
+    wanted = Wanted(_time(since), None, entity, known(database, monitor), severity)
+    for fresh in watch_alerts(wanted, database):
         for record in _shown(fresh):
             click.echo(json.dumps(record) if as_json else _line(record))
 
 
-def _time(text: str | None) -> datetime | str | None:
-    """An age is taken from now; anything else is left for the query to judge."""
+def _time(text: str | None) -> datetime | None:
+    """An age is taken from now. Raises InputError where it is neither that nor a time."""
     from schemas.duration import parse_duration
+    from schemas.errors import InputError
 
-    if text is None or not re.fullmatch(r"\s*[\d.]+\s*[a-z]+\s*", text):
-        return text
-    age = parse_duration(text)
-    return text if isinstance(age, str) else datetime.now(UTC) - age  # type: ignore[operator]
+    if text is None:
+        return None
+    try:
+        age = parse_duration(text)
+        if isinstance(age, timedelta):
+            return datetime.now(UTC) - age
+        time = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        expected = "ISO 8601, as 2026-01-31T08:00Z, or an age such as 2h or 3d"
+        raise InputError(f"--since: got {text!r}; expected {expected}") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _shown(records: Sequence[Mapping[str, Any]]) -> list[Record]:
@@ -302,10 +312,15 @@ def _print_budgets(records: list[Record]) -> None:
 
     from infra.terminal import console
 
-    table = Table(*records[0])
+    names = [name for name in records[0] if name != "out_of_reach"]
+    table = Table(*names)
     for record in records:
-        table.add_row(*(Text(_cell(name, value)) for name, value in record.items()))
+        table.add_row(*(Text(_cell(name, record[name])) for name in names))
     console().print(table)
+    for record in records:
+        if record["out_of_reach"]:
+            whose = f"{record['monitor']}: {record['budget']}: {record['always']} of {record['alarms']} alarms"
+            click.echo(f"{whose}, more than asked for, are always told: of rules (alerts.always) and of failed feeds")
 
 
 def _print_alert(record: Record, tables: dict[str, list[Record]]) -> None:

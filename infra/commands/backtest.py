@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from infra.commands.whose import FILES
 from schemas.duration import parse_duration
 from schemas.horizon import Horizon, place_of
 
@@ -177,7 +178,7 @@ def _expect_figures(report: Mapping[str, Any], score_from: int) -> None:
 def _split(words: tuple[str, ...], *, auto: bool) -> tuple[str | None, tuple[Path, ...]]:
     """The monitor, and the files that followed the first one: ``--input a.csv b.csv`` leaves b.csv among the words."""
     if auto:
-        if words and not Path(words[0]).exists():
+        if words and (words[0].endswith(FILES) or not Path(words[0]).exists()):
             raise click.UsageError(f"expected either MONITOR or --auto, got --auto and {words[0]!r}")
         return None, tuple(map(Path, words))
     if not words:

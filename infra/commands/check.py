@@ -1,8 +1,12 @@
 """`bellwether check`: is a monitor's configuration right, and what would it watch?"""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from schemas.monitor import Monitor
 
 
 @click.command()
@@ -28,6 +32,7 @@ def check(monitor: str, *, as_json: bool) -> None:
         "knowledge": loaded.knowledge.summary,
         "kafka": loaded.kafka.bootstrap_servers,
         "database": masked(loaded.database.url),
+        "idle": _idle(loaded),
     }
     if as_json:
         click.echo(json.dumps({"ok": True, **summary}))
@@ -39,6 +44,14 @@ def check(monitor: str, *, as_json: bool) -> None:
     click.echo("next:")
     click.echo(f"  {typed('produce', 'FILE', '--topic', loaded.topics.observations)}")
     click.echo(f"  {typed('run', monitor)}")
+
+
+def _idle(monitor: "Monitor") -> list[str]:
+    """Settings that nothing will ever ask for while the monitor runs, and why."""
+    every = monitor.training.drift.adapt_every
+    if not every or monitor.topics.labels is not None:
+        return []
+    return [f"training.drift.adapt_every {every} counts labels, and there is no topics.labels"]
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from infra.commands.standing import one_monitor
+from infra.commands.whose import which_monitor
 
 _SHOWN = 10
 """Alerts of each kind of change that are named; a program gets all."""
@@ -15,7 +16,7 @@ _SHOWN = 10
 @click.command()
 @click.argument("first", metavar="A", type=click.IntRange(min=1))
 @click.argument("second", metavar="B", type=click.IntRange(min=1))
-@click.option("--monitor", help="Needed where the database holds several monitors' versions.")
+@which_monitor
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object, for programs.")
 def compare(first: int, second: int, monitor: str | None, database: str | None, *, as_json: bool) -> None:

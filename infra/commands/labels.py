@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from infra.commands.whose import known, monitor_option
+
 Command = Callable[..., None]
 _database = click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
-_monitor = click.option("--monitor", help="One monitor's only.")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
 
@@ -17,7 +18,7 @@ def _decision(command: Command) -> Command:
         click.argument("source"),
         click.option("--by", "author", required=True, help="Who decides."),
         click.option("--why", help="In words, for people."),
-        _monitor,
+        monitor_option,
         _database,
         _json,
     ):
@@ -31,14 +32,14 @@ def labels() -> None:
 
 
 @labels.command("list")
-@_monitor
+@monitor_option
 @_database
 @_json
 def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Every source: verdicts, labels and what became of them, its reliability, and whether it is excluded."""
     from infra.labels.sources import read_sources
 
-    found = read_sources(database, monitor)
+    found = read_sources(database, known(database, monitor))
     if as_json:
         click.echo(json.dumps(found))
     elif not found:
@@ -77,7 +78,8 @@ def _decide(
 ) -> None:
     from infra.labels.sources import decide
 
-    whose = decide(source, excluded=excluded, author=author, why=why, database=database, monitor=monitor)
+    one = known(database, monitor)
+    whose = decide(source, excluded=excluded, author=author, why=why, database=database, monitor=one)
     if as_json:
         click.echo(json.dumps({"monitor": whose, "source": source, "excluded": excluded, "author": author}))
     else:

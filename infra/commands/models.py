@@ -14,6 +14,7 @@ from infra.commands.metrics import metrics
 from infra.commands.relearn import relearn
 from infra.commands.replay import replay
 from infra.commands.standing import promote, rollback
+from infra.commands.whose import known, monitor_option
 from schemas.duration import short_form
 
 _HEADINGS = (
@@ -42,7 +43,7 @@ for each in (actions, compare, compress, export, metrics, promote, relearn, repl
 
 
 @models.command("list")
-@click.option("--monitor", help="One monitor's only.")
+@monitor_option
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
@@ -53,7 +54,7 @@ def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     learned was, in event time, when the first shard scored with it; `taken_up_seconds` how long that shard took to take
     it up once it was let serve.
     """
-    rows = _select(database, monitor)
+    rows = _select(database, known(database, monitor))
     if as_json:
         click.echo(json.dumps(rows))
     elif not rows:
@@ -63,14 +64,14 @@ def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
 
 
 @models.command()
-@click.option("--monitor", help="One monitor's only.")
+@monitor_option
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object, for programs.")
 def similarity(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Running cosines of the tasks' gradients, as last recorded: below 0 two tasks pull in different directions."""
     from infra.similarity import print_similarity, read_similarity
 
-    found = read_similarity(database, monitor)
+    found = read_similarity(database, known(database, monitor))
     if as_json:
         click.echo(json.dumps(found))
     elif not found:
@@ -94,10 +95,10 @@ def _select(database: str | None, monitor: str | None) -> list[dict[str, object]
         query = query.where(ModelRow.monitor == monitor)
     with reading(database) as connection:
         rows = connection.execute(query.order_by(ModelRow.monitor, ModelRow.version.desc())).mappings().all()
-        known = lives(connection)
+        told = lives(connection)
     return [
         {**row, "private": _private(row["metrics"]), "created_at": row["created_at"].isoformat(timespec="milliseconds")}
-        | known.get((row["monitor"], row["version"]), {})
+        | told.get((row["monitor"], row["version"]), {})
         for row in rows
     ]
 

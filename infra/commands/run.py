@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 @click.option("--trainers", type=click.IntRange(min=1), help="Ranks that learn together, as many as find room.")
 @click.option("--gpus-per-trainer", type=click.FloatRange(min=0), help="GPUs of each. Default: none.")
 @click.option("--ray-address", help="A Ray cluster. Default: a local Ray that ends with this command.")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this long. Default: Ctrl-C.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    help="Stop so long after the command began: starting takes 10 to 30 s of it. Default: Ctrl-C.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a second, and a last one with the totals.")
 @click.pass_context
 def run(

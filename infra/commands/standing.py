@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.commands.whose import named, which_monitor
+
 if TYPE_CHECKING:
     from infra.registry import SqlRegistry
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("version", type=click.IntRange(min=1))
 @click.option("--why", default="promoted by hand", help="Kept with the change.", metavar="TEXT")
-@click.option("--monitor", help="Needed where the database holds several monitors' versions.")
+@which_monitor
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--directory", help="Of the weights. Default: beside the SQLite file, else .bellwether.", metavar="PATH")
 def promote(version: int, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
@@ -25,7 +27,7 @@ def promote(version: int, why: str, monitor: str | None, database: str | None, d
 @click.command()
 @click.option("--to", type=click.IntRange(min=1), help="Default: the newest pinned version.", metavar="VERSION")
 @click.option("--why", required=True, help="Kept with the change.", metavar="TEXT")
-@click.option("--monitor", help="Needed where the database holds several monitors' versions.")
+@which_monitor
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--directory", help="Of the weights. Default: beside the SQLite file, else .bellwether.", metavar="PATH")
 def rollback(to: int | None, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
@@ -54,13 +56,14 @@ def registry_for(database: str | None, monitor: str | None, directory: str | Non
 
 
 def one_monitor(database: str | None, monitor: str | None) -> str:
-    """The monitor that is meant."""
+    """The name of the monitor that is meant. Raises InputError where it is not clear which, or of nobody known."""
     from sqlalchemy import select
 
     from schemas.errors import InputError
     from schemas.tables import ModelRow
     from scorer.alerts import reading
 
+    monitor = named(monitor)
     with reading(database) as connection:
         known = sorted(connection.execute(select(ModelRow.monitor).distinct()).scalars())
     if monitor is None and len(known) == 1:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from uuid import UUID, uuid5
 
 import msgspec
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from infra.database import connect, migrate
 from infra.labels.judged import SqlVerdicts
@@ -44,6 +44,8 @@ class Given:
         lately: true and false ones among the last verdicts on the learned score's alerts; None: it was another task's
             alert, or nobody knows the monitor.
         strictness: how much stronger its evidence must be from now on, -log10 p.
+        alert_id: which alert it is about.
+        again: had the author said the same of it before, as the last word?
     """
 
     topic: str | None
@@ -51,6 +53,8 @@ class Given:
     not_sent: str | None
     lately: tuple[int, int] | None = None
     strictness: float | None = None
+    alert_id: str = ""
+    again: bool = False
 
 
 def give_verdict(
@@ -59,12 +63,12 @@ def give_verdict(
     """Record a verdict, and send it as labels of the alert's task where somebody can learn from them.
 
     Args:
-        alert_id: as `alerts list` shows it.
+        alert_id: as `alerts list` shows it, or how it begins.
         judgement: was the alert right?
         author: who says so.
         why: in words.
         database: URL; None: the environment's, else the embedded one.
-        config: the monitor's file or shipped name; None: the alert's monitor is a shipped one.
+        config: the monitor's file or name; None: the alert's monitor, where that is a shipped one.
 
     Raises:
         InputError: no such alert, or a name that is none.
@@ -74,10 +78,12 @@ def give_verdict(
     """
     if not 0 < len(author) <= LONGEST_SOURCE or not storable(author):
         raise InputError(f"--by: got {len(author)} characters; expected a name of 1 to {LONGEST_SOURCE}")
-    record, events = read_alert(alert_id, database), read_events(alert_id, database)
-    monitor = load_monitor(config or record["monitor"]) if config or record["monitor"] in shipped() else None
-    _record(alert_id, judgement, author, why, events[-1], database)
-    given = _sent(record, events, judgement, author, monitor)
+    record = read_alert(alert_id, database)
+    events = read_events(record["id"], database)
+    unnamed = config in {None, record["monitor"]} and record["monitor"] not in shipped()
+    monitor = None if unnamed else load_monitor(config or record["monitor"])
+    again = _record(judgement, author, why, events[-1], database)
+    given = replace(_sent(record, events, judgement, author, monitor), alert_id=record["id"], again=again)
     if monitor is None or record["task"] != Layout(monitor).anomaly.name:
         return given
     engine = connect(database_url(database), must_exist=True)
@@ -102,25 +108,27 @@ def _sent(
     return Given(monitor.topics.labels, len(labels), None)
 
 
-def _record(
-    alert_id: str, judgement: Judgement, author: str, why: str | None, last: Record, database: str | None
-) -> None:
-    """The verdict and the alert's transition in one transaction."""
+def _record(judgement: Judgement, author: str, why: str | None, last: Record, database: str | None) -> bool:
+    """The verdict and the alert's transition in one transaction. Had the author said the same before?"""
     engine = connect(database_url(database), must_exist=True)
     migrate(engine)
     now = utc_now()
-    verdict: Record = {"alert_id": alert_id, "verdict": judgement.value, "author": author, "recorded_at": now}
+    verdict: Record = {"alert_id": last["alert_id"], "verdict": judgement.value, "author": author, "recorded_at": now}
     verdict |= {"why": None if why is None else why[:1000]}
     change = _CHANGES.get(judgement)
     step = None if change is None else _transition(last, change, author, now)
 
-    def write(connection: Connection, _: int) -> None:
+    def write(connection: Connection, _: int) -> bool:
+        theirs = select(VerdictRow.verdict).where(VerdictRow.alert_id == last["alert_id"], VerdictRow.author == author)
+        before = connection.execute(theirs.order_by(VerdictRow.id.desc()).limit(1)).scalar()
         connection.execute(insert(VerdictRow), [verdict])
         if step is not None:
             connection.execute(insert(EVENTS), [step])
+        return before == judgement
 
-    transact(engine, write)
+    again = transact(engine, write)
     engine.dispose()
+    return again
 
 
 def _transition(last: Record, change: Change, author: str, now: datetime) -> Record:

@@ -35,6 +35,7 @@ class Account:
         alarms: so far.
         since: where the count began; `NEVER`: it has not.
         now: how far the count stands.
+        always: alarms among them that no price could hold back.
 
     With a constant step s, alarms minus allowed is (price - first price) / s while the price is within its bounds: the
     rate's error after a time T is at most (HIGHEST - LOWEST + s) / (s T), whatever the stream does, but for alarms
@@ -46,6 +47,7 @@ class Account:
     alarms: int = 0
     since: int = NEVER
     now: int = 0
+    always: int = 0
 
     def begin(self, now: int) -> None:
         """Count from here on, if it has not begun."""
@@ -59,11 +61,11 @@ class Account:
         priced_N: Float64 = fallen_N + owed_N
         return priced_N
 
-    def pay(self, rate: float, now: int) -> None:
+    def pay(self, rate: float, now: int, *, always: bool = False) -> None:
         """An alarm."""
         step = _step(self.alarms)
         self.price = min(max(self.price - step * rate * (now - self.at), LOWEST) + step, HIGHEST)
-        self.at, self.alarms = now, self.alarms + 1
+        self.at, self.alarms, self.always = now, self.alarms + 1, self.always + always
 
 
 def _step(alarms: int) -> float:
@@ -87,6 +89,7 @@ ACCOUNT_FIELDS: dict[str, tuple[type[np.generic], int]] = {
     "alarms": (np.int64, 0),
     "since": (np.int64, NEVER),
     "now": (np.int64, 0),
+    "always": (np.int64, 0),
 }
 """Name -> type and value of an account that has not begun."""
 

@@ -59,11 +59,11 @@ class Books:
         price_N: Float64 = np.where(shared_N == none, 0.0, shared_N) + self._own_prices()
         return price_N
 
-    def pay(self, row: int, *, own: bool = True) -> None:
-        """An alarm was raised at a row; `own`: of the row's entity."""
+    def pay(self, row: int, *, own: bool = True, always: bool = False) -> None:
+        """An alarm was raised at a row; `own`: of the row's entity; `always`: it would have been at any price."""
         for each in self._payers:
             if each.rows_N[row]:
-                each.account.pay(each.rate, int(each.now_N[row]))
+                each.account.pay(each.rate, int(each.now_N[row]), always=always)
         if self._own is not None and own:
             price, at, slot = *self._cells(), self._slot[row]
             price[slot] = own_raised(price[slot], at[slot], self._own.per_unit, int(self._mine_N[row]))
@@ -122,7 +122,7 @@ class Budgets:
             account, asked = self._account(partition, name), self._asked(name)
             if asked is not None and account.since != NEVER:
                 spans = (account.now - account.since) / asked.span.size
-                found[name.removeprefix(_ACCOUNT)] = Achieved(asked, account.alarms, spans)
+                found[name.removeprefix(_ACCOUNT)] = Achieved(asked, account.alarms, spans, account.always)
         return found
 
     def forget(self, partition: Partition) -> None:

@@ -137,7 +137,7 @@ class AlertPipeline:
         for row, column, failure in sorted(asked, key=itemgetter(0, 1)):
             told = failure or self._told(predictions, findings, row, column)
             if books is not None and failure is not None and failure.change in ALARMS:
-                books.pay(row, own=False)
+                books.pay(row, own=False, always=True)
                 self._price(findings, books)
             if told is not None and not predictions.silent[row]:
                 alerts.append(told)
@@ -168,7 +168,7 @@ class AlertPipeline:
         finding = findings.at(row, column, kind, self._settings.always, predictions)
         memory, decision = self._judge(slot, column, finding)
         if findings.books is not None and decision.change in ALARMS:
-            findings.books.pay(row)
+            findings.books.pay(row, always=finding.always)
             self._price(findings, findings.books)
         if predictions.silent[row]:
             return None

@@ -46,6 +46,6 @@ def test_a_feed_that_ends_is_told_within_seconds(kafka: str, database_url: str, 
     finally:
         program.stop()
     assert [(each["budget"], each["asked"], each["alarms"]) for each in json.loads(told.stdout)] == [
-        ("entity", "0.5 per day", 0),
+        ("entity", "0.5 per entity-day", 0),
         ("total", "20 per day", 0),
     ]

@@ -24,10 +24,11 @@ def test_alarms_of_all_partitions_stand_against_the_budget(database_url: str) ->
         partition = Partition("vitals", number)
         ledger.acquire(partition)
         for step, alarms in enumerate((1, 2)):
-            achieved = {"entity": Achieved(ASKED, alarms, 2.0 * alarms)} if number else {}
+            achieved = {"entity": Achieved(ASKED, alarms, 2.0 * alarms, alarms)} if number else {}
             ledger.commit([], [Advance(partition, step, step + 1, Tally(accepted=1), 1, achieved=achieved)])
     engine.dispose()
 
     assert read_budgets("ward", database_url) == [
-        {"monitor": "ward", "budget": "entity", "asked": "0.5 per day", "alarms": 4, "achieved": 0.5}
+        {"monitor": "ward", "budget": "entity", "asked": "0.5 per entity-day", "alarms": 4, "achieved": 0.5}
+        | {"always": 4, "out_of_reach": False}
     ]

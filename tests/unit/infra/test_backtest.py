@@ -87,8 +87,11 @@ def test_a_missing_file_is_named() -> None:
         Options(None, (Path("nowhere.csv"),))
 
 
-def test_a_monitor_and_auto_exclude_each_other() -> None:
-    result = CliRunner().invoke(command, ["health", "--auto", "--input", "x.csv"])
+@pytest.mark.parametrize("name", ["health", "m.yaml"])
+def test_a_monitor_and_auto_exclude_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.yaml").touch()
+    result = CliRunner().invoke(command, [name, "--auto", "--input", "x.csv"])
     assert (result.exit_code, "either MONITOR or --auto" in result.output) == (2, True)
 
 
@@ -294,15 +297,35 @@ def test_an_outcomes_task_name_that_cannot_be_is_shown(tmp_path: Path) -> None:
 
 def test_rows_none_of_which_can_be_scored_still_make_a_report(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("time,x,label\nsoon,1,0\nlater,2,1\n")
+    path.write_text("time,x,label\nsoon,1,0\n1000,inf,1\n")
     done = backtest(Options(None, (path,)))
     assert done.report["rows_by_status"]["invalid"] == done.report["rows"] == 2
-    assert done.table.frame()["time"].isna().all()
-    assert done.report["refused"] == {"wrong-clock": 2}
+    assert done.table.frame()["time"].isna().tolist() == [True, False]
+    assert done.report["refused"] == {"wrong-clock": 1, "not-finite": 1}
     said = CliRunner().invoke(command, ["--auto", "--input", str(path)])
-    assert "refused, by reason: wrong-clock 2" in said.stdout
+    assert "refused, by reason: wrong-clock 1, not-finite 1" in said.stdout
     assert "mase" not in said.stdout
-    assert str(said.exception) == "got 2 rows, every one refused (wrong-clock 2); expected some that can be scored"
+    refused = "every one refused (wrong-clock 1, not-finite 1)"
+    assert str(said.exception) == f"got 2 rows, {refused}; expected some that can be scored"
+
+
+@pytest.mark.parametrize(("text", "got"), [("time,x\n", "no row"), ("", "an empty file")])
+def test_a_file_without_rows_is_named_as_that(tmp_path: Path, text: str, got: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"got {got}"):
+        backtest(Options(None, (path,)))
+
+
+def test_rows_that_contradict_others_of_their_time_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    first = wide(12)[:100]
+    second = first.assign(**{name: first[name] + 1.0 for name in first.columns.difference(["entity", "time"])})
+    pd.concat([first, second]).to_csv(path, index=False)
+    report = backtest(Options(None, (path,), learn=False)).report
+    assert (report["rows_by_status"]["ok"], report["rows_replacing"]) == (200, 100)
+    said = CliRunner().invoke(command, ["--auto", "--no-learn", "--input", str(path)]).stdout
+    assert "100 rows brought other values for an entity and time that had some: the last stand" in said
 
 
 def test_metrics_must_count_a_row(tmp_path: Path) -> None:
@@ -369,7 +392,7 @@ def test_a_budget_stands_beside_what_became_of_it(tmp_path: Path) -> None:
     )
     report = backtest(Options(str(monitor), (path,), learn=False)).report["tasks"]["anomaly"]
     budget = report["budget"]["entity"]
-    assert (budget["asked"], budget["alarms"]) == ("0.2 per day", report["alarms"])
+    assert (budget["asked"], budget["alarms"]) == ("0.2 per entity-day", report["alarms"])
     assert budget["achieved"] == pytest.approx(report["alarms_per_entity_day"], rel=0.01)
     assert budget["achieved"] == pytest.approx(0.2, rel=0.2)
 

@@ -66,7 +66,7 @@ def test_the_page_is_the_same_bytes_again_and_no_name_is_markup(done: Backtested
 
 def test_without_a_readable_row_there_is_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("time,x\nsoon,1\nlater,2\n")
+    path.write_text("time,x\nsoon,1\n1000,inf\n")
     found = backtest(Options(None, (path,), learn=False))
     assert charts(found.table, found.label) == Charts([], 0)
 

@@ -48,6 +48,12 @@ def test_check_says_what_to_type_next(monitor: str) -> None:
     ]
 
 
+def test_check_says_which_setting_nothing_will_ask_for(monitor: str) -> None:
+    Path(monitor).write_text(MONITOR + "training: {drift: {adapt_every: 500}}\n")
+    said = CliRunner().invoke(check, [monitor]).stdout
+    assert "  idle: training.drift.adapt_every 500 counts labels, and there is no topics.labels\n" in said
+
+
 def test_check_tells_a_program_the_same(monitor: str) -> None:
     said = json.loads(CliRunner().invoke(check, [monitor, "--json"]).stdout)
     assert (said["ok"], said["topics"]["dead_letters"], said["kafka"]) == (True, "pumps.raw.dlq", NOBODY)

@@ -115,6 +115,11 @@ def test_people_read_the_same(url: str) -> None:
     assert "alerts: 1 the same, 1 added, 1 removed, 1 earlier, 1 later" in said
 
 
+def test_a_version_is_not_compared_with_itself(url: str) -> None:
+    with pytest.raises(InputError, match="model version 2 of monitor ward: got it twice; expected two versions"):
+        asked(url, "2", "2")
+
+
 def test_a_version_nobody_knows_is_answered_with_those_there_are(url: str) -> None:
     with pytest.raises(InputError, match="model version 7 of monitor ward: unknown; the newest are 2, 1"):
         asked(url, "1", "7")

@@ -312,6 +312,19 @@ def test_a_wrong_alert_or_word_records_nothing(url: str, engine, name: str | Non
         assert (done.exit_code, connection.execute(select(VerdictRow.id)).all()) == (1 if name else 2, [])
 
 
+def test_whoever_says_the_same_again_is_told_so(url: str, engine) -> None:
+    name = alarm(engine, "anomaly")
+    said = [judge(url, name[:8], verdict).stdout.splitlines()[-1] for verdict in ("false", "false", "true")]
+    again = "recorded: false, by anna (already judged so by anna)"
+    assert said == ["recorded: false, by anna", again, "recorded: true, by anna"]
+    assert [verdict for verdict, *_ in life(url, name)[1]] == ["false", "false", "true"]
+
+
+def test_a_monitor_may_be_named_where_its_file_could_be_given(url: str, engine) -> None:
+    said = judge(url, alarm(engine, "anomaly"), "false", "--monitor", "pumps")
+    assert (said.exit_code, "monitor pumps is not a shipped one: give its file" in said.stderr) == (0, True)
+
+
 def test_verdicts_are_shown_to_people(url: str, engine) -> None:
     name = alarm(engine, "anomaly")
     judge(url, name, "false", "--why", "a loose cable")

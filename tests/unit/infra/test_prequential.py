@@ -14,6 +14,7 @@ from infra.commands.models import models
 from infra.database import connect, migrate
 from infra.prequential import Course, read_courses
 from infra.registry import SqlRegistry
+from schemas.errors import InputError
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -55,6 +56,13 @@ def test_every_value_is_written_for_tensorboard(engine: Engine, tmp_path: Path) 
     events = EventAccumulator(str(tmp_path / "curves" / "ward")).Reload()
     found = {name: [(each.step, each.value) for each in events.Scalars(name)] for name in events.Tags()["scalars"]}
     assert found == {"next/mae": [(1, 4.0), (2, 2.0), (4, 1.0)], "loss": [(1, 7.0)]}
+
+
+def test_curves_that_cannot_be_written_are_refused_by_where(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "curves"
+    with pytest.raises(InputError, match=f"--tensorboard: got {path}: Not a directory; expected a folder that can"):
+        told(engine, "--tensorboard", str(path))
 
 
 def test_the_command_tells_people(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, event, select, text
 from infra.commands.models import models
 from infra.database import connect, migrate
 from infra.registry import SqlRegistry
-from schemas.errors import FencedError, ModelError
+from schemas.errors import FencedError, InputError, ModelError
 from schemas.observation import Partition
 from schemas.protocols import Action
 from schemas.tables import QuarantineRow, TaskMetricRow
@@ -182,6 +182,7 @@ def test_whoever_publishes_a_first_version_second_gets_the_one_that_serves(regis
 
 
 def test_the_command_lists_what_learning_did_and_refused(registry: SqlRegistry) -> None:
+    registry.publish(b"weights", None, {})
     registry.record_action(3, 40, 500, Action("alarm", "forecast", "0.8 before, 1.9 now"))
     registry.quarantine("loss spike", {Partition("ward", 0): (7, 9)})
     url = registry.engine.url.render_as_string()
@@ -193,6 +194,14 @@ def test_the_command_lists_what_learning_did_and_refused(registry: SqlRegistry) 
     ]
     shown = CliRunner().invoke(models, ["actions", "--database", url]).stdout
     assert ("loss spike" in shown, "offsets" in shown) == (True, False)
+
+
+@pytest.mark.parametrize("words", [["list", "--monitor", "nope"], ["actions", "nope"]])
+def test_an_unknown_monitor_is_answered_with_those_that_have_versions(registry: SqlRegistry, words: list[str]) -> None:
+    registry.publish(b"weights", None, {})
+    url = registry.engine.url.render_as_string()
+    error = CliRunner().invoke(models, [*words, "--database", url]).exception
+    assert (type(error), str(error)) == (InputError, "monitor nope: unknown; expected one of health")
 
 
 def test_what_trainers_proved_against_a_version_that_serves_no_more_does_not_serve(registry: SqlRegistry) -> None:

@@ -35,9 +35,12 @@ def test_the_newest_cosine_of_each_pair_stands_both_ways_round(url: str) -> None
     }
 
 
-def test_another_monitor_has_none(url: str) -> None:
+def test_a_monitor_whose_network_never_learned_has_none(url: str, tmp_path: Path) -> None:
+    engine = connect(url)
+    SqlRegistry(engine, "other", tmp_path, lambda: datetime(2026, 1, 31, tzinfo=UTC)).publish(b"one", None, {})
+    engine.dispose()
     said = CliRunner().invoke(models, ["similarity", "--monitor", "other", "--database", url])
-    assert said.stdout.startswith("no similarity recorded")
+    assert said.stdout.splitlines()[-1].startswith("no similarity recorded")
 
 
 def test_the_table_and_json_say_the_same(url: str) -> None:

@@ -95,7 +95,7 @@ def test_a_version_whose_weights_are_gone_does_not_serve(registry: SqlRegistry) 
     first = registry.publish(b"one", None, {})
     registry.publish(b"two", 1, {})
     Path(first.path).unlink()
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="its weights are no longer kept; expected one whose weights are"):
         registry.promote(1, "ann", "")
     assert standings(registry) == {2: "serving", 1: "pinned"}
 
@@ -141,7 +141,7 @@ def test_a_rollback_whose_weights_are_gone_changes_nothing(registry: SqlRegistry
     first = registry.publish(b"one", None, {})
     registry.publish(b"two", 1, {})
     Path(first.path).unlink()
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="no longer kept"):
         registry.rollback(None, "ann", "bad")
     assert standings(registry) == {2: "serving", 1: "pinned"}
 
@@ -173,8 +173,21 @@ def test_commands_promote_and_roll_back(registry: SqlRegistry) -> None:
 def test_a_command_refuses_a_version_nobody_knows(registry: SqlRegistry) -> None:
     registry.publish(b"one", None, {})
     url = registry.engine.url.render_as_string()
-    with pytest.raises(ModelError, match="version 7 of monitor health: unknown"):
+    with pytest.raises(ModelError, match=r"version 7 of monitor health: unknown; expected one of v1$"):
         CliRunner().invoke(models, ["promote", "7", "--database", url], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("words", [["promote", "1"], ["rollback", "--to", "1", "--why", "worse"]])
+def test_a_version_whose_weights_were_pruned_is_answered_with_those_that_are_kept(
+    registry: SqlRegistry, words: list[str]
+) -> None:
+    for each in (b"one", b"two", b"three"):
+        registry.publish(each, None, {})
+    Path(registry.get(1).path).unlink()
+    url = registry.engine.url.render_as_string()
+    expected = r"version 1 of monitor health: its weights are no longer kept; expected one of v2$"
+    with pytest.raises(ModelError, match=expected):
+        CliRunner().invoke(models, [*words, "--database", url], catch_exceptions=False)
 
 
 def test_the_list_says_why_a_version_stands_there_and_how_fresh_it_was(registry: SqlRegistry, engine: Engine) -> None:

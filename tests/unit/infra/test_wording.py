@@ -13,6 +13,11 @@ SIGNALS = "{name: motor, signals: [{name: rpm}, {name: heat, range: [0, 200]}]}"
 FORECAST, ANOMALY = "{name: forecast, kind: forecast}", "{name: anomaly, kind: anomaly}"
 RULE = "{name: hot, kind: band, signal: heat, high: 90, severities: {warning: 5}}"
 QUOTED = "expected text: a word that YAML reads as true or false stands in quotes"
+GROUPS = "{group: 3 per day, by: ICUType}"
+FORMS = f"0.5 per entity-day, 20 per day (of all together), {GROUPS} or a number (per 1,000 rows, not kept)"
+IN_TOTAL = "20 per day: of all together; each entity's has the key entity, each group's group"
+SHADOW = "0 or at least 32: on fewer no version is told to be better, and none serves"
+DETECTORS = "'page-hinkley', 'adwin' or 'off'"
 TWICE = "twice; expected each {} to have a name of its own"
 
 
@@ -77,6 +82,30 @@ WRONG = {
     "no weight": (
         pumps(forecast="{name: f, kind: forecast, weight: 0}", anomaly="{name: a, kind: anomaly, weight: 0}"),
         "tasks: got 0 for each; expected a weight above 0 for at least one of them",
+    ),
+    "budget of all by entities": (
+        pumps(rest="alerts: {budget: {total: 0.5 per entity-day}}"),
+        f"alerts.budget.total: got '0.5 per entity-day'; expected alarms and a span, such as {IN_TOTAL}",
+    ),
+    "budget of groups as text": (
+        pumps(rest="alerts: {budget: 0.5 per group-day}"),
+        f"alerts.budget: got '0.5 per group-day'; expected a budget of groups as {GROUPS}, where by is a static signal",
+    ),
+    "budget of two": (
+        pumps(rest="alerts: {budget: [1, 2]}"),
+        f"alerts.budget: got [1, 2]; expected {FORMS}",
+    ),
+    "canaries that are too few": (
+        pumps(rest="training: {canary: {windows: 15}}"),
+        "training.canary.windows: got 15; expected 0 or at least 16: harm is not told by fewer",
+    ),
+    "a shadow that is too short": (
+        pumps(rest="training: {shadow_rows: 31}"),
+        f"training.shadow_rows: got 31; expected {SHADOW}",
+    ),
+    "a detector that YAML reads as false": (
+        pumps(rest="training: {drift: {detector: off}}"),
+        f"training.drift.detector: got False; {QUOTED.replace('text', DETECTORS)}",
     ),
     "negative weight": (forecast("weight: -1"), "tasks.0.weight: got -1; expected greater than or equal to 0"),
     "unknown kind": (

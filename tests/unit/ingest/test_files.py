@@ -188,6 +188,28 @@ def test_messages_come_by_time_with_numbers_only(tmp_path: Path) -> None:
     ]
 
 
+def test_times_that_cannot_be_read_in_any_row_are_refused_by_the_first(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "time,spo2\nsoon,97\n,96\nlater,95\n")
+
+    expected = r"a\.csv: row 1: time: got 'soon'; expected ISO 8601 or epoch milliseconds, which no row of the file has"
+    with pytest.raises(InputError, match=expected):
+        read_events([path])
+
+
+def test_one_of_several_files_may_have_no_row(tmp_path: Path) -> None:
+    full, bare = write(tmp_path / "a.csv", "time,spo2\n1000,97\n"), write(tmp_path / "b.csv", "time,spo2\n")
+
+    assert len(read_events([full, bare])) == 1
+    with pytest.raises(InputError, match=r"b\.csv: got no row; expected at least one"):
+        read_events([bare])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
+def test_a_file_that_holds_nothing_is_named_as_that(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"{name}: expected a table, got an empty file"):
+        read_events([write(tmp_path / name, "")])
+
+
 @pytest.mark.parametrize("name", ["gone.csv", "table.xlsx", "broken.parquet", "timeless.csv", "empty"])
 def test_what_is_no_table_is_refused_by_name(layout: Layout, tmp_path: Path, name: str) -> None:
     write(tmp_path / "table.xlsx", "x")

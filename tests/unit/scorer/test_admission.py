@@ -65,6 +65,22 @@ def test_the_first_of_two_values_wins_where_configured() -> None:
     assert statuses == [OK, DUPLICATE]
 
 
+@pytest.mark.parametrize(
+    ("conflicts", "refused", "replaced"),
+    [
+        (Conflicts.LAST_WINS, [False] * 4, [False, False, False, True]),
+        (Conflicts.FIRST_WINS, [False, False, False, True], [False] * 4),
+    ],
+)
+def test_rows_that_contradict_one_of_the_same_time_are_told_from_those_that_complete_or_repeat_it(
+    conflicts: Conflicts, refused: list[bool], replaced: list[bool]
+) -> None:
+    admission, entity = Admission(2, conflicts), np.zeros(4, dtype=np.int64)
+    rows = np.ones(4, dtype=np.int64), np.array([[1.0, NAN], [NAN, 2.0], [1.0, NAN], [7.0, 2.0]])
+    told = admission.admit(waves_of(entity), entity, *rows, np.zeros(4, dtype=np.uint8), admission.initial())
+    assert (told.refused.tolist(), told.replaced.tolist()) == (refused, replaced)
+
+
 def test_entities_do_not_disturb_each_other() -> None:
     statuses, _ = judge([9, 1, 8, 2], [[1.0], [1.0], [1.0], [1.0]], entities=[0, 1, 0, 1])
     assert statuses == [OK, OK, LATE, OK]

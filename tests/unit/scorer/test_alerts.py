@@ -5,6 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,12 +17,15 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 from sqlalchemy import Engine, text
 
+import infra
 from infra.commands.alerts import alerts as command
 from infra.database import connect, migrate
 from schemas.alert import Alert, Change, Rung, SignalReason, Taken
 from schemas.alerting import Severity
+from schemas.budget import Achieved, Rate, Span
 from schemas.errors import InputError, StackError
 from schemas.observation import Partition
+from schemas.protocols import Advance, Tally
 from scorer.alerts import alert, alerts, events, watch
 from scorer.ledger import SqlLedger
 
@@ -152,6 +156,21 @@ def test_an_unknown_alert_is_an_input_error(url: str) -> None:
         alert("nope", url)
 
 
+@pytest.mark.usefixtures("ledger")
+def test_the_beginning_of_an_id_is_enough_where_no_other_begins_so(url: str) -> None:
+    name = alerts(entity="bed 1", url=url)["id"][0]
+    shown = json.loads(invoke(url, "show", name[:8], "--json").stdout)
+    assert (shown["id"], [step["change"] for step in shown["events"]]) == (name, ["opened", "resolved"])
+    assert alert(name[:8], url)["id"] == name
+
+
+def test_the_beginning_of_several_ids_is_not_enough(url: str, ledger: SqlLedger) -> None:
+    ledger.commit([raised(f"bed {number}", number) for number in range(20, 40)], [])
+    first = next(letter for letter, count in Counter(name[0] for name in alerts(url=url)["id"]).items() if count > 1)
+    with pytest.raises(InputError, match=f"alert {first}: got [0-9]+ whose id begins so; expected more of it"):
+        alert(first, url)
+
+
 def test_a_watcher_sees_each_new_alert_once(url: str, ledger: SqlLedger) -> None:
     arrivals = iter([[raised("bed 4", 4)], [raised("bed 4", 4, change=Change.RESOLVED)], [raised("bed 5", 5)]])
     stream = watch(url=url, wait=lambda _: ledger.commit(next(arrivals), []))
@@ -223,6 +242,40 @@ def test_the_command_answers_without_pandas(url: str) -> None:
 @pytest.mark.usefixtures("ledger")
 def test_an_age_is_taken_from_now(url: str) -> None:
     assert invoke(url, "list", "--since", "1s").stdout == "no alerts\n"
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize("since", ["yesterday", "5x", "9999999999d", "3 d 4"])
+def test_a_time_that_is_none_is_answered_with_both_that_are(url: str, since: str) -> None:
+    expected = "expected ISO 8601, as 2026-01-31T08:00Z, or an age such as 2h or 3d"
+    assert str(invoke(url, "list", "--since", since).exception) == f"--since: got {since!r}; {expected}"
+
+
+def test_a_budget_that_is_out_of_reach_is_named_beneath_the_table(url: str, ledger: SqlLedger) -> None:
+    asked, late = Rate(alarms=5, span=Span.DAY), Rate(alarms=20, span=Span.DAY)
+    achieved = {"entity": Achieved(asked, 900, 10.0, 880), "total": Achieved(late, 90, 10.0, 3)}
+    ledger.commit([], [Advance(WARD, 0, 1, Tally(accepted=1), 1, achieved=achieved)])
+    *table, said = invoke(url, "budget").stdout.splitlines()
+    assert said.startswith("health: entity: 880 of 900 alarms, more than asked for, are always told")
+    assert (any("5 per entity-day" in line for line in table), any("20 per day" in line for line in table)) == (
+        True,
+    ) * 2
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize("command", ["list", "budget", "watch"])
+def test_an_unknown_monitor_is_answered_with_those_that_are_known(url: str, command: str) -> None:
+    error = invoke(url, command, "--monitor", "nope").exception
+    assert (type(error), str(error)) == (InputError, "monitor nope: unknown; expected one of health")
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize("name", ["health", "FILE"])
+def test_a_monitor_is_named_by_itself_or_by_its_file(url: str, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "ward.yaml"
+    path.write_text((Path(infra.__file__).parent / "monitors" / "health.yaml").read_text())
+    listed = invoke(url, "list", "--json", "--monitor", str(path) if name == "FILE" else name)
+    assert len(json.loads(listed.stdout)) == 3
 
 
 @pytest.mark.usefixtures("ledger")

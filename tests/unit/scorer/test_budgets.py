@@ -155,6 +155,17 @@ def test_a_critical_rule_is_raised_whatever_it_costs_and_a_warning_is_not() -> N
     assert (counts[0], counts[1] < 100) == (ENTITIES * 50, True)
 
 
+@pytest.mark.parametrize(("score", "alone"), [(70.0, True), (30.0, False)])
+def test_alarms_that_no_price_holds_back_are_counted_apart(score: float, *, alone: bool) -> None:
+    asked = layout("0.5 per entity-day")
+    store, said = scored(asked, hours=100)
+    judge = AlertPipeline(asked, store)
+    judge.decide(ruled(said, score))
+    assert judge.budgets is not None
+    told = judge.budgets.achieved(PARTITION)["entity"]
+    assert (told.always, told.out_of_reach) == (told.alarms if alone else 0, alone)
+
+
 def test_always_may_be_said_of_warnings_too() -> None:
     asked = layout("0.5 per entity-day", always="warning")
     store, said = scored(asked, hours=100)

@@ -161,6 +161,12 @@ def test_enough_labels_start_a_burst_of_adapters_without_an_alarm_and_it_goes_on
     assert learner._adaptation._refresher.bursting
 
 
+@pytest.mark.parametrize(("drift", "kept"), [({}, False), ({"adapt_every": 64}, True)])
+def test_windows_are_kept_to_be_rehearsed_where_labels_alone_start_a_burst(drift, kept):
+    _, learner = refreshed_by(0, **drift)
+    assert bool(learner._adaptation._kept.replay.held) is kept
+
+
 def test_without_a_number_of_labels_no_burst_starts():
     actions, _ = refreshed_by(300)
     assert actions == []
