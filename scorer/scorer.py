@@ -24,6 +24,7 @@ from scorer.stages.account import initial_account
 from scorer.stages.finding import initial_memory, kinds_of
 from scorer.store import Store
 from scorer.waves import waves_of
+from trainer.memory import said
 from trainer.network import Network
 from trainer.rows import pack, to_raw
 from trainer.rules import Rules
@@ -51,6 +52,7 @@ class _Columns:
     rules: Field
     last: Field
     age: Field
+    remembered: Field
     lent: Field
     guarded: Counter[str]
     backing: list[Backing] = field(default_factory=list)
@@ -120,6 +122,7 @@ class Scorer:
             rules=_rounded(columns.rules),
             last=columns.last,
             age=columns.age,
+            remembered=columns.remembered,
             version=versions,
             lent=columns.lent,
             guarded=columns.guarded,
@@ -165,6 +168,7 @@ class Scorer:
         columns.rules[rows] = self._rules.score(served.known)[order]
         columns.last[rows] = served.known.last[order]
         columns.age[rows] = served.known.age[order]
+        columns.remembered[rows] = served.known.remembered[order]
         columns.backing.append(Backing(rows, order, detection.statistics, served.attention, served.affinity))
 
     def _fill(self, columns: _Columns, rows: Int64, served: Served, forecast: Forecast, order: Int64) -> None:
@@ -208,6 +212,7 @@ class Scorer:
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
             last=np.full((n, len(layout.signals)), np.nan),
             age=np.full((n, len(layout.signals)), np.inf),
+            remembered=np.full((n, said(layout)), np.nan),
             lent=np.zeros(n, dtype=np.bool_),
             guarded=Counter(),
         )
