@@ -59,7 +59,7 @@ class Predictions:
         rules: score of each rule, NaN = its signals are missing, [N, R].
         last: last known value of each signal, this row included, raw units, NaN = never seen, [N, S].
         age: seconds since it was seen, inf = never, [N, S].
-        remembered: what rules that remember were told of each row, as `trainer.memory` says it, [N, ...].
+        remembered: what rules that remember were told of each row, as `trainer.rule_memory` says it, [N, ...].
         version: model version that made each row, 0 = the network could not run, [N].
         strictness: how much stronger `surprise` must be before it alerts, by what people said of them; [N] or one.
         lent: was the row's entity lent others' experience? [N] or one.

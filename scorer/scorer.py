@@ -24,9 +24,9 @@ from scorer.stages.account import initial_account
 from scorer.stages.finding import initial_memory, kinds_of
 from scorer.store import Store
 from scorer.waves import waves_of
-from trainer.memory import said
 from trainer.network import Network
 from trainer.rows import pack, to_raw
+from trainer.rule_memory import said
 from trainer.rules import Rules
 
 NetworkOf = Callable[[int], Network | None]

@@ -25,7 +25,7 @@ class Known:
         scale: the entity's typical |change|, model scale, > 0, [N, S].
         still: values in a row, up to now, that repeated the one before, [N, S].
         average: mean of about the last 4 values, model scale, [N, S].
-        remembered: as `trainer.memory` says it, [N, Q].
+        remembered: as `trainer.rule_memory` says it, [N, Q].
     """
 
     value: Float64

@@ -13,8 +13,8 @@ from schemas.alert import Taken
 from schemas.layout import Layout
 from schemas.observation import Float64
 from schemas.rule import Rule, seconds
-from trainer.memory import places
 from trainer.rule_inputs import Known, taken
+from trainer.rule_memory import places
 
 
 class OneSignal(ABC):

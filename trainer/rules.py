@@ -14,9 +14,9 @@ from schemas.layout import Layout
 from schemas.observation import Float64
 from schemas.rule import Rule, RuleKind
 from trainer import rule_kinds
-from trainer.memory import said
 from trainer.news2 import News2
 from trainer.rule_inputs import Known
+from trainer.rule_memory import said
 
 
 class RuleScorer(Protocol):

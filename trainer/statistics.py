@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from schemas.layout import Layout
-from trainer.memory import Before, Memory
 from trainer.rows import Rows, to_model
+from trainer.rule_memory import Before, Memory
 from trainer.scans import affine, maximum
 
 _MEMORY = 2000.0
@@ -93,7 +93,7 @@ class Observed:
         pause_NS: float32 log1p of the time since the previous value, in typical gaps of the signal; 0 never.
         features_GNS: float32, bounded; 0 for a signal never seen.
         statistics_EFS: the state after each entity's last row, signals first, then the X columns.
-        remembered_NQ: what `trainer.memory` says for the rules that remember.
+        remembered_NQ: what `trainer.rule_memory` says for the rules that remember.
     """
 
     present_NS: Tensor

@@ -137,6 +137,14 @@ def test_a_halt_of_what_was_never_seen_is_unknown() -> None:
     assert np.isnan(one(HALT | {"inputs": {"price": "close"}}, [0, 9], [NONE, NONE], CLOSE)).all()
 
 
+def test_a_gap_is_a_jump_after_a_pause_however_long_the_rows_between_lacked_the_signal() -> None:
+    gap = {"name": "gap-up", "kind": "rise", "signal": "close", "after": "1h"}
+    minutes, series = [0, 5, 40, 70, 75], [100.0, 104.0, NONE, 106.08, 110.0]
+    found = one(gap, minutes, series, CLOSE)
+    assert np.isnan(found[2])
+    assert np.delete(found, 2) == pytest.approx([0.0, 0.0, 2.0, 0.0])
+
+
 def test_volatility_is_held_against_the_signals_own() -> None:
     rng = np.random.default_rng(0)
     sizes = np.concatenate([np.full(400, 0.01), np.full(40, 0.05)])
