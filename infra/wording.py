@@ -131,7 +131,7 @@ def _keys_at(location: list[int | str], model: type[BaseModel]) -> list[str]:
     for part in location:
         if isinstance(part, str) and current is not None and part in current.model_fields:
             current = next(_models(current.model_fields[part].annotation), None)
-    return sorted(current.model_fields) if current is not None else []
+    return sorted(field.alias or name for name, field in current.model_fields.items()) if current is not None else []
 
 
 def _models(annotation: object) -> Iterator[type[BaseModel]]:

@@ -143,7 +143,7 @@ class Explanation:
 class Alert:
     """One transition of one alert. Natural key: monitor, entity, task, kind, started.
 
-    `task` is what was asked (a task's or a rule's name), `kind` what was found (tail, news2, band, move, state, event).
+    `task` is what was asked (a task's or a rule's name), `kind` what was found (tail, a rule's kind, state, event).
     Of a state or event `score` and `probability` are the same: that of the classes it warns of. `explanation` is None
     where no network had a part in it. `model_version` served the row, whether it raised the alert (`rung`) or not.
     """

@@ -4,9 +4,10 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BARE = re.compile(r"^\s*[+-]?[\d.]+\s*$")
 _SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
 
 
@@ -36,3 +37,21 @@ def _judge(value: object, parse: ValidatorFunctionWrapHandler) -> timedelta:
 
 Duration = Annotated[timedelta, WrapValidator(_judge)]
 """Never negative; a bare number counts seconds."""
+
+
+def _measured(value: object) -> timedelta:
+    """A bare number says no unit, and no time at all is no span."""
+    found = timedelta(0)
+    if isinstance(value, timedelta) or (isinstance(value, str) and not _BARE.match(value)):
+        try:
+            found = _DURATION.validate_python(value)
+        except ValidationError:
+            found = timedelta(0)
+    if not found:
+        raise ValueError("expected a duration with its unit, such as 90s, 15m, 2h or 1d")
+    return found
+
+
+_DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
+Span = Annotated[timedelta, BeforeValidator(_measured)]
+"""Above 0, with its unit: where a number alone might be taken for rows."""

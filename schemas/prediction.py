@@ -1,6 +1,7 @@
 """What the scorer says of a batch.
 
-Shapes: N rows, S signals, S_t target signals, R rules, K state and event tasks of C classes, H horizons, Q quantiles.
+Shapes: N rows, S signals, S_t target signals, R rules, K state and event tasks of C classes, H horizons,
+Q quantiles; `remembered` has as many columns as the monitor's rules need.
 Score: high = anomalous. P packed rows of one pass, M modalities, T statistics of a signal.
 """
 
@@ -58,6 +59,7 @@ class Predictions:
         rules: score of each rule, NaN = its signals are missing, [N, R].
         last: last known value of each signal, this row included, raw units, NaN = never seen, [N, S].
         age: seconds since it was seen, inf = never, [N, S].
+        remembered: what rules that remember were told of each row, as `trainer.rule_memory` says it, [N, ...].
         version: model version that made each row, 0 = the network could not run, [N].
         strictness: how much stronger `surprise` must be before it alerts, by what people said of them; [N] or one.
         fallback: does an older version serve live rows, a newer one having been rolled back, or being unfit?
@@ -86,6 +88,7 @@ class Predictions:
     rules: Float64
     last: Float64
     age: Float64
+    remembered: Float64
     version: NDArray[np.int64]
     guarded: Mapping[str, int]
     strictness: Float64 | float = 0.0

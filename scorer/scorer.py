@@ -26,6 +26,7 @@ from scorer.store import Store
 from scorer.waves import waves_of
 from trainer.network import Network
 from trainer.rows import pack, to_raw
+from trainer.rule_memory import said
 from trainer.rules import Rules
 
 NetworkOf = Callable[[int], Network | None]
@@ -51,6 +52,7 @@ class _Columns:
     rules: Field
     last: Field
     age: Field
+    remembered: Field
     lent: Field
     guarded: Counter[str]
     backing: list[Backing] = field(default_factory=list)
@@ -121,6 +123,7 @@ class Scorer:
             rules=_rounded(columns.rules),
             last=columns.last,
             age=columns.age,
+            remembered=columns.remembered,
             version=versions,
             lent=columns.lent,
             guarded=columns.guarded,
@@ -166,6 +169,7 @@ class Scorer:
         columns.rules[rows] = self._rules.score(served.known)[order]
         columns.last[rows] = served.known.last[order]
         columns.age[rows] = served.known.age[order]
+        columns.remembered[rows] = served.known.remembered[order]
         columns.backing.append(Backing(rows, order, detection.statistics, served.attention, served.affinity))
 
     def _fill(self, columns: _Columns, rows: Int64, served: Served, forecast: Forecast, order: Int64) -> None:
@@ -209,6 +213,7 @@ class Scorer:
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
             last=np.full((n, len(layout.signals)), np.nan),
             age=np.full((n, len(layout.signals)), np.inf),
+            remembered=np.full((n, said(layout)), np.nan),
             lent=np.zeros(n, dtype=np.bool_),
             guarded=Counter(),
         )

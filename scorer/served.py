@@ -13,7 +13,7 @@ from schemas.observation import Field, Float64
 from schemas.prediction import Float32
 from trainer.network import Network, Outputs
 from trainer.rows import Rows
-from trainer.rules import Known, known_of
+from trainer.rule_inputs import Known, known_of
 from trainer.statistics import Observed, Statistics
 
 

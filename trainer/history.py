@@ -17,7 +17,8 @@ from schemas.layout import Layout
 from schemas.observation import Batch, Field, Float64, Int64, Status
 from trainer.ahead import came_within
 from trainer.rows import pack
-from trainer.rules import Rules, known_of
+from trainer.rule_inputs import known_of
+from trainer.rules import Rules
 from trainer.statistics import Statistics
 
 _ENTITIES = 256

@@ -17,7 +17,8 @@ from torch.distributed import ProcessGroup
 from schemas.layout import NO_YES, Layout
 from schemas.task import Target
 from trainer.rows import Rows
-from trainer.rules import Rules, known_of
+from trainer.rule_inputs import known_of
+from trainer.rules import Rules
 from trainer.statistics import Observed
 from trainer.weighting.ranks import pool_sum
 

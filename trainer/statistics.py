@@ -8,7 +8,7 @@ Nothing is divided by a number: torch multiplies by its reciprocal in vectors an
 results would depend on N. Planes of one statistic, [N, S], are contiguous: stacking them last was measured
 3-8 times slower.
 
-N rows, E entities, S signals, F statistics, G features.
+N rows, E entities, S signals, F statistics, G features, X columns in which rules remember more, Q numbers they say.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from schemas.layout import Layout
-from trainer.rows import Rows, by_wave, to_model
+from trainer.rows import Rows, to_model
+from trainer.rule_memory import Before, Memory
+from trainer.scans import affine, maximum
 
 _MEMORY = 2000.0
 """Values a mean or deviation remembers."""
@@ -87,9 +89,11 @@ class Observed:
         spread_NS: running standard deviation, shrunk, > 0.
         count_NS: values seen.
         still_NS: values in a row, up to now, that repeated the one before.
+        since_NS: seconds since the value before, of no meaning where there was none.
         pause_NS: float32 log1p of the time since the previous value, in typical gaps of the signal; 0 never.
         features_GNS: float32, bounded; 0 for a signal never seen.
-        statistics_EFS: the state after each entity's last row.
+        statistics_EFS: the state after each entity's last row, signals first, then the X columns.
+        remembered_NQ: what `trainer.rule_memory` says for the rules that remember.
     """
 
     present_NS: Tensor
@@ -106,9 +110,11 @@ class Observed:
     spread_NS: Tensor
     count_NS: Tensor
     still_NS: Tensor
+    since_NS: Tensor
     pause_NS: Tensor
     features_GNS: Tensor
     statistics_EFS: Tensor
+    remembered_NQ: Tensor
 
 
 class Statistics(nn.Module):
@@ -125,6 +131,7 @@ class Statistics(nn.Module):
         width_S = bounds[1] - bounds[0]
         declared_S = width_S < NARROW
         self._n_signals = len(layout.signals)
+        self._memory = Memory(layout, len(Statistic))
         constants = {
             "_declared_S": np.where(declared_S, _RANGE_SHARE * width_S, 0.0),
             "_per_magnitude_S": np.where(declared_S, 0.0, _VALUE_SHARE),
@@ -134,24 +141,35 @@ class Statistics(nn.Module):
             self.register_buffer(name, torch.from_numpy(value), persistent=False)
 
     def initial(self, e: int) -> Tensor:
-        """State of entities never seen, [E, F, S] float64."""
+        """State of entities never seen, [E, F, S + X] float64."""
         state_EFS = self._declared_S.new_zeros(e, len(Statistic), self._n_signals)
         state_EFS[:, _ENDS] = -torch.inf
-        return state_EFS
+        return torch.cat([state_EFS, self._memory.initial(e, state_EFS.device)], -1)
 
     @torch.no_grad()
     def observe(self, state_EFS: Tensor, rows: Rows) -> Observed:
         """Advance the statistics over all rows."""
+        state_EFS, memory_EFX = state_EFS.split([self._n_signals, self._memory.columns], -1)
         state_FES = state_EFS.transpose(0, 1).contiguous()
         absent_NS = rows.value_NS.isnan()
         present_NS = absent_NS.logical_not().to(torch.float64)
         after_FNS = rows.value_NS.new_empty(len(Statistic), *rows.value_NS.shape)
         before_3NS = _scan(rows, state_FES, after_FNS, absent_NS, present_NS)
+        before = Before(~absent_NS, before_3NS[Statistic.LAST], before_3NS[Statistic.COUNT])
+        remembered_NQ, memory_EFX = self._memory.observe(rows, before, memory_EFX)
         final_EFS = rows.latest(after_FNS, 1).transpose(0, 1)
-        return self._describe(rows.time_N[:, None], before_3NS, after_FNS, present_NS.float(), final_EFS)
+        if self._memory.columns:
+            final_EFS = torch.cat([final_EFS, memory_EFX], -1)
+        return self._describe(rows.time_N[:, None], before_3NS, after_FNS, present_NS.float(), final_EFS, remembered_NQ)
 
     def _describe(
-        self, time_N1: Tensor, before_3NS: Tensor, after_FNS: Tensor, present_NS: Tensor, final_EFS: Tensor
+        self,
+        time_N1: Tensor,
+        before_3NS: Tensor,
+        after_FNS: Tensor,
+        present_NS: Tensor,
+        final_EFS: Tensor,
+        remembered_NQ: Tensor,
     ) -> Observed:
         after, (last_before_NS, seen_before_NS, count_before_NS) = after_FNS.unbind(), before_3NS.unbind()
         last_NS, count_NS = after[Statistic.LAST], after[Statistic.COUNT]
@@ -178,9 +196,11 @@ class Statistics(nn.Module):
             spread_NS=spread_NS,
             count_NS=count_NS,
             still_NS=after[Statistic.STILL],
+            since_NS=since_NS,
             pause_NS=pause_NS,
             features_GNS=features_GNS.mul_(known_NS),
             statistics_EFS=final_EFS,
+            remembered_NQ=remembered_NQ,
         )
 
     def _scales(self, after_FNS: Tensor, after: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -229,9 +249,9 @@ def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, absent_NS: Tensor, p
     keep_NS = 1.0 - present_NS
     add_3NS = torch.stack([value_NS, time_NS, always_NS]) * present_NS
     keep_3NS = torch.stack([keep_NS, keep_NS, always_NS])
-    _affine(rows.waves, state_FES[_LATEST], keep_3NS, add_3NS, after_FNS[_LATEST])
+    affine(rows.waves, state_FES[_LATEST], keep_3NS, add_3NS, after_FNS[_LATEST])
     missing_NS = torch.where(absent_NS, -torch.inf, 0.0)
-    _maximum(rows.waves, state_FES[_ENDS], torch.stack([-value_NS, value_NS]) + missing_NS, after_FNS[_ENDS])
+    maximum(rows.waves, state_FES[_ENDS], torch.stack([-value_NS, value_NS]) + missing_NS, after_FNS[_ENDS])
     before_3NS = rows.before(after_FNS[_LATEST], state_FES[_LATEST], 1)
     last_NS, seen_NS, count_NS = before_3NS.unbind()
     known_NS = count_NS > 0
@@ -242,14 +262,14 @@ def _scan(rows: Rows, state_FES: Tensor, after_FNS: Tensor, absent_NS: Tensor, p
     add_5NS = torch.stack([value_NS, value_NS, value_NS, value_NS, gap_NS]).mul_(rate_5NS)
     keep_7NS = torch.cat([1.0 - rate_5NS, torch.stack([always_NS, 1.0 - moved_NS])])
     add_7NS = torch.cat([add_5NS, torch.stack([moved_NS, still_NS])])
-    _affine(rows.waves, state_FES[_AVERAGES], keep_7NS, add_7NS, after_FNS[_AVERAGES])
+    affine(rows.waves, state_FES[_AVERAGES], keep_7NS, add_7NS, after_FNS[_AVERAGES])
     mean_NS = rows.before(after_FNS[Statistic.MEAN], state_FES[Statistic.MEAN])
     change_rate_NS = after_FNS[Statistic.MOVES].clamp(1.0, _CHANGE_MEMORY).reciprocal() * moved_NS
     rate_2NS = torch.stack([change_rate_NS, rate_5NS[Statistic.MEAN - Statistic.FIRST]])
     keep_2NS = 1.0 - rate_2NS
     square_NS = keep_2NS[1] * (value_NS - mean_NS).square()
     add_2NS = torch.stack([change_NS, square_NS]).mul_(rate_2NS)
-    _affine(rows.waves, state_FES[_SPREADS], keep_2NS, add_2NS, after_FNS[_SPREADS])
+    affine(rows.waves, state_FES[_SPREADS], keep_2NS, add_2NS, after_FNS[_SPREADS])
     return before_3NS
 
 
@@ -260,16 +280,3 @@ def _rates(count_before_NS: Tensor) -> Tensor:
     gap = count_before_NS.clamp(1.0, _CHANGE_MEMORY).reciprocal() * (1.0 - first)
     mean, fast, slow = (each.clamp(min=least) for least in (1.0 / _MEMORY, 1.0 / 4.0, 1.0 / 16.0))
     return torch.stack([first, mean, fast, slow, gap])
-
-
-def _affine(waves: tuple[int, ...], x_FES: Tensor, keep_FNS: Tensor, add_FNS: Tensor, after_FNS: Tensor) -> None:
-    """X = x * keep + add, wave by wave, into `after_FNS`."""
-    for keep, add, after in by_wave(waves, (keep_FNS, add_FNS, after_FNS), 1):
-        torch.addcmul(add, x_FES[:, : add.shape[1]], keep, out=after)
-        x_FES = after
-
-
-def _maximum(waves: tuple[int, ...], x_FES: Tensor, new_FNS: Tensor, after_FNS: Tensor) -> None:
-    for new, after in by_wave(waves, (new_FNS, after_FNS), 1):
-        torch.maximum(x_FES[:, : new.shape[1]], new, out=after)
-        x_FES = after

@@ -13,7 +13,8 @@ import torch
 from schemas.layout import Layout, no_vectors
 from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition, Status
 from trainer.rows import pack
-from trainer.rules import Rules, known_of
+from trainer.rule_inputs import known_of
+from trainer.rules import Rules
 from trainer.slots import LEAST_ENTITIES, Slots
 from trainer.statistics import Statistics
 

@@ -73,7 +73,7 @@ def _reasons(
     layout: Layout, rules: Rules, predictions: Predictions, row: int, rule: int | None
 ) -> tuple[SignalReason, ...]:
     if rule is not None:
-        taken = rules.taken(rule, predictions.last[row], predictions.age[row])
+        taken = rules.taken(rule, predictions.last[row], predictions.age[row], predictions.remembered[row])
         return tuple(_reason(layout, predictions, row, *each) for each in taken)
     order = np.argsort(-predictions.evidence[row], kind="stable")[:_TOP]
     return tuple(_reason(layout, predictions, row, int(c)) for c in order if predictions.evidence[row, c] > 0)
@@ -135,9 +135,13 @@ def _modality_parts(layout: Layout, weights: list[float], age: Float64) -> tuple
 
 
 def _head(layout: Layout, kind: Kind, predictions: Predictions, row: int, strength: float) -> str:
-    """What was found: ``deterioration 0.62 of critical, news2 6 now [stable 0.10, watch 0.28, critical 0.62]``."""
+    """What was found: ``deterioration 0.62 of critical, news2 6 now [stable 0.10, watch 0.28, critical 0.62]``.
+
+    Of a rule that waits how often it did: ``no-spo2 1.5 x 30m``.
+    """
     if kind.rule is not None:
-        return f"{kind.task} {strength:g}"
+        lasting = layout.monitor.rules[kind.rule].lasting
+        return f"{kind.task} {strength:g}{f' x {short_form(lasting.total_seconds())}' if lasting else ''}"
     if kind.choice is None:
         return f"{kind.task} {strength:.1f}"
     task = layout.choices[kind.choice]
@@ -180,7 +184,7 @@ def _phrase(reason: SignalReason) -> str:
     taken, words = reason.taken, f"{reason.signal} {_value(reason):.6g}"
     if taken is not None and taken.points is not None:
         words += f" +{taken.points:g}"
-    elif reason.expected is not None:
+    elif reason.expected is not None and not (taken is not None and taken.age_seconds):
         words += f" (expected {reason.expected:.6g})"
     if reason.statistic is not None:
         words += f" by its {reason.statistic}"

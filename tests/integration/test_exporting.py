@@ -16,7 +16,7 @@ from infra.settings import load_monitor
 from schemas.errors import ModelError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from tests.laws.ward import GATE, MIXES, awake, layout
+from tests.laws.ward import GATE, MIXES, REMEMBERING, WARD, awake, layout
 from trainer.cells import CELLS
 from trainer.export import MANIFEST, exported, inputs_of, manifest
 from trainer.network import Network
@@ -25,6 +25,9 @@ from trainer.weights import save_weights
 
 STEPS = 3
 LAYOUTS = {cell: layout(cell=cell, private=8) for cell in (*CELLS, *MIXES)} | {"twins": layout(sharing="twins")}
+LAYOUTS["rules"] = Layout(
+    Monitor.model_validate(WARD | {"rules": WARD["rules"] + REMEMBERING, "knowledge": {"features": True}})
+)
 LAYOUTS |= {name: Layout(load_monitor(name, {})) for name in ("health", "finance")}
 
 

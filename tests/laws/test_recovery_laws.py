@@ -18,7 +18,7 @@ from schemas.tables import AlertEventRow, AlertRow, PartitionRow
 from scorer.ledger import SqlLedger
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
-from tests.laws.ward import TOPIC, WARD, batch
+from tests.laws.ward import REMEMBERING, TOPIC, WARD, batch
 
 ROWS, BATCH = 1200, 37
 ALERTS = {"threshold": 1.5, "critical": 2.5, "warm_up": 10, "cooldown": 5, "resolve_after": 3}
@@ -31,17 +31,18 @@ def monitor(lateness: str, silence: object = None, **alerts: object) -> Layout:
     rules = [{"name": "jump", "kind": "move", "signal": "hr", "severities": {"warning": 2.5, "critical": 4}}]
     return Layout(
         Monitor.model_validate(
-            WARD | {"rules": rules, "alerts": ALERTS | alerts, "lateness": lateness, "silence": silence}
+            WARD | {"rules": rules + REMEMBERING, "alerts": ALERTS | alerts, "lateness": lateness, "silence": silence}
         )
     )
 
 
 def ward(seed: int) -> Batch:
-    """Four entities, a row a second, up to eight seconds late; some jumps."""
+    """Four entities, a row a second, up to eight seconds late; some jumps, and a while of faults."""
     rng = np.random.default_rng(seed)
     second = np.argsort(np.arange(ROWS) + rng.uniform(0, 8, ROWS), kind="stable")
     values = np.array([80.0, 120.0, 97.0, 16.0, 5.0, 30.0, 60.0]) + rng.normal(size=(ROWS, 7))
     values[rng.random(ROWS) < 0.02, :2] += 40.0
+    values[300:400, 2], values[400:500, 4], values[600:] = 97.0, np.nan, values[600:] + rng.normal(size=(600, 7)) * 8
     return batch(rng.integers(0, 4, ROWS), values, 1_700_000_000_000 + second * 1000)
 
 
@@ -106,10 +107,11 @@ def lives(layout: Layout, whole: Batch, directory, lengths: list[int], people=la
     with engine.connect() as connection:
         events = connection.execute(select(AlertEventRow.__table__)).mappings().all()
         tallies = connection.execute(select(PartitionRow.__table__)).mappings().one()
+        raised = set(connection.execute(select(AlertRow.__table__.c.task)).scalars())
     engine.dispose()
     told = Counter(tuple(value for name, value in row.items() if name != "recorded_at") for row in events)
     kept = ("offset", "accepted", "partly", "dead_lettered", "duplicate", "achieved")
-    return told, {name: tallies[name] for name in kept}
+    return told, {name: tallies[name] for name in kept} | {"raised": raised}
 
 
 @pytest.mark.parametrize("lateness", ["0s", "5s"])
@@ -122,6 +124,7 @@ def test_a_shard_that_ends_anywhere_leaves_the_same_alerts_and_the_same_account(
     calm, calm_tally = lives(layout, whole, tmp_path / "calm", [ROWS])
     disturbed, disturbed_tally = lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS])
     assert len(calm) > 20
+    assert {rule.name for rule in layout.monitor.rules} <= calm_tally["raised"]
     assert disturbed == calm
     assert disturbed_tally == calm_tally
 

@@ -33,6 +33,14 @@ WARD = {
     ],
     "rules": [{"name": "jump", "kind": "move", "signal": "hr", "severities": {"warning": 3.0}}],
 }
+REMEMBERING = [
+    {"name": "falling", "kind": "rate", "signal": "sbp", "low": -20, "per": "20s", "severities": {"warning": 1}},
+    {"name": "no-flow", "kind": "missing", "signal": "flow", "for": "30s", "severities": {"warning": 1}},
+    {"name": "halt", "kind": "frozen", "signal": "spo2", "for": "30s", "severities": {"warning": 1}},
+    {"name": "wild", "kind": "volatility", "signal": "rr", "high": 2, "severities": {"warning": 0.1}},
+    {"name": "reopened", "kind": "move", "signal": "hr", "after": "6s", "severities": {"warning": 2.5}},
+]
+"""Rules that look further back than the last values."""
 GATE = {
     "monitor": "gate",
     "topics": {"observations": "frames"},

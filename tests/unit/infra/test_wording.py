@@ -287,7 +287,102 @@ WRONG = {
         rule("kind: fall, signal: heat, rows: 3"),
         "rules.0.rows: got 3; expected kind frozen beside it, not fall",
     ),
-    "no rows": (rule("kind: frozen, signal: heat"), "rules.0.rows: got None; expected how many for a frozen rule"),
+    "no rows": (
+        rule("kind: frozen, signal: heat"),
+        "rules.0.rows: got None; expected how many for a frozen rule, or a duration for `for`",
+    ),
+    "rows and for": (
+        rule("kind: frozen, signal: heat, rows: 3, for: 5m"),
+        "rules.0.rows: got 3; expected none beside `for`",
+    ),
+    "move with low": (
+        rule("kind: move, signal: heat, low: 3"),
+        "rules.0.low: got 3; expected kind band or rate or volatility beside it, not move",
+    ),
+    "band with per": (
+        rule("kind: band, signal: heat, low: 3, per: 5m"),
+        "rules.0.per: got '5m'; expected kind rate beside it, not band",
+    ),
+    "rate with after": (
+        rule("kind: rate, signal: heat, low: -3, per: 5m, after: 1h"),
+        "rules.0.after: got '1h'; expected kind fall or move or rise beside it, not rate",
+    ),
+    "fall with for": (
+        rule("kind: fall, signal: heat, for: 5m"),
+        "rules.0.for: got '5m'; expected kind frozen or missing beside it, not fall",
+    ),
+    "band with inputs": (
+        rule("kind: band, low: 3, inputs: {a: heat}"),
+        "rules.0.inputs: got {'a': 'heat'}; expected kind frozen or news2 beside it, not band",
+    ),
+    "news2 with signal": (
+        rule("kind: news2, signal: heat, inputs: {temperature: heat}"),
+        "rules.0.signal: got 'heat'; expected none beside inputs",
+    ),
+    "signal and inputs": (
+        rule("kind: frozen, rows: 3, signal: heat, inputs: {a: rpm}"),
+        "rules.0.signal: got 'heat'; expected none beside inputs",
+    ),
+    "rate without per": (
+        rule("kind: rate, signal: heat, low: -20"),
+        "rules.0.per: got None; expected the time that a change is over, such as 10m, for a rate rule",
+    ),
+    "per without unit": (
+        rule("kind: rate, signal: heat, low: -20, per: 10"),
+        "rules.0.per: got 10; expected a duration with its unit, such as 90s, 15m, 2h or 1d",
+    ),
+    "per without unit, as text": (
+        rule("kind: rate, signal: heat, low: -20, per: '10'"),
+        "rules.0.per: got '10'; expected a duration with its unit, such as 90s, 15m, 2h or 1d",
+    ),
+    "per nothing": (
+        rule("kind: rate, signal: heat, low: -20, per: 0s"),
+        "rules.0.per: got '0s'; expected a duration with its unit, such as 90s, 15m, 2h or 1d",
+    ),
+    "rate open": (
+        rule("kind: rate, signal: heat, per: 10m"),
+        "rules.0.low: got None; expected low or high for a rate rule",
+    ),
+    "rate of a fall that rises": (
+        rule("kind: rate, signal: heat, low: 20, per: 10m"),
+        "rules.0.low: got 20; expected at most 0, no change",
+    ),
+    "volatility high": (
+        rule("kind: volatility, signal: heat, high: 0.5"),
+        "rules.0.high: got 0.5; expected at least 1, the usual one",
+    ),
+    "missing without for": (
+        rule("kind: missing, signal: heat"),
+        "rules.0.for: got None; expected how long, such as 30m, for a missing rule",
+    ),
+    "rule key": (
+        rule("kind: missing, signal: heat, fro: 5m"),
+        "rules.0.fro: got '5m'; expected no such key (did you mean 'for'?)",
+    ),
+    "gap": (
+        rule("kind: gap, signal: heat"),
+        "rules.0.kind: got 'gap'; expected move, fall or rise with `after`: what a gap is",
+    ),
+    "halt": (
+        rule("kind: halt, signal: heat"),
+        "rules.0.kind: got 'halt'; expected frozen with `for`: what a halt is",
+    ),
+    "scale": (
+        rule("kind: news2, inputs: {spo2: heat}, spo2_scale: 3"),
+        "rules.0.spo2_scale: got 3; expected 1, 2 or the signal whose value 2 says scale 2",
+    ),
+    "scale without oxygen": (
+        rule("kind: news2, inputs: {spo2: heat}, spo2_scale: 2"),
+        "rules.0.inputs.supplemental_oxygen: got None; expected a signal: the points of scale 2 depend on it",
+    ),
+    "scale of no signal": (
+        rule("kind: news2, inputs: {spo2: heat, supplemental_oxygen: rpm}, spo2_scale: Scale"),
+        "rules.0.spo2_scale: got 'Scale'; expected a signal (rpm, heat)",
+    ),
+    "scale beside a band": (
+        rule("kind: band, signal: heat, low: 3, spo2_scale: 2"),
+        "rules.0.spo2_scale: got 2; expected kind news2 beside it, not band",
+    ),
     "no vitals": (rule("kind: news2"), "rules.0.inputs: got None; expected {vital: signal} for a news2 rule"),
     "vital": (
         rule("kind: news2, inputs: {pulse: heat}"),

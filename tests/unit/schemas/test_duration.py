@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.duration import Duration, short_form
+from schemas.duration import Duration, Span, short_form
 from schemas.horizon import Horizon
 
 DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
+SPAN: TypeAdapter[timedelta] = TypeAdapter(Span)
 HORIZON: TypeAdapter[int | timedelta] = TypeAdapter(Horizon)
 
 
@@ -21,6 +22,17 @@ def test_a_duration_is_read_from(text: object) -> None:
 def test_a_duration_is_not(text: object) -> None:
     with pytest.raises(ValidationError, match="expected a duration such as 90s, 15m, 2h or 1d"):
         DURATION.validate_python(text)
+
+
+@pytest.mark.parametrize("text", ["90s", "1.5m", "PT1M30S", timedelta(seconds=90)])
+def test_a_span_is_a_duration_with_its_unit(text: object) -> None:
+    assert SPAN.validate_python(text) == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("text", [90, 1.5, "90", " 1.5 ", "0s", "-5s", "soon", None, True])
+def test_a_span_is_not(text: object) -> None:
+    with pytest.raises(ValidationError, match="expected a duration with its unit, such as 90s, 15m, 2h or 1d"):
+        SPAN.validate_python(text)
 
 
 @pytest.mark.parametrize(

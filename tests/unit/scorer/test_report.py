@@ -82,6 +82,35 @@ def test_a_value_older_than_a_day_is_not_taken(layout: Layout) -> None:
     assert [alert.summary for alert in alerts] == ["news2 6 (above threshold): HR 131 +3, RespRate 25 +3; no GCS, Temp"]
 
 
+def raised_by(rule: dict[str, object], rows: list[list[float]], hours: list[float]) -> list[str]:
+    monitor = WARD | {"rules": [{"severities": {"warning": 1}} | rule]}
+    return [alert.summary for alert in raised(Layout(Monitor.model_validate(monitor)), rows, hours)]
+
+
+def test_an_alert_of_a_rate_shows_both_values_that_it_is_between() -> None:
+    rate = {"name": "slowing", "kind": "rate", "signal": "HR", "low": -20, "per": "10m"}
+    rows = [[value, NONE, NONE, NONE] for value in (90.0, 90.0, 54.0)]
+    assert raised_by(rate, rows, [0, 0.5, 0.75]) == [
+        "slowing 4 (above threshold): HR 54 (expected 90), HR 78 (10m old)"
+    ]
+
+
+def test_an_alert_of_what_is_missing_shows_how_long_and_what_it_was() -> None:
+    missing = {"name": "no-temp", "kind": "missing", "signal": "Temp", "for": "30m"}
+    rows = [[80.0, NONE, NONE, 37.0], [80.0, NONE, NONE, NONE]]
+    assert raised_by(missing, rows, [0, 0.75]) == ["no-temp 1.5 x 30m (above threshold): Temp 37 (45m old)"]
+    assert raised_by(missing, rows, [0, 48]) == ["no-temp 96 x 30m (above threshold): Temp 37 (2d old)"]
+    assert raised_by(missing | {"signal": "GCS"}, rows, [0, 0.75]) == ["no-temp 1.5 x 30m (above threshold): no GCS"]
+
+
+def test_an_alert_of_a_halt_shows_how_long_and_what_stands_still() -> None:
+    halt = {"name": "halt", "kind": "frozen", "inputs": {"price": "HR", "volume": "Temp"}, "for": "10m"}
+    rows = [[80.0, NONE, NONE, 37.0], [80.0, 16.0, NONE, NONE]]
+    assert raised_by(halt, rows, [0, 0.2]) == [
+        "halt 1.2 x 10m (above threshold): HR 80 (expected 80), Temp 37 (12m old)"
+    ]
+
+
 @pytest.mark.parametrize("cuts", [(1,), (2,), (1, 2)])
 def test_what_an_alert_says_does_not_depend_on_batches(layout: Layout, cuts: tuple[int, ...]) -> None:
     assert raised(layout, ROWS, [0, 1, 2.5], cuts) == raised(layout, ROWS, [0, 1, 2.5])

@@ -7,11 +7,14 @@ import torch
 from schemas.errors import ModelError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from tests.laws.ward import WARD, awake, different, run, stream
+from tests.laws.ward import REMEMBERING, WARD, awake, different, run, stream
 from trainer.network import Network
 from trainer.weights import load_weights, save_weights
 
 PLAIN = Layout(Monitor.model_validate(WARD))
+REMEMBERED = Layout(
+    Monitor.model_validate(WARD | {"rules": WARD["rules"] + REMEMBERING, "knowledge": {"features": True}})
+)
 WITH_RULES = Layout(Monitor.model_validate(WARD | {"knowledge": {"features": True}}))
 
 
@@ -29,8 +32,9 @@ def test_a_rule_and_its_absence_move_the_odds_by_their_slopes():
     torch.testing.assert_close(odds_NC, torch.tensor([[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]]))
 
 
-def test_with_rules_too_outputs_do_not_depend_on_how_the_stream_is_grouped():
-    network, rows = awake(Network(WITH_RULES)), stream(200, 23, 1)
+@pytest.mark.parametrize("layout", [WITH_RULES, REMEMBERED], ids=["rules", "rules that remember"])
+def test_with_rules_too_outputs_do_not_depend_on_how_the_stream_is_grouped(layout):
+    network, rows = awake(Network(layout)), stream(200, 23, 1)
     whole, parts = (run(network, *rows, cuts)[0] for cuts in ([], [17, 50, 51, 150]))
     assert different(whole, parts) == []
 

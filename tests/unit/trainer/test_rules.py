@@ -6,7 +6,9 @@ from schemas.alert import Taken
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.rule import VITALS as SCORED
-from trainer.rules import NEWS2_BANDS, Known, Rules
+from trainer.news2 import NEWS2_BANDS
+from trainer.rule_inputs import Known
+from trainer.rules import Rules
 
 DAY = 24 * 3600.0
 VITALS = [
@@ -38,14 +40,27 @@ def rules(*configured) -> Rules:
     return Rules(Layout(Monitor.model_validate(monitor)))
 
 
-def known(values, last=None, age=None, change=None, scale=None, still=0.0, average=None) -> Known:
+NOTHING = np.empty(0)
+
+
+def known(values, last=None, age=None, change=None, scale=None, still=0.0, average=None, since=0.0) -> Known:
     values = np.array(values, dtype=np.float64, ndmin=2)
     last = values if last is None else np.array(last, dtype=np.float64, ndmin=2)
     age = np.where(np.isnan(values), np.inf, 0.0) if age is None else np.array(age, ndmin=2)
     change = np.full_like(values, np.nan) if change is None else np.array(change, ndmin=2)
     scale = np.ones_like(values) if scale is None else np.array(scale, ndmin=2)
     average = values if average is None else np.array(average, ndmin=2)
-    return Known(values, last, age, change, scale, np.zeros_like(values) + still, average)
+    return Known(
+        value=values,
+        last=last,
+        age=age,
+        change=change,
+        since=np.zeros_like(values) + since,
+        scale=scale,
+        still=np.zeros_like(values) + still,
+        average=average,
+        remembered=np.empty((len(values), 0)),
+    )
 
 
 def news2(vital: str, value: float) -> float:
@@ -125,9 +140,9 @@ def test_a_move_is_the_change_in_typical_ones():
     assert rules(move).score(seen)[:, 0].tolist() == [3.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("kind", ["band", "move"])
+@pytest.mark.parametrize("kind", [{"kind": "band", "low": 85}, {"kind": "move"}, {"kind": "rise"}], ids=str)
 def test_a_row_without_the_signal_has_no_score(kind):
-    rule = {"name": "rule", "kind": kind, "signal": "spo2", "low": 85, "severities": {"warning": 3}}
+    rule = {"name": "rule", "signal": "spo2", "severities": {"warning": 3}} | kind
     assert np.isnan(rules(rule).score(known([70, 16, np.nan, 120, 37, 15, 0]))[0, 0])
 
 
@@ -140,25 +155,27 @@ def test_what_news2_took_adds_up_to_its_score():
     ages = np.random.default_rng(6).uniform(0, 1.5 * DAY, (200, 7))
     ages[:, 0] = 0.0
     judge = rules(NEWS2)
-    points = [sum(each.points or 0.0 for _, each in judge.taken(0, *row)) for row in zip(values, ages, strict=True)]
+    points = [
+        sum(each.points or 0.0 for _, each in judge.taken(0, *row, NOTHING)) for row in zip(values, ages, strict=True)
+    ]
     np.testing.assert_array_equal(points, judge.score(known(values, age=ages))[:, 0])
 
 
 def test_news2_takes_the_last_values_and_none_that_is_too_old():
     last, age = [131.0, 16.0, 98.0] + [np.nan] * 4, [0.0, 7200.0, DAY + 1] + [np.inf] * 4
-    taken = rules(NEWS2).taken(0, np.array(last), np.array(age))
+    taken = rules(NEWS2).taken(0, np.array(last), np.array(age), NOTHING)
     missing = [(column, Taken(None, None)) for column in range(2, 7)]
     assert taken == [(0, Taken(131.0, 0.0, 3.0)), (1, Taken(16.0, 7200.0, 0.0)), *missing]
 
 
 def test_what_is_taken_has_the_digits_of_a_float32():
-    assert rules(NEWS2).taken(0, np.float64(np.float32([36.6] * 7)), np.zeros(7))[4][1].value == 36.6
+    assert rules(NEWS2).taken(0, np.float64(np.float32([36.6] * 7)), np.zeros(7), NOTHING)[4][1].value == 36.6
 
 
-@pytest.mark.parametrize("kind", ["band", "move"])
+@pytest.mark.parametrize("kind", [{"kind": "band", "low": 85}, {"kind": "move"}], ids=str)
 def test_a_rule_of_one_signal_takes_the_rows_own_value(kind):
-    rule = {"name": "rule", "kind": kind, "signal": "spo2", "low": 85, "severities": {"warning": 3}}
-    assert rules(rule).taken(0, np.array(CALM), np.zeros(7)) == [(2, Taken(98.0, 0.0))]
+    rule = {"name": "rule", "signal": "spo2", "severities": {"warning": 3}} | kind
+    assert rules(rule).taken(0, np.array(CALM), np.zeros(7), NOTHING) == [(2, Taken(98.0, 0.0))]
 
 
 def test_what_is_frozen_is_as_long_so_as_the_liveliest_of_its_signals_in_multiples_of_its_rows():
@@ -226,3 +243,26 @@ def test_a_rule_that_raises_nothing_and_is_read_by_nothing_is_refused() -> None:
         ValidationError, match=r"rules\.0\.severities: expected some, or a state task that reads the rule"
     ):
         rules({"name": "usual", "kind": "average", "signal": "spo2"})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"kind": "move"}, [4.0, 4.0, 4.0]),  # sizes in typical changes, whenever
+        ({"kind": "move", "after": "1h"}, [0.0, 4.0, 4.0]),
+        ({"kind": "fall", "after": "1h"}, [0.0, 0.0, 8.0]),
+        ({"kind": "rise", "after": "1h"}, [0.0, 8.0, 0.0]),
+    ],
+)
+def test_a_gap_is_one_line_a_jump_from_the_last_value_after_a_pause(line, said) -> None:
+    rule = {"name": "gap", "signal": "spo2", "severities": {"warning": 3}} | line
+    changes = [[np.nan, np.nan, change, *[np.nan] * 4] for change in (8.0, 8.0, -8.0)]
+    seen = known([CALM] * 3, change=changes, scale=[[2.0] * 7] * 3, since=np.array([[60.0], [3600.0], [7200.0]]))
+    assert rules(rule).score(seen)[:, 0].tolist() == said
+
+
+def test_a_gap_of_a_price_is_in_percent() -> None:
+    close = {"name": "close", "range": [0.01, 1e7], "transform": "log-return"}
+    gap = {"name": "gap-up", "kind": "rise", "after": "1h", "severities": {"warning": 3}}
+    seen = known([[104.0]] * 2, change=[[np.log(1.04)], [np.nan]], since=4000.0)
+    assert Rules(_desk(close, gap)).score(seen)[:, 0].tolist() == pytest.approx([4.0, 0.0])
