@@ -12,6 +12,7 @@ from infra.backtest.figures import Judged, number
 from infra.backtest.table import ScoresTable, per_entity_day
 from infra.metrics.anomaly import auprc, auroc, vus_pr
 from infra.metrics.baselines import random_scores
+from schemas.alert import LEARNED
 from schemas.observation import Bool, Field, Float64, Int64
 
 _LEVELS = (0.9, 0.99, 0.999)
@@ -22,6 +23,8 @@ _AFTER = 5
 def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, seed: int) -> Judged:
     """Judge some scored rows, in stream order. `head`: the network's own opinion, which labels teach, once it has one.
 
+    `false_discoveries`, where their rate is controlled: of the learned score's alerts, those that labels call false.
+
     `coverage`: of how many rows the evidence stayed within what its calibration calls the 0.9, 0.99 and 0.999 quantile.
     """
     alarms = {
@@ -29,8 +32,9 @@ def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, 
         "alarms_per_entity_day": per_entity_day(int(table.alert[rows_n].sum()), table, rows_n),
         "coverage": {f"{level:g}": _coverage(table.probability[rows_n], level) for level in _LEVELS},
     }
+    controlled = table.layout.monitor.alerts.false_discovery_rate is not None
     if label_N is None:
-        return Judged(alarms, {})
+        return Judged(alarms | (_discoveries(table, rows_n, None) if controlled else {}), {})
     known = rows_n[np.isfinite(label_N[rows_n])]
     truth, entity = label_N[known] > 0, table.entity[known]
     random = _detection(random_scores(len(known), np.random.default_rng(seed)), truth, entity)
@@ -42,7 +46,21 @@ def judge_anomalies(table: ScoresTable, rows_n: Int64, label_N: Float64 | None, 
     alerted = table.alert[known]
     caught = _caught(alerted, truth, entity)
     chance = _caught(np.random.default_rng(seed).permutation(alerted), truth, entity)
-    return Judged(alarms | caught | ours, {"random": chance | beside})
+    found = _discoveries(table, known, truth) if controlled else {}
+    return Judged(alarms | found | caught | ours, {"random": chance | beside})
+
+
+def _discoveries(table: ScoresTable, rows_n: Int64, truth: Bool | None) -> dict[str, Any]:
+    opened = np.zeros(len(table.entity), dtype=np.bool_)
+    opened[table.opened.get((table.layout.anomaly.name, LEARNED), [])] = True
+    told: dict[str, Any] = {
+        "asked": table.layout.monitor.alerts.false_discovery_rate,
+        "alarms": int(opened[rows_n].sum()),
+    }
+    if truth is not None:
+        false = _caught(opened[rows_n], truth, table.entity[rows_n])["alarms_false"]
+        told |= {"false": false, "achieved": number(false / told["alarms"]) if told["alarms"] else None}
+    return {"false_discoveries": told}
 
 
 def _caught(alerted: Bool, truth: Bool, entity: Field) -> dict[str, int]:
