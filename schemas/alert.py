@@ -61,6 +61,10 @@ ALARMS = (Change.OPENED, Change.ESCALATED)
 """Steps that call somebody: what a budget counts."""
 
 
+LEARNED = "tail"
+"""Kind of the learned score's alerts."""
+
+
 class Judgement(StrEnum):
     """What a person says of an alert: it was right, it was a false alarm, or nobody can tell."""
 

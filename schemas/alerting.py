@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.budget import Budget, parse_budget
 from schemas.frozen import Frozen
@@ -32,6 +32,7 @@ def check_rising(severities: Mapping[Severity, float]) -> None:
 
 
 Cost = Annotated[float, Field(gt=0, le=1e6)]
+_STEERED = Budget(rows=0.5)
 
 
 class AlertSettings(Frozen):
@@ -43,12 +44,22 @@ class AlertSettings(Frozen):
 
     A `budget` with a unit (`0.5 per entity-day`) is kept instead: all kinds of alert share it by what they are worth,
     their probability times `cost_of_miss`. Rules of severity `always` or worse are counted, never held back.
+
+    With a `false_discovery_rate` instead of a budget, evidence is enough where at most so large a share of the learned
+    score's alerts is false (`scorer.stages.wealth` says what is guaranteed). What rules and tasks find has severities
+    of its own, and is never held back by it.
     """
 
     threshold: float = Field(default=2.0, gt=0, le=12)
     critical: float = Field(default=4.0, gt=0, le=15)
     budget: Annotated[Budget, BeforeValidator(parse_budget)] = Field(
-        default=Budget(rows=0.5), description="a number: alerts expected per 1,000 rows of an entity; with a unit: kept"
+        default=_STEERED, description="a number: alerts expected per 1,000 rows of an entity; with a unit: kept"
+    )
+    false_discovery_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=0.5,
+        description="share of the learned score's alerts that may be false; without a budget",
     )
     cost_of_miss: Cost = Field(default=5.0, description="of a miss, where a false alarm costs 1")
     costs_of_miss: dict[Identifier, Cost] = Field(
@@ -65,7 +76,18 @@ class AlertSettings(Frozen):
     resolve_after: int = Field(default=12, ge=1, le=10_000, description="consecutive rows below before it resolves")
     warm_up: int = Field(default=20, ge=0, description="rows an entity must have shown before scores may alert")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.false_discovery_rate is not None and self.budget != _STEERED:
+            raise ValueError("false_discovery_rate: expected no budget beside it, got both")
+        return self
+
     @property
     def kept(self) -> Budget | None:
         """The budget that is kept; None: thresholds move by rows and alerts alone."""
         return self.budget if self.budget.kept else None
+
+    @property
+    def steered(self) -> bool:
+        """Do thresholds move by rows and alerts alone?"""
+        return self.kept is None and self.false_discovery_rate is None

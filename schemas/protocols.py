@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from schemas.alert import Alert
 from schemas.budget import Achieved
+from schemas.discovered import Discovered
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
 from schemas.shadow import ShadowStep
 
@@ -59,7 +60,7 @@ class Tally:
 class Advance:
     """One partition's step in a commit; where `version` or `strictness` is new, they stand from `from_offset` on.
 
-    `achieved`: what became of its budgets so far, those of groups by name.
+    `achieved`: what became of its budgets so far, those of groups by name, or of its false discovery rate.
     """
 
     partition: Partition
@@ -70,7 +71,7 @@ class Advance:
     strictness: float = 0.0
     snapshot: tuple[str, int] | None = None
     shadow: ShadowStep | None = None
-    achieved: Mapping[str, Achieved] = field(default_factory=dict)
+    achieved: Mapping[str, Achieved | Discovered] = field(default_factory=dict)
 
 
 class Swap(NamedTuple):

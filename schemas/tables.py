@@ -114,7 +114,7 @@ class PartitionRow(Table):
     dead_lettered: Mapped[int] = mapped_column(BigInteger, default=0)
     duplicate: Mapped[int] = mapped_column(BigInteger, default=0)
     achieved: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """Alarms of each budget, and over how much they were raised; null: none is kept."""
+    """Alarms of each budget, and over how much they were raised, or false discoveries; null: neither is kept."""
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -21,14 +21,15 @@ from sqlalchemy import Connection, Select, Table, create_engine, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from schemas.alert import Phase
+from schemas.alert import LEARNED, Judgement, Phase
 from schemas.alerting import Severity
 from schemas.budget import Achieved, as_written, pooled
 from schemas.components import DatabaseSettings
 from schemas.database import masked, parse_url
+from schemas.discovered import DISCOVERIES, Discovered
 from schemas.errors import InputError, StackError
 from schemas.statements import ALERTS, EVENTS, PARTITIONS, VERDICTS
-from schemas.tables import UtcDateTime
+from schemas.tables import LabelSourceRow, UtcDateTime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,26 +175,49 @@ def read_events(alert_id: str, url: str | None = None) -> list[Record]:
 
 
 def read_budgets(monitor: str | None = None, url: str | None = None) -> list[Record]:
-    """What became of each alarm budget that is kept. Raises StackError as `alerts` does.
+    """What became of each alarm budget that is kept, or false discovery rate. Raises StackError as `alerts` does.
 
     Returns:
-        `monitor`, `budget` (entity, group of a value, total), `asked`, `alarms`, `achieved` in the span of `asked`,
-        `always`, alarms that no budget holds back, and whether there were more of those than were `asked`:
-        `out_of_reach`.
+        `monitor`, `budget` (entity, group of a value, total; false discoveries), `asked`, `alarms` and `achieved` in
+        the span of `asked`; of budgets `always`, alarms that none holds back, and whether there were more of those
+        than were `asked`: `out_of_reach`; of false discoveries the share of the judged alerts that people called false.
     """
     query = select(PARTITIONS.c.monitor, PARTITIONS.c.achieved).where(PARTITIONS.c.achieved.is_not(None))
     if monitor is not None:
         query = query.where(PARTITIONS.c.monitor == monitor)
-    parts: dict[str, list[dict[str, Achieved]]] = {}
+    kept: dict[str, list[dict[str, Achieved]]] = {}
+    controlled: dict[str, list[Discovered]] = {}
     with reading(url) as connection:
         for name, achieved in connection.execute(query.order_by(PARTITIONS.c.monitor, PARTITIONS.c.updated_at.desc())):
-            parts.setdefault(name, []).append({budget: Achieved.read(told) for budget, told in achieved.items()})
-    return [
+            if DISCOVERIES in achieved:
+                controlled.setdefault(name, []).append(Discovered.read(achieved[DISCOVERIES]))
+            else:
+                kept.setdefault(name, []).append({budget: Achieved.read(told) for budget, told in achieved.items()})
+        called_false = {name: _called_false(connection, name) for name in controlled}
+    budgets = [
         {"monitor": name, "budget": budget, "asked": as_written(budget, each.asked), "alarms": each.alarms}
         | {"achieved": each.rate, "always": each.always, "out_of_reach": each.out_of_reach}
-        for name, told in parts.items()
+        for name, told in kept.items()
         for budget, each in pooled(told).items()
     ]
+    return budgets + [
+        {"monitor": name, "budget": DISCOVERIES, "asked": f"at most {told[0].false:g}"}
+        | {"alarms": sum(each.alarms for each in told), "achieved": called_false[name]}
+        for name, told in controlled.items()
+    ]
+
+
+def _called_false(connection: Connection, monitor: str) -> float | None:
+    """Of the learned score's alerts that the last word calls true or false, the share of false ones.
+
+    None where nobody said so; what excluded authors said does not count.
+    """
+    excluded = select(LabelSourceRow.source).where(LabelSourceRow.monitor == monitor, LabelSourceRow.excluded)
+    query = select(VERDICTS.c.alert_id, VERDICTS.c.verdict).join(ALERTS, ALERTS.c.id == VERDICTS.c.alert_id)
+    query = query.where(ALERTS.c.monitor == monitor, ALERTS.c.kind == LEARNED, VERDICTS.c.author.not_in(excluded))
+    last = dict(connection.execute(query.order_by(VERDICTS.c.id)).tuples().all())
+    said = [verdict for verdict in last.values() if verdict != Judgement.UNSURE]
+    return said.count(Judgement.FALSE) / len(said) if said else None
 
 
 def read_verdicts(alert_id: str, url: str | None = None) -> list[Record]:

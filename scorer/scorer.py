@@ -21,6 +21,7 @@ from scorer.guard import Guard
 from scorer.served import Served, Server
 from scorer.silence.watch import initial_silence
 from scorer.stages.account import initial_account
+from scorer.stages.discoveries import initial_discoveries
 from scorer.stages.finding import initial_memory, kinds_of
 from scorer.store import Store
 from scorer.waves import waves_of
@@ -227,12 +228,14 @@ def _rounded(score: Float64) -> Float64:
 def state_template(layout: Layout) -> dict[str, Field]:
     """State of an entity never seen, every part of it: ``<part>.<field>`` -> [1, ...]."""
     network = {name: value.numpy() for name, value in Network(layout).initial(1).items()}
+    alerts = layout.monitor.alerts
     return {
         **Admission(len(layout.signals), layout.monitor.conflicts).initial(),
         **{f"network.{name}": value for name, value in network.items()},
         **{f"detector.{name}": value for name, value in Detector(layout).initial(1).items()},
         **{f"fast.{name}": value for name, value in FastHead(layout).initial(1).items()},
         **initial_memory(len(kinds_of(layout))),
-        **({} if layout.monitor.alerts.kept is None else initial_account()),
+        **({} if alerts.kept is None else initial_account()),
+        **({} if alerts.false_discovery_rate is None else initial_discoveries()),
         **initial_silence(layout),
     }

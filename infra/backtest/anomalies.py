@@ -28,6 +28,8 @@ def judge_anomalies(table: ScoresTable, stream_n: Int64, first: int, label_N: Fl
     alarms by what raised them; one row may tell several). `coverage`: of how many rows the evidence stayed within what
     its calibration calls the 0.9, 0.99 and 0.999 quantile. Baselines: random scores with our alarms shuffled; and an
     exponentially weighted z-score with as many alarms as ours, through the same stages.
+
+    `false_discoveries`, where their rate is controlled: of the learned score's alerts, those that labels call false.
     """
     rows_n, alarm_N = stream_n[first:], table.raised.opened_rows(len(table.entity))
     count = int(alarm_N[rows_n].sum())
@@ -37,8 +39,9 @@ def judge_anomalies(table: ScoresTable, stream_n: Int64, first: int, label_N: Fl
         "alarms_per_entity_day": per_entity_day(count, table, rows_n),
         "coverage": {f"{level:g}": _coverage(table.probability[rows_n], level) for level in _LEVELS},
     }
+    controlled = table.layout.monitor.alerts.false_discovery_rate is not None
     if label_N is None:
-        return Judged(alarms, {})
+        return Judged(alarms | (_discoveries(table, rows_n, None) if controlled else {}), {})
     known = rows_n[np.isfinite(label_N[rows_n])]
     truth, entity, random = label_N[known] > 0, table.entity[known], np.random.default_rng(seed)
     ewma_N, ewma_alarm_N = _ewma(table, stream_n, first, count)
@@ -57,6 +60,7 @@ def judge_anomalies(table: ScoresTable, stream_n: Int64, first: int, label_N: Fl
         heads = {name: score for name, (score, _) in scored.items()} | {"ours": head}
         for name, score in heads.items():
             found[name]["head"] = _detection(score, truth, entity)
+    alarms |= _discoveries(table, known, truth) if controlled else {}
     return Judged(alarms | found.pop("ours"), found)
 
 
@@ -80,6 +84,18 @@ def _ewma(table: ScoresTable, stream_n: Int64, first: int, wanted: int) -> tuple
     alarms = Alarms(table.layout.monitor.alerts, entity_n[first:], place_n[first:])
     told_N[stream_n[first:][alarms.as_many(score_n[first:], wanted)]] = True
     return score_N, told_N
+
+
+def _discoveries(table: ScoresTable, rows_n: Int64, truth: Bool | None) -> dict[str, Any]:
+    opened_N = table.raised.opened_by_score(len(table.entity))
+    told: dict[str, Any] = {
+        "asked": table.layout.monitor.alerts.false_discovery_rate,
+        "alarms": int(opened_N[rows_n].sum()),
+    }
+    if truth is not None:
+        false = _caught(opened_N[rows_n], truth, table.entity[rows_n])["alarms_false"]
+        told |= {"false": false, "achieved": number(false / told["alarms"]) if told["alarms"] else None}
+    return {"false_discoveries": told}
 
 
 def _caught(alerted: Bool, truth: Bool, entity: Field) -> dict[str, int]:

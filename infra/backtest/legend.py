@@ -24,9 +24,15 @@ _FIGURES = (
     ("coverage 0.99", r" coverage 0\.\d+ ", "Share of rows whose evidence stayed within what is called this quantile."),
     ("budget", " budget ", "What became of the alarm budget: of each entity, of groups, in total."),
     ("budget alarms", " budget .*alarms ", "Alarms that it counts: of every kind, silence too."),
-    ("asked", " asked ", "The rate of alarms that the budget allows."),
-    ("achieved", " achieved ", "The rate of alarms that was reached, in the same unit."),
-    ("off", " off ", "How far the rate reached lies above or below the one asked for, in percent."),
+    ("always", " budget .*always ", "Alarms of it that no budget holds back: of critical rules, and of failed feeds."),
+    (
+        "false_discoveries",
+        " false_discoveries ",
+        "Alerts that the learned score opened, and the share of them that labels call false, beside the one asked for.",
+    ),
+    ("asked", " budget .*asked ", "The rate of alarms that the budget allows."),
+    ("achieved", " budget .*achieved ", "The rate of alarms that was reached, in the same unit."),
+    ("off", " budget .*off ", "How far the rate reached lies above or below the one asked for, in percent."),
     (
         "held_back",
         " held_back ",

@@ -17,6 +17,8 @@ from schemas.observation import Bool, Int64
 from schemas.silence import TASK
 from scorer.stages.finding import kinds_of
 
+ANOMALY = "anomaly"
+"""What the learned score raises."""
 MOST = 500
 """Alerts that a report lists."""
 
@@ -32,6 +34,7 @@ class Alarm:
         source: what raised it: anomaly, rule, state, event or silence.
         subject: which rule or task, or how the feed failed.
         severity: the alert's then.
+        opened: did it open?
     """
 
     row: int
@@ -40,6 +43,7 @@ class Alarm:
     source: str
     subject: str
     severity: Severity
+    opened: bool
 
 
 @dataclass(slots=True)
@@ -81,7 +85,7 @@ class Raised:
             return None
         source, time_ms = self._source(alert), round(alert.event_time.timestamp() * 1000)
         subject = alert.kind if source == TASK else alert.task
-        alarm = Alarm(row, alert.entity, time_ms, source, subject, alert.severity)
+        alarm = Alarm(row, alert.entity, time_ms, source, subject, alert.severity, alert.change is Change.OPENED)
         self.alarms.append(alarm)
         return alarm
 
@@ -91,11 +95,17 @@ class Raised:
         told_N[[alarm.row for alarm in self.alarms if alarm.source != TASK]] = True
         return told_N
 
+    def opened_by_score(self, n_rows: int) -> Bool:
+        """Input rows at which the learned score opened an alert, [N]."""
+        told_N = np.zeros(n_rows, dtype=np.bool_)
+        told_N[[alarm.row for alarm in self.alarms if alarm.source == ANOMALY and alarm.opened]] = True
+        return told_N
+
     def counted(self, rows_n: Int64) -> dict[str, int]:
         """Alarms that some rows told, of everything that can raise one but silence: `anomaly`, `rule news2`, ..."""
         told = self._told(rows_n)
         return {
-            source if source == "anomaly" else f"{source} {subject}": told[source, subject]
+            source if source == ANOMALY else f"{source} {subject}": told[source, subject]
             for source, subject in self._counted
         }
 

@@ -93,14 +93,14 @@ def list_(
 @_database
 @_json
 def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
-    """Alarms against the budgets that monitors keep: asked for, and achieved since the beginning."""
+    """Alarms against the budgets or false discovery rates of monitors: asked for, and achieved since the beginning."""
     from scorer.alerts import read_budgets
 
     found = read_budgets(known(database, monitor), database)
     if as_json:
         click.echo(json.dumps(found))
     elif not found:
-        click.echo("no budget is kept (alerts.budget: 0.5 per entity-day)")
+        click.echo("no budget is kept (alerts.budget: 0.5 per entity-day; or alerts.false_discovery_rate: 0.1)")
     else:
         _print_budgets(found)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from schemas.alert import Change
+from schemas.alert import LEARNED, Change
 from schemas.alerting import Severity
 from schemas.layout import Layout
 from schemas.observation import Field
@@ -58,7 +58,7 @@ def kinds_of(layout: Layout) -> list[Kind]:
         for place, task in enumerate(layout.choices)
         if task.severities
     ]
-    return [Kind(layout.anomaly.name, "tail", question=1), *rules, *choices]
+    return [Kind(layout.anomaly.name, LEARNED, question=1), *rules, *choices]
 
 
 @dataclass(slots=True)

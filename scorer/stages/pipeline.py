@@ -1,19 +1,20 @@
 """From predictions to alerts: which rows are worth a judgement, and the stages in order.
 
-Shapes: N rows, K kinds of alert (the anomaly score first, then one a rule, then one a task).
+Shapes: N rows, n of them in a stretch, K kinds of alert (the anomaly score first, then one a rule, then one a task).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.alert import ALARMS, Alert
+from schemas.alert import ALARMS, Alert, Change
 from schemas.alerting import AlertSettings, Severity
 from schemas.budget import Achieved
+from schemas.discovered import Discovered
 from schemas.layout import Layout
 from schemas.observation import Bool, Float64, Partition, Status
 from schemas.prediction import Predictions
@@ -21,6 +22,7 @@ from scorer.silence.watch import Silence
 from scorer.stages.affordable import HELD_BACK, Affordable
 from scorer.stages.budgets import Books, Budgets
 from scorer.stages.cooldown import Cooldown
+from scorer.stages.discoveries import Discoveries, Trials
 from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Kind, Memory, Stage, kinds_of
 from scorer.stages.firing import Firing
 from scorer.stages.foretelling import Foretelling, standing_of
@@ -47,7 +49,7 @@ def stages_of(settings: AlertSettings) -> list[Stage]:
         Persistence(settings.persistence),
         Cooldown(settings.escalation),
         *([] if settings.kept is None else [Affordable()]),
-        Firing(settings.cooldown, settings.escalation, None if settings.kept else Steering(settings)),
+        Firing(settings.cooldown, settings.escalation, Steering(settings) if settings.steered else None),
     ]
 
 
@@ -58,8 +60,10 @@ class _Findings:
     Attributes:
         strength_NK: of each kind, NaN where nothing is found or asked.
         stands_NK: what is foretold does already.
-        rank_NK: severities reached. Of the learned score without a budget an upper bound.
+        rank_NK: severities reached. Of the learned score an upper bound where it is steered; where false discoveries
+            are controlled, known up to the stretch that is judged.
         books: of the budgets; None: none is kept, and neither worth nor price is known.
+        trials: of the learned score; None: no false discovery rate is controlled.
         worth_NK: of an alarm.
         price_N: of an alarm, if none is raised before the row from now on.
     """
@@ -68,6 +72,7 @@ class _Findings:
     stands_NK: Bool
     rank_NK: NDArray[np.int8]
     books: Books | None
+    trials: Trials | None
     worth_NK: Float64 = field(default_factory=lambda: np.empty((0, 0)))
     price_N: Float64 = field(default_factory=lambda: np.empty(0))
 
@@ -92,7 +97,8 @@ class _Findings:
 class AlertPipeline:
     """Judges predictions against each entity's memory, which lives in the store (fields ``alert.*``).
 
-    `budgets` price alarms; None where no budget is kept.
+    `budgets` price alarms; None where no budget is kept. `discoveries` say what evidence is enough; None where no false
+    discovery rate is controlled.
 
     Args:
         layout: what can raise an alert, and what `alerts` says of it.
@@ -116,8 +122,9 @@ class AlertPipeline:
         self._kinds = kinds_of(layout)
         self._rules = Rules(layout)
         self._settings = settings
-        self._steering = Steering(settings)
+        self._steering = Steering(settings) if settings.steered else None
         self.budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
+        self.discoveries = None if settings.false_discovery_rate is None else Discoveries(settings, store)
         self._silence = silence
         self._standing = [standing_of(layout, kind) for kind in self._kinds]
         self._worth = [Worth(layout, kind) for kind in self._kinds]
@@ -129,25 +136,31 @@ class AlertPipeline:
     def decide(self, predictions: Predictions) -> list[Alert]:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
         books = None if self.budgets is None else self.budgets.open(predictions)
-        findings = self._findings(predictions, books)
+        trials = None if self.discoveries is None else self.discoveries.open(predictions)
+        findings = self._findings(predictions, books, trials)
         failures = [] if self._silence is None else self._silence.watch(predictions)
-        asked: list[tuple[int, int, Alert | None]] = [(row, _FAILED, failure) for row, failure in failures]
-        asked += [(row, column, None) for row, column in self._worth_judging(predictions, findings)]
         alerts = []
-        for row, column, failure in sorted(asked, key=itemgetter(0, 1)):
-            told = failure or self._told(predictions, findings, row, column)
-            if books is not None and failure is not None and failure.change in ALARMS:
-                books.pay(row, own=False, always=True)
-                self._price(findings, books)
-            if told is not None and not predictions.silent[row]:
-                alerts.append(told)
-        if books is not None:
-            books.close()
+        for rows in self._stretches(predictions, findings):
+            asked: list[tuple[int, int, Alert | None]] = [
+                (row, _FAILED, failure) for row, failure in failures if rows.start <= row < rows.stop
+            ]
+            asked += [(row, column, None) for row, column in self._worth_judging(predictions, findings, rows)]
+            for row, column, failure in sorted(asked, key=itemgetter(0, 1)):
+                told = failure or self._told(predictions, findings, row, column)
+                if books is not None and failure is not None and failure.change in ALARMS:
+                    books.pay(row, own=False, always=True)
+                    self._price(findings, books)
+                if told is not None and not predictions.silent[row]:
+                    alerts.append(told)
+        for each in (books, trials):
+            if each is not None:
+                each.close()
         return alerts
 
-    def achieved(self, partition: Partition) -> dict[str, Achieved]:
-        """What became of a partition's budgets so far."""
-        return {} if self.budgets is None else self.budgets.achieved(partition)
+    def achieved(self, partition: Partition) -> Mapping[str, Achieved | Discovered]:
+        """What became of a partition's budgets or false discovery rate so far."""
+        counted = self.budgets or self.discoveries
+        return {} if counted is None else counted.achieved(partition)
 
     def missed(self, partition: Partition, offset: int, version: int) -> list[Alert]:
         """Feeds that stopped by the clock, while no row comes; `offset` is the last one, `version` serves now."""
@@ -170,6 +183,8 @@ class AlertPipeline:
         if findings.books is not None and decision.change in ALARMS:
             findings.books.pay(row, always=finding.always)
             self._price(findings, findings.books)
+        if findings.trials is not None and kind.steered and decision.change in ALARMS:
+            findings.trials.alarmed(row, opened=decision.change is Change.OPENED)
         if predictions.silent[row]:
             return None
         self.held_back[kind.task] += decision.reason == HELD_BACK
@@ -178,10 +193,19 @@ class AlertPipeline:
         strength = finding.strength
         return alert_of(self._layout, self._rules, kind, predictions, row, strength, memory, decision)
 
-    def _findings(self, predictions: Predictions, books: Books | None) -> _Findings:
+    def _stretches(self, predictions: Predictions, findings: _Findings) -> Iterator[slice]:
+        """Rows in order that are judged together; false discoveries are controlled block by block."""
+        if findings.trials is None:
+            yield slice(0, len(predictions.slot))
+            return
+        for rows in findings.trials.stretches():
+            findings.rank_NK[rows, 0] = findings.trials.ranks(rows)
+            yield rows
+
+    def _findings(self, predictions: Predictions, books: Books | None, trials: Trials | None) -> _Findings:
         strength_NK = self._strength(predictions)
         rank_NK = self._rank(predictions, strength_NK)
-        findings = _Findings(strength_NK, self._stands(predictions, rank_NK), rank_NK, books)
+        findings = _Findings(strength_NK, self._stands(predictions, rank_NK), rank_NK, books, trials)
         if books is not None:
             columns = zip(self._worth, strength_NK.T, strict=True)
             findings.worth_NK = np.column_stack([worth.of(strength_N) for worth, strength_N in columns])
@@ -213,36 +237,37 @@ class AlertPipeline:
         return np.column_stack([predictions.surprise, predictions.rules, *risks])
 
     def _rank(self, predictions: Predictions, strength_NK: Float64) -> NDArray[np.int8]:
-        """Severities reached; of the learned score an upper bound, for alerts within the batch raise thresholds."""
+        """Severities reached. Of the learned score, if it is steered, an upper bound: its alerts raise thresholds."""
         rank = np.zeros(strength_NK.shape, dtype=np.int8)
-        raised, raised_row = (
-            np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
-        )
-        told_N = strength_NK[:, 0] - predictions.strictness
-        rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, told_N)
+        if self._steering is not None:
+            raised, raised_row = (
+                np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
+            )
+            told_N = strength_NK[:, 0] - predictions.strictness
+            rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, told_N)
         for column, levels in enumerate(self._levels):
             for value, level in levels:
                 reached = strength_NK[:, column] >= value
                 rank[reached, column] = np.maximum(rank[reached, column], level)
         return rank
 
-    def _worth_judging(self, predictions: Predictions, findings: _Findings) -> list[tuple[int, int]]:
-        """Row and kind: of the entities that have a finding of the kind or an open alert."""
-        ok = predictions.status == Status.OK
+    def _worth_judging(self, predictions: Predictions, findings: _Findings, rows: slice) -> list[tuple[int, int]]:
+        """Row and kind, of a stretch: of the entities that have a finding of the kind or an open alert."""
+        ok_n, slot_n = predictions.status[rows] == Status.OK, predictions.slot[rows]
         found = []
         for kind in range(len(self._kinds)):
-            is_open = np.asarray(self._store.field("alert.open_rank"))[predictions.slot, kind] > 0
-            busy = np.unique(predictions.slot[ok & ((findings.rank_NK[:, kind] > 0) | is_open)])
+            open_n = np.asarray(self._store.field("alert.open_rank"))[slot_n, kind] > 0
+            busy = np.unique(slot_n[ok_n & ((findings.rank_NK[rows, kind] > 0) | open_n)])
             if len(busy):
-                known = ~np.isnan(findings.strength_NK[:, kind])
-                rows = np.flatnonzero(ok & np.isin(predictions.slot, busy) & known)
-                found += [(row, kind) for row in rows.tolist()]
+                known_n = ~np.isnan(findings.strength_NK[rows, kind])
+                judged = np.flatnonzero(ok_n & np.isin(slot_n, busy) & known_n) + rows.start
+                found += [(row, kind) for row in judged.tolist()]
         return found
 
     def _judge(self, slot: int, kind: int, finding: Finding) -> tuple[Memory, Decision]:
         cells = [self._store.field(f"alert.{name}") for name in MEMORY_FIELDS]
         memory = Memory(*(cell[slot, kind].item() for cell in cells))
-        if finding.steered and self.budgets is None:
+        if finding.steered and self._steering is not None:
             told = finding.strength - finding.strictness
             finding = replace(finding, rank=self._steering.rank(memory, finding.row_number, told))
         decision = Decision(None, "no stage decided")

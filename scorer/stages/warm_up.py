@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from schemas.observation import Bool, Int64
 from scorer.stages.finding import Decision, Finding, Memory
 
 _LENT_ROWS = 3
@@ -16,7 +19,11 @@ class WarmUp:
 
     def __call__(self, finding: Finding, memory: Memory) -> Decision | None:  # noqa: ARG002
         """Judge one finding."""
-        rows = min(self.rows, _LENT_ROWS) if finding.lent else self.rows
-        if not finding.steered or finding.row_number >= rows:
+        if not finding.steered or finding.row_number >= rows_needed(self.rows, finding.lent):
             return None
         return Decision(None, "warming up")
+
+
+def rows_needed(rows: int, lent_N: Bool | bool) -> Int64:
+    """Rows that entities must have shown, where those to whom nothing was lent need `rows`, [N] or one."""
+    return np.where(lent_N, min(rows, _LENT_ROWS), rows)

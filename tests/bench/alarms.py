@@ -27,7 +27,7 @@ from infra.logs import configure
 from infra.memory import MemoryLedger, MemoryRegistry
 from infra.settings import load_monitor
 from ingest.files import FileSource
-from schemas.alert import ALARMS
+from schemas.alert import ALARMS, Alert
 from schemas.alerting import AlertSettings
 from schemas.layout import Layout
 from schemas.monitor import Monitor
@@ -81,7 +81,7 @@ def main() -> None:
     table = Table("stream", "budget", "entity-days", "kept", "by rules", "error", "steering", "fixed", box=None)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="bellwether-alarms-") as folder:
-        for name in arguments.stream or [*_SYNTHETIC, *_REAL]:
+        for name in arguments.stream or [*SYNTHETIC, *_REAL]:
             stream = _stream(name, arguments.seed, Path(folder))
             found[name] = each = measure(stream)
             figures = (f"{each[key]:.3f}" for key in ("kept", "by_rules"))
@@ -131,6 +131,14 @@ def _days(batches: Sequence[Predictions]) -> float:
 
 def _per_day(scored: Collected, alerts: dict[str, Any], batches: slice = slice(None)) -> tuple[float, float]:
     """Alarms an entity-day, and how many of them are rules'."""
+    rules, chosen = {rule.name for rule in scored.layout.monitor.rules}, scored.batches[batches]
+    alarms = [alert for alert in raised(scored, alerts, chosen) if alert.change in ALARMS]
+    days = scored.days if batches == slice(None) else _days(chosen)
+    return len(alarms) / days, sum(alert.task in rules for alert in alarms) / days
+
+
+def raised(scored: Collected, alerts: dict[str, Any], batches: Sequence[Predictions]) -> list[Alert]:
+    """Every step of the alerts that other settings than the monitor's raise of these batches."""
     monitor = scored.layout.monitor
     settings = AlertSettings.model_validate(monitor.alerts.model_dump(exclude=set(alerts)) | alerts)
     layout = Layout(monitor.model_copy(update={"alerts": settings}))
@@ -139,11 +147,8 @@ def _per_day(scored: Collected, alerts: dict[str, Any], batches: slice = slice(N
         int(slot): name for each in scored.batches for slot, name in zip(each.slot, each.batch.entity, strict=True)
     }
     store.slots(scored.batches[0].batch.partitions[0], [names[slot] for slot in sorted(names)])
-    pipeline, rules = AlertPipeline(layout, store), {rule.name for rule in monitor.rules}
-    chosen = scored.batches[batches]
-    raised = [alert for each in chosen for alert in pipeline.decide(each) if alert.change in ALARMS]
-    days = scored.days if batches == slice(None) else _days(chosen)
-    return len(raised) / days, sum(alert.task in rules for alert in raised) / days
+    pipeline = AlertPipeline(layout, store)
+    return [alert for each in batches for alert in pipeline.decide(each)]
 
 
 def _best_fixed(scored: Collected, per_day: float) -> dict[str, float]:
@@ -194,29 +199,33 @@ def _bursty(rng: np.random.Generator) -> np.ndarray:
     return _noise(rng, scale)
 
 
-_SYNTHETIC: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+SYNTHETIC: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "stationary": _stationary,
     "drifting": _drifting,
     "bursty": _bursty,
 }
+"""Two signals of 40 entities, [D, E, 2]."""
 _REAL = ("icu", "ett", "crypto")
 
 
 def _stream(name: str, seed: int, folder: Path) -> Stream:
-    if name in _SYNTHETIC:
-        values = _SYNTHETIC[name](np.random.default_rng(seed))
-        rows, entities, _ = values.shape
-        time_ms = _START_MS + np.arange(rows)[:, None] * (_DAY_MS // _ROWS_A_DAY) + np.arange(entities)
-        columns = {
-            "entity": np.tile([f"e{each}" for each in range(entities)], rows),
-            "time": time_ms.ravel(),
-            "a": values[..., 0].ravel(),
-            "b": values[..., 1].ravel(),
-        }
-        file = folder / f"{name}.parquet"
-        pd.DataFrame(columns).to_parquet(file, index=False)
-        return Stream(_plain(["a", "b"]), (file,), "0.5 per entity-day", 0.5)
+    if name in SYNTHETIC:
+        return written(SYNTHETIC[name](np.random.default_rng(seed)), folder / f"{name}.parquet")
     return _real(name, seed, folder)
+
+
+def written(values_DEs: np.ndarray, file: Path) -> Stream:
+    """Two signals of entities that share their times, [D, E, 2], as a stream."""
+    rows, entities, _ = values_DEs.shape
+    time_ms = _START_MS + np.arange(rows)[:, None] * (_DAY_MS // _ROWS_A_DAY) + np.arange(entities)
+    columns = {
+        "entity": np.tile([f"e{each}" for each in range(entities)], rows),
+        "time": time_ms.ravel(),
+        "a": values_DEs[..., 0].ravel(),
+        "b": values_DEs[..., 1].ravel(),
+    }
+    pd.DataFrame(columns).to_parquet(file, index=False)
+    return Stream(_plain(["a", "b"]), (file,), "0.5 per entity-day", 0.5)
 
 
 def _real(name: str, seed: int, folder: Path) -> Stream:
@@ -235,7 +244,7 @@ def _real(name: str, seed: int, folder: Path) -> Stream:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.alarms", description=__doc__)
-    parser.add_argument("--stream", action="append", choices=[*_SYNTHETIC, *_REAL], help="this one alone")
+    parser.add_argument("--stream", action="append", choices=[*SYNTHETIC, *_REAL], help="this one alone")
     parser.add_argument(
         "--seed", type=int, default=1, help="of the synthetic streams and of admissions; 0 was tuned on"
     )

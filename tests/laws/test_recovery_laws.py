@@ -18,6 +18,7 @@ from schemas.tables import AlertEventRow, AlertRow, PartitionRow
 from scorer.ledger import SqlLedger
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
+from scorer.stages import chance, discoveries, wealth
 from tests.laws.ward import REMEMBERING, TOPIC, WARD, batch
 
 ROWS, BATCH = 1200, 37
@@ -36,12 +37,12 @@ def monitor(lateness: str, silence: object = None, **alerts: object) -> Layout:
     )
 
 
-def ward(seed: int) -> Batch:
+def ward(seed: int, jumps: float = 0.02) -> Batch:
     """Four entities, a row a second, up to eight seconds late; some jumps, and a while of faults."""
     rng = np.random.default_rng(seed)
     second = np.argsort(np.arange(ROWS) + rng.uniform(0, 8, ROWS), kind="stable")
     values = np.array([80.0, 120.0, 97.0, 16.0, 5.0, 30.0, 60.0]) + rng.normal(size=(ROWS, 7))
-    values[rng.random(ROWS) < 0.02, :2] += 40.0
+    values[rng.random(ROWS) < jumps, :2] += 40.0
     values[300:400, 2], values[400:500, 4], values[600:] = 97.0, np.nan, values[600:] + rng.normal(size=(600, 7)) * 8
     return batch(rng.integers(0, 4, ROWS), values, 1_700_000_000_000 + second * 1000)
 
@@ -150,6 +151,21 @@ def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_pat
         for name, batches in (("calm", [ROWS]), ("disturbed", [*lengths, ROWS]))
     )
     assert set(calm[1]["achieved"]) >= {"entity", "total"}
+    assert disturbed == calm
+
+
+def test_false_discoveries_are_controlled_as_if_no_shard_had_ended(tmp_path, monkeypatch):
+    for module in (chance, wealth, discoveries):
+        monkeypatch.setattr(module, "BLOCK", 60)
+    layout, whole = monitor("0s", false_discovery_rate=0.5), ward(0, jumps=0.006)
+    lengths = np.random.default_rng(0).integers(1, 7, 12).tolist()
+    for name in ("calm", "disturbed"):
+        (tmp_path / name).mkdir()
+    calm, disturbed = (
+        lives(layout, whole, tmp_path / name, batches)
+        for name, batches in (("calm", [ROWS]), ("disturbed", [*lengths, ROWS]))
+    )
+    assert calm[1]["achieved"]["false discoveries"]["alarms"] > 3
     assert disturbed == calm
 
 

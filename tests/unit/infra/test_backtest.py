@@ -397,6 +397,28 @@ def test_a_budget_stands_beside_what_became_of_it(tmp_path: Path) -> None:
     assert budget["achieved"] == pytest.approx(0.2, rel=0.2)
 
 
+def test_a_false_discovery_rate_stands_beside_the_share_that_labels_call_false(tmp_path: Path) -> None:
+    path, monitor = tmp_path / "a.csv", tmp_path / "monitor.json.yaml"
+    rng, rows = np.random.default_rng(0), 6_000
+    load, label = rng.normal(size=rows), np.zeros(rows, dtype=int)
+    faulty = np.arange(1_000, rows, 500)
+    load[faulty] += 1e4
+    label[faulty[1:]] = 1
+    columns = {"entity": "a", "time": pd.date_range("2024-01-01", periods=rows, freq="h"), "load": load, "label": label}
+    pd.DataFrame(columns).to_csv(path, index=False)
+    described = {
+        "monitor": "grid",
+        "topics": {"observations": "grid"},
+        "modalities": [{"name": "all", "signals": [{"name": "load"}]}],
+        "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
+        "alerts": {"false_discovery_rate": 0.1},
+    }
+    monitor.write_text(json.dumps(described))
+    report = backtest(Options(str(monitor), (path,), learn=False)).report["tasks"]["anomaly"]
+    told, alarms = report["false_discoveries"], len(faulty)
+    assert told == {"asked": 0.1, "alarms": alarms, "false": 1, "achieved": pytest.approx(1 / alarms, rel=1e-5)}
+
+
 def test_weights_that_do_not_fit_are_refused_before_anything_is_streamed(tmp_path: Path) -> None:
     path, weights = tmp_path / "a.csv", tmp_path / "weights.safetensors"
     wide(11)[:50].to_csv(path, index=False)

@@ -52,8 +52,17 @@ def test_a_budget_that_means_nothing_is_refused(written: object, complaint: str)
         AlertSettings.model_validate({"budget": written})
 
 
-def test_settings_survive_json() -> None:
-    settings = AlertSettings.model_validate({"budget": {"group": "1.5 per hour", "by": "ward"}})
+@pytest.mark.parametrize("budget", ["0.5 per entity-day", 2.0])
+def test_a_false_discovery_rate_and_a_budget_are_one_too_many(budget: object) -> None:
+    with pytest.raises(ValidationError, match="false_discovery_rate: expected no budget beside it, got both"):
+        AlertSettings.model_validate({"false_discovery_rate": 0.1, "budget": budget})
+
+
+@pytest.mark.parametrize(
+    "written", [{"budget": {"group": "1.5 per hour", "by": "ward"}}, {"false_discovery_rate": 0.1}]
+)
+def test_settings_survive_json(written: object) -> None:
+    settings = AlertSettings.model_validate(written)
     assert AlertSettings.model_validate_json(settings.model_dump_json()) == settings
 
 

@@ -61,10 +61,11 @@ def raised(asked: Layout, store: Store, said: Predictions, cuts: Any = (), **pip
     """Alarms where the rows came in batches that end at these cuts."""
     judge = AlertPipeline(asked, store, **pipeline)
     parts = np.split(np.arange(len(said.slot)), cuts)
-    return [alert for part in parts for alert in judge.decide(_rows(said, part)) if alert.change in ALARMS]
+    return [alert for part in parts for alert in judge.decide(picked(said, part)) if alert.change in ALARMS]
 
 
-def _rows(said: Predictions, part: np.ndarray) -> Predictions:
+def picked(said: Predictions, part: np.ndarray) -> Predictions:
+    """Some of the rows."""
     of_batch = ("time_ms", "values", "partition", "offset", "status", "masked")
     columns = {name: getattr(said.batch, name)[part] for name in of_batch}
     rows = replace(said.batch, **columns, entity=[said.batch.entity[row] for row in part.tolist()])

@@ -26,6 +26,13 @@ def test_a_budget_and_watched_feeds_cost_an_entity_little():
     assert (sizes[1] - sizes[0] <= 640, sizes[1] <= 4608) == (True, True)
 
 
+def test_a_false_discovery_rate_costs_an_entity_little():
+    six = load_monitor(SIX_SIGNALS, {})
+    asked = type(six).model_validate(six.model_dump() | {"alerts": {"false_discovery_rate": 0.1}})
+    sizes = [sum(value.nbytes for value in state_template(Layout(monitor)).values()) for monitor in (six, asked)]
+    assert 0 < sizes[1] - sizes[0] <= 128
+
+
 def test_a_task_that_alerts_costs_an_entity_what_a_rule_does():
     six = load_monitor(SIX_SIGNALS, {})
     task = Task(name="failure", kind=TaskKind.EVENT)
