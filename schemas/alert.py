@@ -22,6 +22,8 @@ class Change(StrEnum):
     OPENED = "opened"
     UPDATED = "updated"
     ESCALATED = "escalated"
+    WITHHELD = "withheld"
+    """It would have been resolved here, had its own feed not been in doubt."""
     RESOLVED = "resolved"
     ACKNOWLEDGED = "acknowledged"
     FALSE_ALARM = "false-alarm"
@@ -33,6 +35,10 @@ RAISED = (Change.OPENED, Change.UPDATED, Change.ESCALATED)
 
 ALARMS = (Change.OPENED, Change.ESCALATED)
 """Steps that call somebody: what a budget counts."""
+
+
+JUDGED = (Change.ACKNOWLEDGED, Change.FALSE_ALARM)
+"""Steps that a person took."""
 
 
 class Judgement(StrEnum):

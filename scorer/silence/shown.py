@@ -84,6 +84,9 @@ class Shown:
         is_open_n = started_n != NEVER
         without_n[:] = np.where(shown_n, 0, np.minimum(without_n, 9999) + 1)
         ends_n = is_open_n & (without_n >= self._resolve_after)
+        bit = np.uint8(1 << column)
+        state["shown"] |= shown_nS * bit
+        state["shown"][ends_n] &= ~bit
         found = []
         for place in np.flatnonzero((shown_n & ~is_open_n) | ends_n).tolist():
             row, opens = int(rows[place]), bool(shown_n[place])
@@ -128,6 +131,7 @@ def initial(layout: Layout) -> dict[str, Field]:
     return {
         "started_ms": np.full((1, kinds), NEVER, dtype=np.int64),
         "without": np.zeros((1, kinds), dtype=np.int16),
+        "shown": np.zeros((1, layout.n_targets), dtype=np.uint8),
         **still.initial(layout.n_targets),
         **repeats.initial(),
         **units_of(layout).initial(),

@@ -10,6 +10,7 @@ N rows of the batch, n rows of distinct entities, S target signals.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,18 @@ class _Clock:
     next_due_ms: int
 
 
+class Watched(NamedTuple):
+    """What a batch's rows show.
+
+    Attributes:
+        alerts: each with the row that showed it, in the rows' order.
+        doubted_NS: signals of the row's entity that an alert says are failing, once the row was seen.
+    """
+
+    alerts: list[tuple[int, Alert]]
+    doubted_NS: Bool
+
+
 class Silence:
     """Watches the entities of a store.
 
@@ -54,14 +67,16 @@ class Silence:
         self._fields = list(initial_silence(layout))
         self._clocks: dict[Partition, _Clock] = {}
 
-    def watch(self, predictions: Predictions) -> list[tuple[int, Alert]]:
-        """What the rows show, each with the row that showed it, in their order; those of silent rows too."""
+    def watch(self, predictions: Predictions) -> Watched:
+        """What the rows show; alerts of silent rows too."""
         found: list[tuple[int, Alert]] = []
+        doubted_NS = np.zeros((len(predictions.slot), self._layout.n_targets), dtype=np.bool_)
         for place, partition in enumerate(predictions.batch.partitions):
             rows = np.flatnonzero((predictions.batch.partition == place) & (predictions.status == Status.OK))
             if len(rows):
-                found += self._watch(partition, rows, predictions)
-        return sorted(found, key=lambda each: (each[0], each[1].entity, each[1].kind, each[1].started))
+                found += self._watch(partition, rows, predictions, doubted_NS)
+        found.sort(key=lambda each: (each[0], each[1].entity, each[1].kind, each[1].started))
+        return Watched(found, doubted_NS)
 
     def tick(self, partition: Partition, offset: int, version: int) -> list[Alert]:
         """Who is overdue by the clock while no row comes. `offset`: of the partition's last row."""
@@ -84,7 +99,9 @@ class Silence:
             self._clocks[partition] = _Clock(watermark_ms, self._monotonic(), NEVER)
         return self._clocks[partition]
 
-    def _watch(self, partition: Partition, rows: Int64, predictions: Predictions) -> list[tuple[int, Alert]]:
+    def _watch(
+        self, partition: Partition, rows: Int64, predictions: Predictions, doubted_NS: Bool
+    ) -> list[tuple[int, Alert]]:
         clock = self._clock(partition)
         time_ms = predictions.batch.time_ms[rows]
         after_ms = np.maximum(np.maximum.accumulate(time_ms), clock.watermark_ms)
@@ -101,7 +118,8 @@ class Silence:
         for wave in waves_of(entity):
             mine = {name: each[entity[wave]] for name, each in state.items()}
             found += self._missed(mine, before_ms[wave], [predictions.batch.entity[r] for r in rows[wave]], seen_at)
-            found += self._rows(mine, rows[wave], after_ms[wave], predictions)
+            alerts, doubted_NS[rows[wave]] = self._rows(mine, rows[wave], after_ms[wave], predictions)
+            found += alerts
             for name, each in mine.items():
                 state[name][entity[wave]] = each
         self._store.scatter(entities, {f"{_PREFIX}{name}": each for name, each in state.items()})
@@ -156,15 +174,25 @@ class Silence:
         told = f"nothing for {short_form((seen.time_ms - last_ms) / 1000)}"
         return self._report.alert(name, SilenceKind.STOPPED, started_ms, Change.OPENED, columns, told, seen)
 
-    def _rows(self, state: State, rows: Int64, now_n: Int64, predictions: Predictions) -> list[tuple[int, Alert]]:
-        """What the rows say of their own entities. `now_n`: the partition's watermark after each, [n]."""
+    def _rows(
+        self, state: State, rows: Int64, now_n: Int64, predictions: Predictions
+    ) -> tuple[list[tuple[int, Alert]], Bool]:
+        """What the rows say of their own entities, and signals in doubt then, [n, S].
+
+        A signal is in doubt because of what the rows say alone: not because a clock found it overdue between two, which
+        would be another time in a replay. `now_n`: the partition's watermark after each row, [n].
+        """
         present_nS = ~np.isnan(predictions.batch.values[rows, : self._layout.n_targets])
-        late_nS = present_nS & (self._open_due(state) < now_n[:, None])
+        overdue_nS = self._pulse.due_ms(state) < now_n[:, None]
+        late_nS = present_nS & overdue_nS & (state["stopped_ms"] == NEVER)
         found = self._returned(state, rows, now_n, present_nS, predictions)
         found += self._shown.look(state, rows, late_nS, predictions)
         self._pulse.see(state, now_n, present_nS)
         state["row_ms"] = now_n
-        return found
+        doubted_nS: Bool = state["shown"] > 0
+        if SilenceKind.STOPPED in self._settings.kinds:
+            doubted_nS |= overdue_nS & ~present_nS
+        return found, doubted_nS
 
     def _returned(
         self, state: State, rows: Int64, now_n: Int64, present_nS: Bool, predictions: Predictions
@@ -199,12 +227,16 @@ def pulse_of(layout: Layout) -> Pulse:
 
 
 def initial_silence(layout: Layout) -> dict[str, Field]:
-    """State of an entity never seen: field ``silence.<name>``, [1, ...]; nothing where it is not configured."""
+    """State of an entity never seen: field ``silence.<name>``, [1, ...]; nothing where it is not configured.
+
+    `about`: what an open alert of the learned score is about (`scorer.stages.doubts`).
+    """
     if layout.monitor.silence is None:
         return {}
     parts: dict[str, Field] = {
         "row_ms": np.full((1,), NEVER, dtype=np.int64),
         "stopped_ms": np.full((1, layout.n_targets), NEVER, dtype=np.int64),
+        "about": np.zeros((1, layout.n_targets), dtype=np.bool_),
         **pulse_of(layout).initial(),
         **initial(layout),
     }

@@ -139,6 +139,7 @@ def test_newcomers_are_lent_the_same_experience_whenever_a_shard_ends(tmp_path):
 @pytest.mark.parametrize("seed", range(2))
 def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_path, seed):
     layout, whole = monitor("0s", silence={"after": 1.2}, budget=BUDGET), ward(seed)
+    whole.values[np.arange(ROWS) // 200 % 2 == 1, 0] = np.nan
     lengths = np.random.default_rng(seed).integers(1, 7, 12).tolist()
     for name in ("calm", "disturbed"):
         (tmp_path / name).mkdir()
@@ -147,6 +148,7 @@ def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_pat
         for name, batches in (("calm", [ROWS]), ("disturbed", [*lengths, ROWS]))
     )
     assert set(calm[1]["achieved"]) >= {"entity", "total"}
+    assert "withheld" in {step[2] for step in calm[0]}
     assert disturbed == calm
 
 

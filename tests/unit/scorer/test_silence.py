@@ -1,6 +1,6 @@
 """Feeds that fail: rows and a clock in, alerts out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from scorer.store import Store
 from tests.laws.ward import TOPIC, batch
 
 MINUTE_MS = 60_000
-O, R = Change.OPENED, Change.RESOLVED  # noqa: E741
+O, R, W = Change.OPENED, Change.RESOLVED, Change.WITHHELD  # noqa: E741
 WARD = {
     "monitor": "ward",
     "topics": {"observations": TOPIC.topic},
@@ -25,15 +25,16 @@ WARD = {
         {"name": "vitals", "signals": [{"name": "HR", "unit": "/min"}, {"name": "Temp", "unit": "Cel"}]},
     ],
     "tasks": [{"name": "forecast", "kind": "forecast"}, {"name": "anomaly", "kind": "anomaly"}],
-    "alerts": {"threshold": 12, "critical": 15, "resolve_after": 3},
 }
+ALERTS = {"threshold": 12, "critical": 15, "resolve_after": 3}
 
 
 class Ward:
     """One shard's feeds, and a clock that is moved."""
 
-    def __init__(self, **silence: object) -> None:
-        self.layout = Layout(Monitor.model_validate(WARD | {"silence": silence}))
+    def __init__(self, rules: Sequence[object] = (), alerts: Mapping[str, object] = ALERTS, **silence: object) -> None:
+        asked = {"rules": rules, "alerts": alerts, "silence": silence}
+        self.layout = Layout(Monitor.model_validate(WARD | asked))
         self.now = 0.0
         self.store = Store(state_template(self.layout))
         self.scorer = Scorer(self.layout, self.store, lambda _: None)
@@ -189,13 +190,70 @@ def test_what_is_told_does_not_depend_on_batches(seed: int) -> None:
     gone |= of(whole, "1") & (minutes_of(whole) % 30 > 24) | np.isnan(whole.values).all(axis=1)
     stream = without(whole, gone)
     cuts = np.unique(rng.integers(0, len(stream), 60)).tolist()
-    at_once = Ward(after=1.2).see(stream)
-    assert {alert.kind for alert in at_once} >= {"stopped"}
-    assert Ward(after=1.2).see(stream, cuts) == at_once
-    assert Ward(after=1.2).see(stream, range(1, len(stream))) == at_once
+    minute = minutes_of(stream)
+    stream.values[rng.random(len(stream)) < 0.05, 0] += 80.0
+    stream.values[(minute > 75) & (minute < 80), 0] += 200.0
+    stream.values[minute >= 80, 0] = np.nan
+
+    def alerts(cuts: Sequence[int]) -> list[Alert]:
+        return Ward(rules=[BAND], alerts=ALERTS | {"threshold": 0.5, "critical": 3}, after=1.2).see(stream, cuts)
+
+    at_once = alerts(())
+    assert {alert.kind for alert in at_once} >= {"stopped", "band", "tail"}
+    assert W in {alert.change for alert in at_once}
+    assert alerts(cuts) == at_once
+    assert alerts(range(1, len(stream))) == at_once
 
 
 def test_kinds_may_be_chosen() -> None:
     whole = rows(80, entities=1)
     whole.values[40:60, 0] = 81.0
     assert Ward(kinds=["stopped"]).see(whole) == []
+
+
+BAND = {"name": "tachycardia", "kind": "band", "signal": "HR", "high": 120, "severities": {"warning": 1}}
+
+
+def fast_heart(minutes: int = 60, entities: int = 3) -> Batch:
+    """The heart of entity 1 races from minute 25 to 29."""
+    whole = rows(minutes, entities)
+    whole.values[of(whole, "1") & (minutes_of(whole) >= 25) & (minutes_of(whole) < 30), 0] += 80.0
+    return whole
+
+
+def ends(alerts: list[Alert], task: str = "tachycardia") -> list[tuple[Change, int]]:
+    return [(change, minute) for a in alerts if a.task == task for _, _, change, minute in told([a])]
+
+
+def test_an_alert_ends_after_sound_rows() -> None:
+    assert ends(Ward(rules=[BAND]).see(fast_heart())) == [(O, 25), (R, 32)]
+
+
+def test_no_all_clear_while_the_signal_it_is_about_has_stopped() -> None:
+    whole = fast_heart()
+    whole.values[of(whole, "1") & (minutes_of(whole) >= 30) & (minutes_of(whole) < 45), 0] = np.nan
+    assert ends(Ward(rules=[BAND]).see(whole)) == [(O, 25), (W, 33), (R, 47)]
+
+
+def test_no_all_clear_by_values_of_a_signal_that_is_frozen() -> None:
+    whole = fast_heart()
+    whole.values[of(whole, "1") & (minutes_of(whole) >= 30) & (minutes_of(whole) < 45), 0] = 81.0
+    alerts = Ward(rules=[BAND], alerts=ALERTS | {"resolve_after": 16}).see(whole)
+    assert ends(alerts) == [(O, 25), (W, 56)]
+
+
+def test_another_signal_that_stopped_withholds_nothing() -> None:
+    whole = fast_heart()
+    whole.values[of(whole, "1") & (minutes_of(whole) >= 30), 1] = np.nan
+    assert ends(Ward(rules=[BAND]).see(whole)) == [(O, 25), (R, 32)]
+
+
+def test_the_learned_score_is_about_what_its_alert_named() -> None:
+    found = []
+    for column in (0, 1):
+        whole = rows(90)
+        whole.values[of(whole, "1") & (minutes_of(whole) == 60), 0] = 400.0
+        whole.values[of(whole, "1") & (minutes_of(whole) > 60) & (minutes_of(whole) < 80), column] = np.nan
+        alerts = Ward(alerts={"threshold": 3, "critical": 6, "resolve_after": 3, "warm_up": 20}).see(whole)
+        found.append(ends([alert for alert in alerts if alert.entity == "1"], "anomaly"))
+    assert found == [[(O, 60), (W, 64), (R, 82)], [(O, 60), (R, 63)]]
