@@ -26,7 +26,11 @@ class SilenceKind(StrEnum):
     REPEATED = "repeated"
     """The entity's rows are those of a while ago, in the same order, with new times."""
     SKEW = "skew"
-    """Rows are told to have happened after they were recorded."""
+    """Rows are told to have happened after they were recorded, or before by far more than others are.
+
+    What is known is the record's timestamp in Kafka. `bellwether produce` writes the event time there: of data that it
+    sent no clock can be seen to be wrong.
+    """
     UNIT = "unit"
     """Its values are what is usual for it, in another unit."""
 
@@ -44,6 +48,9 @@ class SilenceSettings(Frozen):
     periods: dict[Name, Duration] = Field(default_factory=dict, description="signal -> how often it comes at least")
     after: float = Field(default=1.9, gt=1, le=1000, description="periods without a value before a signal has stopped")
     skew: Duration = Field(default=timedelta(seconds=1), description="event time tolerated ahead of the record's")
+    behind: Duration = Field(
+        default=timedelta(minutes=1), description="event time tolerated behind the record's, beyond what others have"
+    )
     kinds: tuple[SilenceKind, ...] = tuple(SilenceKind)
     severities: dict[SilenceKind, Severity] = Field(
         default_factory=lambda: {SilenceKind.GAP: Severity.INFO}, description="of a kind, in place of warning"

@@ -1,15 +1,16 @@
 """Watches a shard's feeds: what each row shows of its own entity, and whom a partition's watermark or a clock misses.
 
-A partition's watermark is the newest event time it has shown. Periods are counted by it, so that an entity whose rows
-come late by a constant time is not missed. A signal has stopped at the first row whose watermark says so; which row
-that is does not depend on batches. While no row comes, the watermark goes on with the
-clock: that is told as soon as it is due, and again under the same identity if a restart forgot it.
+Periods are counted by the partition's watermark (`scorer.silence.clocks`), so that an entity whose rows come late by a
+constant time is not missed. A signal has stopped at the first row whose watermark says so; which row that is does not
+depend on batches. While no row comes, the watermark goes on with the clock: that is told as soon as it is due, and
+again under the same identity if a restart forgot it.
 
 N rows of the batch, n rows of distinct entities, S target signals.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,9 @@ from schemas.layout import Layout
 from schemas.observation import Bool, Field, Int64, Partition, Status
 from schemas.prediction import Predictions
 from schemas.silence import SilenceKind, SilenceSettings
-from scorer.silence.pulse import FAR, NEVER, Pulse, State
+from scorer.silence import clocks
+from scorer.silence.clocks import FAR, NEVER, Times
+from scorer.silence.pulse import Pulse, State
 from scorer.silence.report import Report, Seen
 from scorer.silence.shown import Shown, initial
 from scorer.store import Store
@@ -31,9 +34,10 @@ _PREFIX = "silence."
 
 @dataclass(slots=True)
 class _Clock:
-    """How far a partition's event time has come, when its last row was seen, and when somebody is overdue at last."""
+    """Where a partition stands: its `Times`, when its last row was seen, and when somebody is overdue at last."""
 
     watermark_ms: int
+    least: int
     seen_seconds: float
     next_due_ms: int
 
@@ -96,20 +100,20 @@ class Silence:
         if partition not in self._clocks:
             held = self._store.held(partition)
             watermark_ms = int(self._store.field(f"{_PREFIX}row_ms")[held].max(initial=NEVER))
-            self._clocks[partition] = _Clock(watermark_ms, self._monotonic(), NEVER)
+            least = int(self._store.field(f"{_PREFIX}least")[held].min(initial=FAR))
+            self._clocks[partition] = _Clock(watermark_ms, least, self._monotonic(), NEVER)
         return self._clocks[partition]
 
     def _watch(
         self, partition: Partition, rows: Int64, predictions: Predictions, doubted_NS: Bool
     ) -> list[tuple[int, Alert]]:
         clock = self._clock(partition)
-        time_ms = predictions.batch.time_ms[rows]
-        after_ms = np.maximum(np.maximum.accumulate(time_ms), clock.watermark_ms)
-        before_ms = np.concatenate([[clock.watermark_ms], after_ms[:-1]])
+        tolerated_ms = self._settings.skew // timedelta(milliseconds=1)
+        times = Times.of(predictions.batch, rows, clock.watermark_ms, clock.least, tolerated_ms)
 
         def seen_at(due_ms: int) -> tuple[int, Seen]:
             """The first row by which somebody was overdue."""
-            row = int(rows[np.searchsorted(after_ms, due_ms, side="right")])
+            row = int(rows[np.searchsorted(times.after_ms, due_ms, side="right")])
             return row, Seen.at(predictions, row)
 
         entities, entity = np.unique(predictions.slot[rows], return_inverse=True)
@@ -117,15 +121,18 @@ class Silence:
         found: list[tuple[int, Alert]] = []
         for wave in waves_of(entity):
             mine = {name: each[entity[wave]] for name, each in state.items()}
-            found += self._missed(mine, before_ms[wave], [predictions.batch.entity[r] for r in rows[wave]], seen_at)
-            alerts, doubted_NS[rows[wave]] = self._rows(mine, rows[wave], after_ms[wave], predictions)
+            found += self._missed(
+                mine, times.before_ms[wave], [predictions.batch.entity[r] for r in rows[wave]], seen_at
+            )
+            alerts, doubted_NS[rows[wave]] = self._rows(mine, rows[wave], times.at(wave), predictions)
             found += alerts
             for name, each in mine.items():
                 state[name][entity[wave]] = each
         self._store.scatter(entities, {f"{_PREFIX}{name}": each for name, each in state.items()})
         due_ms = int(self._open_due(state).min(initial=FAR))
         clock.next_due_ms = min(clock.next_due_ms, due_ms)
-        clock.watermark_ms, clock.seen_seconds = int(after_ms[-1]), self._monotonic()
+        clock.watermark_ms, clock.least = int(times.after_ms[-1]), int(times.least[-1])
+        clock.seen_seconds = self._monotonic()
         if clock.watermark_ms > clock.next_due_ms:
             found += self._overdue(partition, clock, clock.watermark_ms, seen_at)
         return found
@@ -175,20 +182,20 @@ class Silence:
         return self._report.alert(name, SilenceKind.STOPPED, started_ms, Change.OPENED, columns, told, seen)
 
     def _rows(
-        self, state: State, rows: Int64, now_n: Int64, predictions: Predictions
+        self, state: State, rows: Int64, times: Times, predictions: Predictions
     ) -> tuple[list[tuple[int, Alert]], Bool]:
         """What the rows say of their own entities, and signals in doubt then, [n, S].
 
         A signal is in doubt because of what the rows say alone: not because a clock found it overdue between two, which
-        would be another time in a replay. `now_n`: the partition's watermark after each row, [n].
+        would be another time in a replay.
         """
         present_nS = ~np.isnan(predictions.batch.values[rows, : self._layout.n_targets])
-        overdue_nS = self._pulse.due_ms(state) < now_n[:, None]
+        overdue_nS = self._pulse.due_ms(state) < times.after_ms[:, None]
         late_nS = present_nS & overdue_nS & (state["stopped_ms"] == NEVER)
-        found = self._returned(state, rows, now_n, present_nS, predictions)
-        found += self._shown.look(state, rows, late_nS, predictions)
-        self._pulse.see(state, now_n, present_nS)
-        state["row_ms"] = now_n
+        found = self._returned(state, rows, times.after_ms, present_nS, predictions)
+        found += self._shown.look(state, rows, late_nS, times, predictions)
+        self._pulse.see(state, times.after_ms, present_nS)
+        clocks.see(state, times)
         doubted_nS: Bool = state["shown"] > 0
         if SilenceKind.STOPPED in self._settings.kinds:
             doubted_nS |= overdue_nS & ~present_nS
@@ -208,7 +215,7 @@ class Silence:
             for started_ms in sorted(ended - {int(each) for each in stopped}):
                 seen = Seen.at(predictions, row)
                 silent = short_form((int(now_n[place]) - int(state["seen_ms"][place, columns].max())) / 1000)
-                told, name = f"came again after {silent}", predictions.batch.entity[row]
+                told, name = f"came after {silent}", predictions.batch.entity[row]
                 if SilenceKind.STOPPED in self._settings.kinds:
                     change = Change.RESOLVED
                     alert = self._report.alert(
@@ -234,9 +241,9 @@ def initial_silence(layout: Layout) -> dict[str, Field]:
     if layout.monitor.silence is None:
         return {}
     parts: dict[str, Field] = {
-        "row_ms": np.full((1,), NEVER, dtype=np.int64),
         "stopped_ms": np.full((1, layout.n_targets), NEVER, dtype=np.int64),
         "about": np.zeros((1, layout.n_targets), dtype=np.bool_),
+        **clocks.initial(),
         **pulse_of(layout).initial(),
         **initial(layout),
     }

@@ -68,6 +68,8 @@ def without(whole: Batch, gone: np.ndarray) -> Batch:
     kept = np.flatnonzero(~gone)
     columns = ("time_ms", "values", "partition", "status", "masked")
     some = {name: getattr(whole, name)[kept] for name in columns}
+    if whole.recorded_ms is not None:
+        some["recorded_ms"] = whole.recorded_ms[kept]
     return replace(whole, **some, offset=np.arange(len(kept)), entity=[whole.entity[row] for row in kept.tolist()])
 
 
@@ -94,7 +96,7 @@ def test_one_that_stops_is_told_by_the_others_within_two_periods_and_resolves_wh
     alerts = Ward().see(without(whole, gone))
     assert told(alerts) == [("1", "stopped", O, 31), ("1", "stopped", R, 45)]
     assert [alert.event_time.timestamp() - (29 * 60 + 1) <= 120 for alert in alerts[:1]] == [True]
-    assert alerts[1].summary == "stopped (came again after 16m): HR, Temp"
+    assert alerts[1].summary == "stopped (came after 16m): HR, Temp"
 
 
 def test_a_signal_may_stop_alone() -> None:
@@ -167,6 +169,64 @@ def test_rows_ahead_of_their_record_are_told_at_once() -> None:
     assert alerts[0].summary == "skew (1.5s ahead of the record): HR, Temp"
 
 
+def recorded(whole: Batch, entity: str, ahead_s: float, since: int = 0) -> Batch:
+    """Rows are recorded within half a second; one entity's clock is wrong from a minute on."""
+    wrong = of(whole, entity) & (minutes_of(whole) >= since)
+    delay_ms = np.random.default_rng(7).integers(0, 500, len(whole))
+    return replace(whole, time_ms=whole.time_ms + wrong * int(ahead_s * 1000), recorded_ms=whole.time_ms + delay_ms)
+
+
+@pytest.mark.parametrize("entities", [2, 3])
+def test_one_fast_clock_stops_no_other_feed(entities: int) -> None:
+    alerts = Ward().see(recorded(rows(60, entities), "1", 100.0, since=30))
+    assert told(alerts) == [("1", "skew", O, 31)]
+
+
+def test_a_feed_whose_clock_is_fast_may_stop_nonetheless() -> None:
+    whole = recorded(rows(60), "1", 100.0)
+    alerts = Ward().see(without(whole, of(whole, "1") & (minutes_of(whole) >= 30)))
+    assert [(a.entity, a.kind, a.change) for a in alerts] == [("1", "skew", O), ("1", "stopped", O)]
+
+
+def test_a_clock_that_runs_behind_the_others_is_told_by_its_second_row() -> None:
+    (alert,) = Ward().see(recorded(rows(60), "1", -100.0))
+    assert (alert.entity, alert.kind, alert.event_time.timestamp()) == ("1", "skew", 1 + 60 - 100)
+    assert alert.summary == "skew (1.7m further behind the record than others): HR, Temp"
+
+
+def test_a_single_clock_that_falls_behind_is_held_against_its_own_past() -> None:
+    (alert,) = Ward(kinds=["skew"]).see(recorded(rows(60, entities=1), "0", -100.0, since=30))
+    assert (alert.kind, alert.change) == ("skew", O)
+
+
+def test_what_was_held_back_and_is_sent_at_once_is_no_slow_clock() -> None:
+    whole = recorded(rows(60), "none", 0.0)
+    assert whole.recorded_ms is not None
+    held = of(whole, "1") & (minutes_of(whole) >= 20) & (minutes_of(whole) < 40)
+    whole.recorded_ms[held] = 40 * MINUTE_MS
+    assert Ward(kinds=["skew"]).see(in_order(whole)) == []
+
+
+def in_order(whole: Batch) -> Batch:
+    """As they were recorded."""
+    assert whole.recorded_ms is not None
+    order = np.argsort(whole.recorded_ms, kind="stable")
+    columns = {"time_ms": whole.time_ms[order], "values": whole.values[order], "recorded_ms": whole.recorded_ms[order]}
+    return replace(whole, **columns, entity=[whole.entity[row] for row in order.tolist()])
+
+
+def test_data_that_come_late_for_all_are_no_slow_clock() -> None:
+    whole = rows(60)
+    assert Ward().see(replace(whole, recorded_ms=whole.time_ms + 86_400_000)) == []
+
+
+def test_a_declared_signal_that_never_comes_has_stopped() -> None:
+    whole = rows(10, entities=1)
+    whole.values[:, 0] = np.nan
+    (alert,) = Ward(periods={"HR": "1m"}).see(whole)
+    assert (told([alert]), alert.summary) == ([("0", "stopped", O, 2)], "stopped (nothing for 2m): HR")
+
+
 def test_a_unit_that_changes_is_named() -> None:
     whole = rows(60, entities=1)
     whole.values[40:, 1] = whole.values[40:, 1] * 1.8 + 32
@@ -194,12 +254,14 @@ def test_what_is_told_does_not_depend_on_batches(seed: int) -> None:
     stream.values[rng.random(len(stream)) < 0.05, 0] += 80.0
     stream.values[(minute > 75) & (minute < 80), 0] += 200.0
     stream.values[minute >= 80, 0] = np.nan
+    delay_ms = np.where(of(stream, "3"), 90_000 * (minute > 40), -100_000 * (of(stream, "4") & (minute > 60)))
+    stream = replace(stream, recorded_ms=stream.time_ms + delay_ms + rng.integers(0, 900, len(stream)))
 
     def alerts(cuts: Sequence[int]) -> list[Alert]:
         return Ward(rules=[BAND], alerts=ALERTS | {"threshold": 0.5, "critical": 3}, after=1.2).see(stream, cuts)
 
     at_once = alerts(())
-    assert {alert.kind for alert in at_once} >= {"stopped", "band", "tail"}
+    assert {alert.kind for alert in at_once} >= {"stopped", "skew", "band", "tail"}
     assert W in {alert.change for alert in at_once}
     assert alerts(cuts) == at_once
     assert alerts(range(1, len(stream))) == at_once
