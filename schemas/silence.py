@@ -22,7 +22,7 @@ class SilenceKind(StrEnum):
     GAP = "gap"
     """It came again after so long, before anybody had noticed."""
     FROZEN = "frozen"
-    """Its value stays what it is, far longer than is usual for it."""
+    """Its value stays what it is, far longer than is usual for it, or has never moved where those of others do."""
     REPEATED = "repeated"
     """The entity's rows are those of a while ago, in the same order, with new times."""
     SKEW = "skew"
@@ -42,7 +42,9 @@ TOLD_BY_ROWS = tuple(kind for kind in SilenceKind if kind is not SilenceKind.STO
 class SilenceSettings(Frozen):
     """What is expected of a feed. Periods are learned from each entity's own gaps where none is declared.
 
-    `after` is just below 2, so that what stopped is told within two periods.
+    `after` is just below 2, so that what stopped is told within two periods. A repetition or another unit is told by
+    its second row, a wrong clock by the first or second; a frozen signal by the fourth equal value at the soonest, for
+    equal values are normal where they are rounded (`scorer.silence.still`).
     """
 
     periods: dict[Name, Duration] = Field(default_factory=dict, description="signal -> how often it comes at least")

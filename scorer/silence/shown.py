@@ -14,10 +14,12 @@ from schemas.layout import Layout
 from schemas.observation import Bool, Field, Int64
 from schemas.prediction import Predictions
 from schemas.silence import TOLD_BY_ROWS, SilenceKind, SilenceSettings
-from scorer.silence import clocks, repeats, still
+from scorer.silence import clocks, repeats
 from scorer.silence.clocks import NEVER, Times
 from scorer.silence.pulse import State
 from scorer.silence.report import Report, Seen
+from scorer.silence.still import Still
+from scorer.silence.still import initial as initial_still
 from scorer.silence.units import Units
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -39,7 +41,7 @@ class Shown:
         self._units = units_of(layout)
 
     def look(
-        self, state: State, rows: Int64, late_nS: Bool, times: Times, predictions: Predictions
+        self, state: State, rows: Int64, late_nS: Bool, still: Still, times: Times, predictions: Predictions
     ) -> list[tuple[int, Alert]]:
         """Alerts of some of the batch's rows, and where their entities stand after.
 
@@ -47,6 +49,7 @@ class Shown:
             state: of the rows' entities.
             rows: of the batch, [n].
             late_nS: whether a signal that the row carries was overdue by then.
+            still: what stays what it is.
             times: of the rows.
             predictions: of the batch.
         """
@@ -54,7 +57,7 @@ class Shown:
         present_nS = ~np.isnan(value_nS)
         shown = {
             SilenceKind.GAP: late_nS,
-            SilenceKind.FROZEN: still.frozen(state, value_nS, present_nS),
+            SilenceKind.FROZEN: still.frozen_nS,
             SilenceKind.REPEATED: repeats.repeated(state, value_nS)[:, None] & present_nS,
             SilenceKind.SKEW: self._skewed(state, times)[:, None] & present_nS,
             SilenceKind.UNIT: self._units.changed(state, value_nS, present_nS),
@@ -62,7 +65,7 @@ class Shown:
         found = []
         for column, kind in enumerate(TOLD_BY_ROWS):
             if kind in self._settings.kinds:
-                found += self._turned(state, column, kind, shown[kind], rows, times, predictions)
+                found += self._turned(state, column, kind, shown[kind], rows, still, times, predictions)
         return found
 
     def _skewed(self, state: State, times: Times) -> Bool:
@@ -79,6 +82,7 @@ class Shown:
         kind: SilenceKind,
         shown_nS: Bool,
         rows: Int64,
+        still: Still,
         times: Times,
         predictions: Predictions,
     ) -> list[tuple[int, Alert]]:
@@ -101,18 +105,20 @@ class Shown:
             change = Change.OPENED if opens else Change.RESOLVED
             said = f"{self._resolve_after} rows without"
             if opens:
-                said = self._words(kind, state, place, signals, times)
+                said = self._words(kind, state, place, signals, still, times)
             found.append(
                 (row, self._report.alert(predictions.batch.entity[row], kind, started_ms, change, signals, said, seen))
             )
         return found
 
-    def _words(self, kind: SilenceKind, state: State, place: int, signals: Sequence[int], times: Times) -> str:
+    def _words(
+        self, kind: SilenceKind, state: State, place: int, signals: Sequence[int], still: Still, times: Times
+    ) -> str:
         if kind is SilenceKind.GAP:
             waited_ms = int(times.after_ms[place]) - int(state["seen_ms"][place, signals].max())
             return f"nothing for {short_form(waited_ms / 1000)}, and nothing was sent later"
         if kind is SilenceKind.FROZEN:
-            return f"{int(state['run'][place, signals].max())} equal values"
+            return f"{int(still.run_nS[place, signals].max())} equal values"
         if kind is SilenceKind.REPEATED:
             return f"{int(state['matches'][place, 1:].max())} rows that were there before"
         if kind is SilenceKind.UNIT:
@@ -135,7 +141,7 @@ def initial(layout: Layout) -> dict[str, Field]:
         "started_ms": np.full((1, kinds), NEVER, dtype=np.int64),
         "without": np.zeros((1, kinds), dtype=np.int16),
         "shown": np.zeros((1, layout.n_targets), dtype=np.uint8),
-        **still.initial(layout.n_targets),
+        **initial_still(layout.n_targets),
         **repeats.initial(),
         **units_of(layout).initial(),
     }

@@ -21,11 +21,12 @@ from schemas.layout import Layout
 from schemas.observation import Bool, Field, Int64, Partition, Status
 from schemas.prediction import Predictions
 from schemas.silence import SilenceKind, SilenceSettings
-from scorer.silence import clocks
+from scorer.silence import clocks, still
 from scorer.silence.clocks import FAR, NEVER, Times
 from scorer.silence.pulse import Pulse, State
 from scorer.silence.report import Report, Seen
 from scorer.silence.shown import Shown, initial
+from scorer.silence.still import Others, Still
 from scorer.store import Store
 from scorer.waves import waves_of
 
@@ -34,10 +35,11 @@ _PREFIX = "silence."
 
 @dataclass(slots=True)
 class _Clock:
-    """Where a partition stands: its `Times`, when its last row was seen, and when somebody is overdue at last."""
+    """Where a partition stands: its `Times`, its `Others`, when its last row was seen, and when somebody is overdue."""
 
     watermark_ms: int
     least: int
+    others: Others
     seen_seconds: float
     next_due_ms: int
 
@@ -99,10 +101,13 @@ class Silence:
     def _clock(self, partition: Partition) -> _Clock:
         if partition not in self._clocks:
             held = self._store.held(partition)
-            watermark_ms = int(self._store.field(f"{_PREFIX}row_ms")[held].max(initial=NEVER))
-            least = int(self._store.field(f"{_PREFIX}least")[held].min(initial=FAR))
-            self._clocks[partition] = _Clock(watermark_ms, least, self._monotonic(), NEVER)
+            state = self._gather(held)
+            watermark_ms, least = int(state["row_ms"].max(initial=NEVER)), int(state["least"].min(initial=FAR))
+            self._clocks[partition] = _Clock(watermark_ms, least, Others.of(state), self._monotonic(), NEVER)
         return self._clocks[partition]
+
+    def _gather(self, slots: Int64) -> State:
+        return {name.removeprefix(_PREFIX): each for name, each in self._store.gather(self._fields, slots).items()}
 
     def _watch(
         self, partition: Partition, rows: Int64, predictions: Predictions, doubted_NS: Bool
@@ -117,14 +122,16 @@ class Silence:
             return row, Seen.at(predictions, row)
 
         entities, entity = np.unique(predictions.slot[rows], return_inverse=True)
-        state = {name.removeprefix(_PREFIX): each for name, each in self._store.gather(self._fields, entities).items()}
+        state = self._gather(entities)
+        waves, value_nS = waves_of(entity), predictions.batch.values[rows, : self._layout.n_targets]
+        shown, clock.others = still.see(state, entity, waves, value_nS, clock.others)
         found: list[tuple[int, Alert]] = []
-        for wave in waves_of(entity):
+        for wave in waves:
             mine = {name: each[entity[wave]] for name, each in state.items()}
             found += self._missed(
                 mine, times.before_ms[wave], [predictions.batch.entity[r] for r in rows[wave]], seen_at
             )
-            alerts, doubted_NS[rows[wave]] = self._rows(mine, rows[wave], times.at(wave), predictions)
+            alerts, doubted_NS[rows[wave]] = self._rows(mine, rows[wave], shown.at(wave), times.at(wave), predictions)
             found += alerts
             for name, each in mine.items():
                 state[name][entity[wave]] = each
@@ -142,7 +149,7 @@ class Silence:
     ) -> list[tuple[int, Alert]]:
         """Everybody in the partition who is overdue by now; looked for only when somebody must be."""
         slots, names = self._store.held(partition), self._store.names(partition)
-        state = {name.removeprefix(_PREFIX): each for name, each in self._store.gather(self._fields, slots).items()}
+        state = self._gather(slots)
         found = self._missed(state, np.full(len(slots), until_ms), names, seen_at)
         self._store.scatter(slots, {f"{_PREFIX}stopped_ms": state["stopped_ms"]})
         clock.next_due_ms = int(self._open_due(state).min(initial=FAR))
@@ -182,7 +189,7 @@ class Silence:
         return self._report.alert(name, SilenceKind.STOPPED, started_ms, Change.OPENED, columns, told, seen)
 
     def _rows(
-        self, state: State, rows: Int64, times: Times, predictions: Predictions
+        self, state: State, rows: Int64, shown: Still, times: Times, predictions: Predictions
     ) -> tuple[list[tuple[int, Alert]], Bool]:
         """What the rows say of their own entities, and signals in doubt then, [n, S].
 
@@ -193,7 +200,7 @@ class Silence:
         overdue_nS = self._pulse.due_ms(state) < times.after_ms[:, None]
         late_nS = present_nS & overdue_nS & (state["stopped_ms"] == NEVER)
         found = self._returned(state, rows, times.after_ms, present_nS, predictions)
-        found += self._shown.look(state, rows, late_nS, times, predictions)
+        found += self._shown.look(state, rows, late_nS, shown, times, predictions)
         self._pulse.see(state, times.after_ms, present_nS)
         clocks.see(state, times)
         doubted_nS: Bool = state["shown"] > 0

@@ -143,6 +143,7 @@ def test_newcomers_are_lent_the_same_experience_whenever_a_shard_ends(tmp_path):
 def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_path, seed):
     layout, whole = monitor("0s", silence={"after": 1.2}, budget=BUDGET), ward(seed)
     whole.values[np.arange(ROWS) // 200 % 2 == 1, 0] = np.nan
+    whole.values[np.array(whole.entity) == "1", 4] = 5.0
     whole = replace(whole, recorded_ms=whole.time_ms + np.where(np.array(whole.entity) == "2", 90_000, 0))
     lengths = np.random.default_rng(seed).integers(1, 7, 12).tolist()
     for name in ("calm", "disturbed"):
@@ -153,7 +154,7 @@ def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_pat
     )
     assert set(calm[1]["achieved"]) >= {"entity", "total"}
     assert "withheld" in {step[2] for step in calm[0]}
-    assert {"skew", "stopped"} <= calm[2]
+    assert {"skew", "stopped", "frozen"} <= calm[2]
     assert disturbed == calm
 
 

@@ -136,11 +136,37 @@ def test_a_gap_that_nobody_noticed_is_told_afterwards() -> None:
 
 
 def test_a_value_that_stays_is_frozen_until_it_moves() -> None:
+    whole = rows(400, entities=1)
+    whole.values[300:320, 0] = 81.0
+    alerts = Ward().see(whole)
+    assert told(alerts) == [("0", "frozen", O, 303), ("0", "frozen", R, 322)]
+    assert alerts[0].summary == "frozen (4 equal values): HR"
+
+
+def test_while_little_is_known_of_a_signal_it_is_given_more_time() -> None:
     whole = rows(80, entities=1)
     whole.values[40:60, 0] = 81.0
-    alerts = Ward().see(whole)
-    assert told(alerts) == [("0", "frozen", O, 51), ("0", "frozen", R, 62)]
-    assert alerts[0].summary == "frozen (12 equal values): HR"
+    assert told(Ward().see(whole)) == [("0", "frozen", O, 50), ("0", "frozen", R, 62)]
+
+
+def test_a_signal_that_never_moved_is_frozen_where_those_of_others_move() -> None:
+    whole = rows(60)
+    whole.values[of(whole, "1"), 0] = 80.0
+    (alert,) = Ward().see(whole)
+    assert (told([alert]), alert.summary) == ([("1", "frozen", O, 31)], "frozen (32 equal values): HR")
+
+
+@pytest.mark.parametrize("constant", [["0"], ["0", "1"], ["0", "1", "2"]])
+def test_what_moves_in_few_may_be_constant_in_others(constant: list[str]) -> None:
+    whole = rows(90, entities=len(constant) + 1)
+    whole.values[np.isin(whole.entity, constant), 0] = 0.0
+    assert Ward().see(whole) == []
+
+
+def test_a_signal_that_others_change_now_and_then_may_be_constant() -> None:
+    whole = rows(400)
+    whole.values[:, 0] = np.where(of(whole, "1"), 15.0, minutes_of(whole) // 10)
+    assert Ward().see(whole) == []
 
 
 def test_values_that_often_stay_are_not_frozen() -> None:
@@ -153,6 +179,14 @@ def test_a_block_played_again_is_told() -> None:
     whole = rows(60, entities=1)
     whole.values[40:50] = whole.values[30:40]
     assert told(Ward().see(whole)) == [("0", "repeated", O, 44), ("0", "repeated", R, 52)]
+
+
+def test_one_whose_rows_never_repeated_is_told_by_the_second_that_does() -> None:
+    whole = rows(310, entities=1)
+    whole.values[300:305] = whole.values[290:295]
+    alerts = Ward().see(whole)
+    assert told(alerts) == [("0", "repeated", O, 301), ("0", "repeated", R, 307)]
+    assert alerts[0].summary == "repeated (2 rows that were there before): HR, Temp"
 
 
 def test_coarse_values_are_no_repetition() -> None:
@@ -231,7 +265,7 @@ def test_a_unit_that_changes_is_named() -> None:
     whole = rows(60, entities=1)
     whole.values[40:, 1] = whole.values[40:, 1] * 1.8 + 32
     (alert,) = Ward().see(whole)
-    assert (told([alert]), alert.summary) == ([("0", "unit", O, 42)], "unit (as if in [degF]): Temp")
+    assert (told([alert]), alert.summary) == ([("0", "unit", O, 41)], "unit (as if in [degF]): Temp")
 
 
 def test_a_fever_is_no_unit() -> None:
@@ -254,6 +288,7 @@ def test_what_is_told_does_not_depend_on_batches(seed: int) -> None:
     stream.values[rng.random(len(stream)) < 0.05, 0] += 80.0
     stream.values[(minute > 75) & (minute < 80), 0] += 200.0
     stream.values[minute >= 80, 0] = np.nan
+    stream.values[of(stream, "2"), 1] = 37.0
     delay_ms = np.where(of(stream, "3"), 90_000 * (minute > 40), -100_000 * (of(stream, "4") & (minute > 60)))
     stream = replace(stream, recorded_ms=stream.time_ms + delay_ms + rng.integers(0, 900, len(stream)))
 
@@ -261,7 +296,7 @@ def test_what_is_told_does_not_depend_on_batches(seed: int) -> None:
         return Ward(rules=[BAND], alerts=ALERTS | {"threshold": 0.5, "critical": 3}, after=1.2).see(stream, cuts)
 
     at_once = alerts(())
-    assert {alert.kind for alert in at_once} >= {"stopped", "skew", "band", "tail"}
+    assert {alert.kind for alert in at_once} >= {"stopped", "skew", "frozen", "band", "tail"}
     assert W in {alert.change for alert in at_once}
     assert alerts(cuts) == at_once
     assert alerts(range(1, len(stream))) == at_once
