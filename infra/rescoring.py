@@ -11,7 +11,7 @@ from infra.assembly import registry_of, shard_parts, shares_of, utc_now
 from infra.database import connect
 from ingest.cluster import cluster_of
 from ingest.lookback import batches_between, globals_of
-from schemas.alert import Alert, Change
+from schemas.alert import JUDGED, Alert
 from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
@@ -29,7 +29,6 @@ _ROUNDING = 1e-9
 """Of a score that a database kept as a number of its own."""
 _CLOCKED = SilenceKind.STOPPED.value
 """Kind of alert that a clock may raise, while no row comes: it is no part of what rows bring about."""
-_JUDGED = (Change.ACKNOWLEDGED.value, Change.FALSE_ALARM.value)
 _COMPARED = ("change", "event_time", "severity", "model_version", "partition", "offset")
 Step = Mapping[str, Any]
 """One transition of one alert, a row of `alert_events`."""
@@ -127,7 +126,9 @@ def _served(begin: Position) -> set[int]:
 def _steps(connection: Connection, monitor: Monitor, read: Mapping[Partition, tuple[int, int]]) -> dict[str, Step]:
     """What the shards wrote down of these offsets."""
     joined = select(EVENTS).join(ALERTS, ALERTS.c.id == EVENTS.c.alert_id)
-    query = joined.where(ALERTS.c.monitor == monitor.monitor, EVENTS.c.change.not_in(_JUDGED))
+    query = joined.where(
+        ALERTS.c.monitor == monitor.monitor, EVENTS.c.change.not_in([change.value for change in JUDGED])
+    )
     query = query.where(ALERTS.c.kind != _CLOCKED)
     topic = monitor.topics.observations
     found: dict[str, Step] = {}

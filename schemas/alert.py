@@ -22,6 +22,8 @@ class Change(StrEnum):
     OPENED = "opened"
     UPDATED = "updated"
     ESCALATED = "escalated"
+    WITHHELD = "withheld"
+    """It would have been resolved here, had its own feed not been in doubt."""
     RESOLVED = "resolved"
     ACKNOWLEDGED = "acknowledged"
     FALSE_ALARM = "false-alarm"
@@ -63,6 +65,8 @@ ALARMS = (Change.OPENED, Change.ESCALATED)
 
 LEARNED = "tail"
 """Kind of the learned score's alerts."""
+JUDGED = (Change.ACKNOWLEDGED, Change.FALSE_ALARM)
+"""Steps that a person took."""
 
 
 class Judgement(StrEnum):

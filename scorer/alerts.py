@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, create_engine, func, select
+from sqlalchemy import Connection, Select, Table, create_engine, func, or_, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -28,6 +28,7 @@ from schemas.components import DatabaseSettings
 from schemas.database import masked, parse_url
 from schemas.discovered import DISCOVERIES, Discovered
 from schemas.errors import InputError, StackError
+from schemas.silence import TASK
 from schemas.statements import ALERTS, EVENTS, PARTITIONS, VERDICTS
 from schemas.tables import LabelSourceRow, UtcDateTime
 
@@ -223,6 +224,22 @@ def _called_false(connection: Connection, monitor: str) -> float | None:
 def read_verdicts(alert_id: str, url: str | None = None) -> list[Record]:
     """What people said of one alert, oldest first."""
     query = select(VERDICTS).where(VERDICTS.c.alert_id == alert_id).order_by(VERDICTS.c.id)
+    with reading(url) as connection:
+        return _records(connection, query)
+
+
+def read_feed(record: Record, url: str | None = None) -> list[Record]:
+    """What failed of the entity's feed while an alert, a record of `read_alert`, lasted: alerts, oldest first.
+
+    None for an alert that says itself that a feed failed.
+    """
+    if record["task"] == TASK:
+        return []
+    same = [ALERTS.c[name] == record[name] for name in ("monitor", "entity")]
+    lasted = or_(ALERTS.c.ended_at.is_(None), ALERTS.c.ended_at >= record["started_at"])
+    query = select(ALERTS).where(*same, ALERTS.c.task == TASK, lasted).order_by(ALERTS.c.started_at, ALERTS.c.id)
+    if record["ended_at"] is not None:
+        query = query.where(ALERTS.c.started_at <= record["ended_at"])
     with reading(url) as connection:
         return _records(connection, query)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.commands.whose import NAME_OR_FILE, known, monitor_option
-from schemas.alert import Judgement
+from schemas.alert import JUDGED, Change, Judgement
 from schemas.alerting import Severity
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ _WHOLE = ("started_at", "peak_at", "ended_at", "raised_by", *_NARROW[1:])
 _WIDE = 200
 """Columns of a terminal on which the whole fits; a narrow one is not told who raised an alert, and when it began."""
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+_FAILED = ("started_at", "ended_at", "kind", "phase", "summary")
+"""What is shown of a feed's failure."""
 _MOST_SHOWN = 10
 _HEADINGS = {"age_seconds": "age", "started_at": "onset", "peak_at": "peak", "ended_at": "end"}
 Record = dict[str, Any]
@@ -110,15 +112,18 @@ def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
 @_database
 @_json
 def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
-    """One alert: what was expected, what came, every step of its life, and what people said of it."""
-    from scorer.alerts import read_alert, read_events, read_verdicts
+    """One alert: what was expected, what came, every step of its life, what people said of it, and why it lasts."""
+    from scorer.alerts import read_alert, read_events, read_feed, read_verdicts
 
-    (record,) = _shown([read_alert(alert_id, database)])
-    steps, verdicts = (_shown(read(record["id"], database)) for read in (read_events, read_verdicts))
+    found = read_alert(alert_id, database)
+    (record,), steps = _shown([found]), _shown(read_events(found["id"], database))
+    verdicts, feed = _shown(read_verdicts(found["id"], database)), _shown(read_feed(found, database))
+    record |= _all_clear(record, steps, feed)
     if as_json:
-        click.echo(json.dumps(record | {"events": steps, "verdicts": verdicts}))
+        click.echo(json.dumps(record | {"events": steps, "verdicts": verdicts, "feed": feed}))
     else:
-        _print_alert(record, {"reasons": record["reasons"], "events": steps, "verdicts": verdicts})
+        failed = [{name: each[name] for name in _FAILED} for each in feed]
+        _print_alert(record, {"reasons": record["reasons"], "events": steps, "verdicts": verdicts, "feed": failed})
 
 
 @alerts.command()
@@ -272,6 +277,16 @@ def _line(record: Record) -> str:
     return "  ".join([*words, record["id"]])
 
 
+def _all_clear(record: Record, steps: Sequence[Record], feed: Sequence[Record]) -> Record:
+    """Why a firing alert does not end: what fails of the signals that it names, else of the entity's; or nothing."""
+    last = [step["change"] for step in steps if step["change"] not in JUDGED][-1:]
+    failing = [each for each in feed if each["phase"] == "firing"]
+    named = {reason["signal"] for reason in record["reasons"]}
+    doubtful = [each for each in failing if named & {reason["signal"] for reason in each["reasons"]}] or failing
+    why = "; ".join(each["summary"] for each in doubtful)
+    return {"all_clear": f"withheld: {why}"} if why and last == [Change.WITHHELD] else {}
+
+
 def _print_table(terminal: "Console", records: list[Record]) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -333,7 +348,7 @@ def _print_alert(record: Record, tables: dict[str, list[Record]]) -> None:
         if name not in {"reasons", "explanation"}:
             click.echo(f"{name.replace('_', ' '):>14}  {'-' if value is None else value}")
     for title, rows in tables.items():
-        if title == "verdicts" and not rows:
+        if title in {"verdicts", "feed"} and not rows:
             continue
         names = [name for name in (rows[0] if rows else ()) if _says_something(name, rows)]
         table = Table(*map(_heading, names), title=title, title_justify="left")

@@ -2,7 +2,7 @@
 
 A regular feed is overdue after so many of its periods. Of one that comes irregularly, as charted by hand or now and
 then left out, the longest usual gap says less of the next one: it is given more time, by how far that lies above the
-mean.
+mean. A signal with a declared period is awaited from the entity's first row on, though it may never have come.
 
 n rows of distinct entities, S signals; state is gathered, [n, S].
 """
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.observation import Bool, Field, Float64, Int64
+from scorer.silence.clocks import FAR, NEVER
 from scorer.silence.usual import TRAINED, learn
 
-NEVER, FAR = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 State = dict[str, Field]
 
 
@@ -55,11 +55,12 @@ class Pulse:
         return np.where(known_nS, np.where(known_nS, state["seen_ms"], 0) + waited_nS, FAR)
 
     def see(self, state: State, time_n: Int64, present_nS: Bool) -> None:
-        """Values came; gaps are learned from."""
+        """Rows came, and with them values; gaps are learned from."""
         known_nS = present_nS & (state["seen_ms"] != NEVER)
         gap_nS = (time_n[:, None] - np.where(known_nS, state["seen_ms"], time_n[:, None])).astype(np.float32)
         told_nS = known_nS & (gap_nS > 0)
         learn(state["period_ms"], state["gaps"], gap_nS, told_nS)
         rate_nS = np.maximum(np.float32(1.0) / np.maximum(state["gaps"], 1).astype(np.float32), np.float32(1.0) / _SPAN)
         state["gap_ms"] = state["gap_ms"] + rate_nS * told_nS * (gap_nS - state["gap_ms"])
-        state["seen_ms"] = np.where(present_nS, time_n[:, None], state["seen_ms"])
+        awaited_nS = np.isfinite(self.declared_ms) & (state["seen_ms"] == NEVER)
+        state["seen_ms"] = np.where(present_nS | awaited_nS, time_n[:, None], state["seen_ms"])

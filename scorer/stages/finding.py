@@ -65,7 +65,8 @@ def kinds_of(layout: Layout) -> list[Kind]:
 class Memory:
     """What one entity remembers of one kind. Rows are counted per entity; ranks are `Severity.rank`, 0 = none.
 
-    `raised` is how far its threshold stood above the start when `raised_row`, its last alert, came.
+    `below` counts rows in a row that reach no severity, those of a feed in doubt as negative ones. `raised` is how far
+    its threshold stood above the start when `raised_row`, its last alert, came.
     """
 
     open_rank: int
@@ -109,7 +110,7 @@ class Finding:
     """A row under judgement. `row_number` counts the entity's rows, `rank` is 0 where nothing was reached.
 
     `strictness` is how much stronger a steered one must be, by what people said; `lent`: its entity began with others'
-    experience; `stands`: what it foretells does already.
+    experience; `stands`: what it foretells does already; `doubted`: the feed of what it is about is failing.
 
     Where a budget is kept, `worth` and `price` are those of an alarm; `always`: it is raised whatever it costs.
     """
@@ -122,6 +123,7 @@ class Finding:
     strictness: float = 0.0
     lent: bool = False
     stands: bool = False
+    doubted: bool = False
     worth: float = 0.0
     price: float = 0.0
     always: bool = False

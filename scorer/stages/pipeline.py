@@ -18,11 +18,12 @@ from schemas.discovered import Discovered
 from schemas.layout import Layout
 from schemas.observation import Bool, Float64, Partition, Status
 from schemas.prediction import Predictions
-from scorer.silence.watch import Silence
+from scorer.silence.watch import Silence, Watched
 from scorer.stages.affordable import HELD_BACK, Affordable
 from scorer.stages.budgets import Books, Budgets
 from scorer.stages.cooldown import Cooldown
 from scorer.stages.discoveries import Discoveries, Trials
+from scorer.stages.doubts import Doubts
 from scorer.stages.finding import MEMORY_FIELDS, Decision, Finding, Kind, Memory, Stage, kinds_of
 from scorer.stages.firing import Firing
 from scorer.stages.foretelling import Foretelling, standing_of
@@ -59,6 +60,7 @@ class _Findings:
 
     Attributes:
         strength_NK: of each kind, NaN where nothing is found or asked.
+        doubted_NS: target signals whose feed is failing.
         stands_NK: what is foretold does already.
         rank_NK: severities reached. Of the learned score an upper bound where it is steered; where false discoveries
             are controlled, known up to the stretch that is judged.
@@ -69,6 +71,7 @@ class _Findings:
     """
 
     strength_NK: Float64
+    doubted_NS: Bool
     stands_NK: Bool
     rank_NK: NDArray[np.int8]
     books: Books | None
@@ -76,18 +79,21 @@ class _Findings:
     worth_NK: Float64 = field(default_factory=lambda: np.empty((0, 0)))
     price_N: Float64 = field(default_factory=lambda: np.empty(0))
 
-    def at(self, row: int, column: int, kind: Kind, always: Severity, predictions: Predictions) -> Finding:
-        """One of them. Rules of severity `always` or worse are raised whatever they cost."""
+    def at(
+        self, row: int, column: int, kind: Kind, always: Severity, predictions: Predictions, *, doubted: bool
+    ) -> Finding:
+        """One of them, of strength 0 where it cannot be judged. Rules as bad as `always` are raised at any price."""
         rank = int(self.rank_NK[row, column])
         return Finding(
             row_number=int(predictions.rows_seen[row]),
             time_ms=int(predictions.batch.time_ms[row]),
             rank=rank,
-            strength=float(self.strength_NK[row, column]),
+            strength=float(np.nan_to_num(self.strength_NK[row, column])),
             steered=kind.steered,
             strictness=float(np.broadcast_to(predictions.strictness, len(predictions.slot))[row]),
             lent=bool(np.broadcast_to(predictions.lent, len(predictions.slot))[row]),
             stands=bool(self.stands_NK[row, column]),
+            doubted=doubted,
             worth=0.0 if self.books is None else float(self.worth_NK[row, column]),
             price=0.0 if self.books is None else float(self.price_N[row]),
             always=kind.rule is not None and rank >= always.rank,
@@ -126,6 +132,7 @@ class AlertPipeline:
         self.budgets = None if settings.kept is None else Budgets(layout, store, settings.kept, partitions)
         self.discoveries = None if settings.false_discovery_rate is None else Discoveries(settings, store)
         self._silence = silence
+        self._doubts = None if silence is None else Doubts(layout, store)
         self._standing = [standing_of(layout, kind) for kind in self._kinds]
         self._worth = [Worth(layout, kind) for kind in self._kinds]
         self._stages = list(stages or stages_of(settings))
@@ -137,8 +144,8 @@ class AlertPipeline:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
         books = None if self.budgets is None else self.budgets.open(predictions)
         trials = None if self.discoveries is None else self.discoveries.open(predictions)
-        findings = self._findings(predictions, books, trials)
-        failures = [] if self._silence is None else self._silence.watch(predictions)
+        failures, doubted_NS = self._watched(predictions)
+        findings = self._findings(predictions, books, trials, doubted_NS)
         alerts = []
         for rows in self._stretches(predictions, findings):
             asked: list[tuple[int, int, Alert | None]] = [
@@ -173,13 +180,21 @@ class AlertPipeline:
         if self.budgets is not None:
             self.budgets.forget(partition)
 
+    def _watched(self, predictions: Predictions) -> Watched:
+        if self._silence is None:
+            return Watched([], np.zeros((len(predictions.slot), self._layout.n_targets), dtype=np.bool_))
+        return self._silence.watch(predictions)
+
     def _told(self, predictions: Predictions, findings: _Findings, row: int, column: int) -> Alert | None:
         """The alert of one finding; None where nothing changed, or nobody is told."""
         kind, slot = self._kinds[column], int(predictions.slot[row])
         if not findings.rank_NK[row, column] and not self._store.field("alert.open_rank")[slot, column]:
             return None
-        finding = findings.at(row, column, kind, self._settings.always, predictions)
+        doubted = self._doubts is not None and self._doubts.doubted(column, findings.doubted_NS[row], slot)
+        finding = findings.at(row, column, kind, self._settings.always, predictions, doubted=doubted)
         memory, decision = self._judge(slot, column, finding)
+        if self._doubts is not None and decision.change in ALARMS:
+            self._doubts.note(column, predictions, row)
         if findings.books is not None and decision.change in ALARMS:
             findings.books.pay(row, always=finding.always)
             self._price(findings, findings.books)
@@ -202,10 +217,12 @@ class AlertPipeline:
             findings.rank_NK[rows, 0] = findings.trials.ranks(rows)
             yield rows
 
-    def _findings(self, predictions: Predictions, books: Books | None, trials: Trials | None) -> _Findings:
+    def _findings(
+        self, predictions: Predictions, books: Books | None, trials: Trials | None, doubted_NS: Bool
+    ) -> _Findings:
         strength_NK = self._strength(predictions)
         rank_NK = self._rank(predictions, strength_NK)
-        findings = _Findings(strength_NK, self._stands(predictions, rank_NK), rank_NK, books, trials)
+        findings = _Findings(strength_NK, doubted_NS, self._stands(predictions, rank_NK), rank_NK, books, trials)
         if books is not None:
             columns = zip(self._worth, strength_NK.T, strict=True)
             findings.worth_NK = np.column_stack([worth.of(strength_N) for worth, strength_N in columns])
@@ -252,15 +269,20 @@ class AlertPipeline:
         return rank
 
     def _worth_judging(self, predictions: Predictions, findings: _Findings, rows: slice) -> list[tuple[int, int]]:
-        """Row and kind, of a stretch: of the entities that have a finding of the kind or an open alert."""
+        """Row and kind, of a stretch: of the entities that have a finding of the kind or an open alert.
+
+        What a rule or task does not say is asked only where its feed may have failed.
+        """
         ok_n, slot_n = predictions.status[rows] == Status.OK, predictions.slot[rows]
         found = []
         for kind in range(len(self._kinds)):
             open_n = np.asarray(self._store.field("alert.open_rank"))[slot_n, kind] > 0
             busy = np.unique(slot_n[ok_n & ((findings.rank_NK[rows, kind] > 0) | open_n)])
             if len(busy):
-                known_n = ~np.isnan(findings.strength_NK[rows, kind])
-                judged = np.flatnonzero(ok_n & np.isin(slot_n, busy) & known_n) + rows.start
+                asked_n = ~np.isnan(findings.strength_NK[rows, kind])
+                if self._doubts is not None:
+                    asked_n |= self._doubts.possible(kind, findings.doubted_NS[rows])
+                judged = np.flatnonzero(ok_n & np.isin(slot_n, busy) & asked_n) + rows.start
                 found += [(row, kind) for row in judged.tolist()]
         return found
 

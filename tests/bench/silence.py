@@ -64,6 +64,11 @@ def _skew(rows: Rows, at: int, _: np.random.Generator) -> Rows:
     return rows
 
 
+def _behind(rows: Rows, at: int, _: np.random.Generator) -> Rows:
+    rows.iloc[at : at + _ROWS, rows.columns.get_loc("recorded")] += 100_000
+    return rows
+
+
 def _unit(rows: Rows, at: int, _: np.random.Generator) -> Rows:
     rows.iloc[at : at + _ROWS, rows.columns.get_loc("t")] = rows["t"].iloc[at : at + _ROWS] * 1.8 + 32
     return rows
@@ -74,9 +79,10 @@ _FAILURES: Mapping[str, Callable[[Rows, int, np.random.Generator], Rows]] = {
     "frozen": _frozen,
     "repeated": _repeated,
     "skew": _skew,
+    "behind": _behind,
     "unit": _unit,
 }
-_TOLD_AS = {name: {name} for name in _FAILURES} | {"stopped": {"stopped", "gap"}}
+_TOLD_AS = {name: {name} for name in _FAILURES} | {"stopped": {"stopped", "gap"}, "behind": {"skew"}}
 
 
 def main() -> None:

@@ -68,6 +68,8 @@ class Records:
             if not len(rows):
                 return
             columns = {n: getattr(self._whole, n)[rows] for n in ("time_ms", "values", "partition", "offset", "status")}
+            if self._whole.recorded_ms is not None:
+                columns["recorded_ms"] = self._whole.recorded_ms[rows]
             entity = [self._whole.entity[row] for row in rows.tolist()]
             next_offsets = (int(rows[-1]) + 1,)
             masked = self._whole.masked[rows]
@@ -107,12 +109,13 @@ def lives(layout: Layout, whole: Batch, directory, lengths: list[int], people=la
             pass
     with engine.connect() as connection:
         events = connection.execute(select(AlertEventRow.__table__)).mappings().all()
+        kinds = set(connection.execute(select(AlertRow.kind)).scalars())
         tallies = connection.execute(select(PartitionRow.__table__)).mappings().one()
         raised = set(connection.execute(select(AlertRow.__table__.c.task)).scalars())
     engine.dispose()
     told = Counter(tuple(value for name, value in row.items() if name != "recorded_at") for row in events)
     kept = ("offset", "accepted", "partly", "dead_lettered", "duplicate", "achieved")
-    return told, {name: tallies[name] for name in kept} | {"raised": raised}
+    return told, {name: tallies[name] for name in kept} | {"raised": raised}, kinds
 
 
 @pytest.mark.parametrize("lateness", ["0s", "5s"])
@@ -122,8 +125,8 @@ def test_a_shard_that_ends_anywhere_leaves_the_same_alerts_and_the_same_account(
     lengths = np.random.default_rng(seed).integers(1, 7, 12).tolist()
     for name in ("calm", "disturbed"):
         (tmp_path / name).mkdir()
-    calm, calm_tally = lives(layout, whole, tmp_path / "calm", [ROWS])
-    disturbed, disturbed_tally = lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS])
+    calm, calm_tally, _ = lives(layout, whole, tmp_path / "calm", [ROWS])
+    disturbed, disturbed_tally, _ = lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS])
     assert len(calm) > 20
     assert {rule.name for rule in layout.monitor.rules} <= calm_tally["raised"]
     assert disturbed == calm
@@ -143,6 +146,9 @@ def test_newcomers_are_lent_the_same_experience_whenever_a_shard_ends(tmp_path):
 @pytest.mark.parametrize("seed", range(2))
 def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_path, seed):
     layout, whole = monitor("0s", silence={"after": 1.2}, budget=BUDGET), ward(seed)
+    whole.values[np.arange(ROWS) // 200 % 2 == 1, 0] = np.nan
+    whole.values[np.array(whole.entity) == "1", 4] = 5.0
+    whole = replace(whole, recorded_ms=whole.time_ms + np.where(np.array(whole.entity) == "2", 90_000, 0))
     lengths = np.random.default_rng(seed).integers(1, 7, 12).tolist()
     for name in ("calm", "disturbed"):
         (tmp_path / name).mkdir()
@@ -151,6 +157,8 @@ def test_a_budget_is_kept_and_feeds_are_watched_as_if_no_shard_had_ended(tmp_pat
         for name, batches in (("calm", [ROWS]), ("disturbed", [*lengths, ROWS]))
     )
     assert set(calm[1]["achieved"]) >= {"entity", "total"}
+    assert "withheld" in {step[2] for step in calm[0]}
+    assert {"skew", "stopped", "frozen"} <= calm[2]
     assert disturbed == calm
 
 
@@ -177,7 +185,7 @@ def test_what_people_say_meanwhile_counts_for_the_same_rows_whenever_a_shard_end
         (tmp_path / name).mkdir()
     calm = lives(layout, whole, tmp_path / "calm", [ROWS], Annoyed)
     disturbed = lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS], Annoyed)
-    unheard, _ = lives(layout, whole, tmp_path / "unheard", [ROWS])
+    unheard, *_ = lives(layout, whole, tmp_path / "unheard", [ROWS])
     assert len(calm[0]) < len(unheard)
     assert disturbed == calm
 
@@ -186,6 +194,6 @@ def test_with_lateness_fewer_rows_are_late(tmp_path):
     found = []
     for lateness in ("0s", "5s"):
         (tmp_path / lateness).mkdir()
-        _, tally = lives(monitor(lateness), ward(9), tmp_path / lateness, [ROWS])
+        _, tally, _ = lives(monitor(lateness), ward(9), tmp_path / lateness, [ROWS])
         found.append(tally["dead_lettered"])
     assert found[1] < found[0] / 2

@@ -290,6 +290,21 @@ def test_the_command_shows_what_was_expected_and_what_came(url: str) -> None:
     assert "80.25" in table
 
 
+def test_the_command_says_why_an_all_clear_is_withheld(url: str, ledger: SqlLedger) -> None:
+    high = raised("bed 9", 9)
+    feed = replace(high, task="silence", kind="stopped", offset=10, summary="stopped (nothing for 3m): HR")
+    other = replace(feed, kind="frozen", summary="frozen", reasons=(SignalReason("Temp", None, None, 0.0),))
+    ledger.commit([high, feed, other, replace(high, change=Change.WITHHELD, offset=12)], [])
+    shown = json.loads(invoke(url, "show", high.id, "--json").stdout)
+    assert shown["all_clear"] == "withheld: stopped (nothing for 3m): HR"
+    assert {each["kind"] for each in shown["feed"]} == {"stopped", "frozen"}
+    assert "all clear  withheld: stopped (nothing for 3m): HR" in invoke(url, "show", high.id).stdout
+    ledger.commit([replace(feed, change=Change.RESOLVED, offset=20)], [])
+    assert "all_clear" in json.loads(invoke(url, "show", high.id, "--json").stdout)
+    ledger.commit([replace(other, change=Change.RESOLVED, offset=20)], [])
+    assert "all_clear" not in json.loads(invoke(url, "show", high.id, "--json").stdout)
+
+
 def test_the_command_shows_what_a_rule_took(url: str, ledger: SqlLedger) -> None:
     taken = (
         SignalReason("RespRate", 31.0, 20.5, 1.0, Taken(31.0, 0.0, 3.0)),

@@ -9,17 +9,24 @@ from scorer.stages.pipeline import stages_of
 from scorer.stages.steering import Steering
 from scorer.stages.warm_up import WarmUp
 
-O, E, R = Change.OPENED, Change.ESCALATED, Change.RESOLVED  # noqa: E741
+O, E, W, R = Change.OPENED, Change.ESCALATED, Change.WITHHELD, Change.RESOLVED  # noqa: E741
 
 
-def changes(strengths: list[float], *, steered: bool = True, first_row: int = 100, **settings) -> list[Change | None]:
-    """What each row changes: warning from 3, critical from 4.5, thresholds at rest unless `steering` says so."""
+def changes(
+    strengths: list[float], *, steered: bool = True, first_row: int = 100, doubted: str = "", **settings
+) -> list[Change | None]:
+    """What each row changes: warning from 3, critical from 4.5, thresholds at rest unless `steering` says so.
+
+    `doubted`: a mark for each row, `?` where its feed is in doubt.
+    """
     defaults = {"threshold": 3.0, "critical": 4.5, "steering": 0.0, "resolve_after": 2, "cooldown": 10, "warm_up": 50}
     alerts = AlertSettings(**(defaults | settings))
     stages, steering, memory = stages_of(alerts), Steering(alerts), Memory(0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0)
     found = []
-    for number, strength in enumerate(strengths, start=first_row):
-        finding = Finding(number, number * 1000, steering.rank(memory, number, strength), strength, steered)
+    marks = doubted.ljust(len(strengths))
+    for number, (strength, mark) in enumerate(zip(strengths, marks, strict=True), start=first_row):
+        rank = steering.rank(memory, number, strength)
+        finding = Finding(number, number * 1000, rank, strength, steered, doubted=mark == "?")
         decision = next(d for stage in stages if (d := stage(finding, memory)) is not None)
         found.append(decision.change)
     return found
@@ -27,6 +34,18 @@ def changes(strengths: list[float], *, steered: bool = True, first_row: int = 10
 
 def test_one_row_above_opens_and_two_below_resolve() -> None:
     assert changes([1, 3.5, 1, 1, 1]) == [None, O, None, R, None]
+
+
+def test_an_alert_does_not_end_while_its_feed_is_in_doubt_and_says_so_once() -> None:
+    assert changes([3.5, *[1] * 8], doubted=" ?????   ") == [O, None, W, None, None, None, None, R, None]
+
+
+def test_rows_before_the_doubt_do_not_count_after_it() -> None:
+    assert changes([3.5, *[1] * 5], doubted="  ?   ") == [O, None, None, None, R, None]
+
+
+def test_what_is_in_doubt_may_still_be_worse() -> None:
+    assert changes([3.5, 1, 4.6, 1, 1], doubted=" ??? ") == [O, None, E, None, None]
 
 
 def test_more_of_the_same_is_the_same_alert() -> None:
