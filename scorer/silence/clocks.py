@@ -7,8 +7,8 @@ the event time itself, as data sent by `bellwether produce` do, a fast clock is 
 A row that was recorded long after it happened may come from a slow clock, or was sent late. It counts as a slow clock
 if the partition's other rows come sooner, by more than is tolerated, and if the entity's rows stay as late: what was
 held back and is sent at once catches up. How soon rows come is the least delay that the partition has shown lately:
-it is forgotten by a second in `_FORGET` (a decayed minimum), so that one that all share ends in being usual. In a
-partition of one entity a slow clock is therefore told only where it was right before.
+it is forgotten by a second in `_FORGET` (a decayed minimum), so that a delay that all share becomes usual in hours. In
+a partition of one entity a slow clock is therefore told only where it was right before.
 
 N rows of the batch, n rows of distinct entities.
 """
@@ -21,9 +21,9 @@ from schemas.observation import Batch, Bool, Field, Int64
 
 NEVER, FAR = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 _UNRECORDED = -1
-_FORGET = 64
+_FORGET = 256
 _STEADY = 4
-"""A delay is steady if it changes by less than this part of the time between two rows."""
+"""A delay is steady if it changes by less than this part of the time between two rows, and of what is tolerated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +91,4 @@ def behind(state: dict[str, Field], times: Times, tolerated_ms: int) -> tuple[Bo
     known_n = (state["delay_ms"] != NEVER) & late_n
     change_n = np.abs(np.where(known_n, times.delay_ms - state["delay_ms"], 0))
     gap_n = np.where(known_n, times.after_ms - state["row_ms"], 0)
-    return late_n, known_n & (change_n * _STEADY < gap_n)
+    return late_n, known_n & (change_n * _STEADY < np.minimum(gap_n, tolerated_ms))

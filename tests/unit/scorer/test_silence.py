@@ -241,6 +241,22 @@ def test_what_was_held_back_and_is_sent_at_once_is_no_slow_clock() -> None:
     assert Ward(kinds=["skew"]).see(in_order(whole)) == []
 
 
+def test_one_row_of_a_slow_feed_that_is_delivered_late_is_no_slow_clock() -> None:
+    whole = rows(60)
+    whole = replace(whole, time_ms=whole.time_ms * 60)
+    late = of(whole, "1") & (np.arange(len(whole)) // 3 == 30)
+    assert Ward(kinds=["skew"]).see(replace(whole, recorded_ms=whole.time_ms + 100_000 * late)) == []
+
+
+@pytest.mark.parametrize("entity", ["0", "2"])
+def test_a_slow_clock_is_told_though_rows_are_far_between(entity: str) -> None:
+    whole = rows(60)
+    whole = replace(whole, time_ms=whole.time_ms * 60)
+    late = of(whole, entity) & (np.arange(len(whole)) // 3 >= 30)
+    alerts = Ward(kinds=["skew"]).see(replace(whole, recorded_ms=whole.time_ms + 100_000 * late))
+    assert told(alerts) == [(entity, "skew", O, 31 * 60 + int(entity))]
+
+
 def in_order(whole: Batch) -> Batch:
     """As they were recorded."""
     assert whole.recorded_ms is not None
