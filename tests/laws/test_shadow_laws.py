@@ -46,7 +46,7 @@ def sabotaged(layout: Layout) -> bytes:
     network, generator = Network(layout), torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in network.parameters():
-            weight.add_(torch.randn(weight.shape, generator=generator) * 0.5)
+            weight.add_(torch.randn(weight.shape, generator=generator))
     return save_weights(network)
 
 
