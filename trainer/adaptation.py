@@ -25,6 +25,7 @@ from trainer.past import past_lesson, start_of
 from trainer.refresher import refresher_of
 from trainer.slots import Slots
 from trainer.weighting.ranks import pool_sum
+from trainer.weights import upgraded
 from trainer.windows import Window
 
 WENT_BACK, RENEWED, RETRAIN = "went back", "renewed", "retrain"
@@ -116,7 +117,7 @@ class Adaptation:
             self._ladder.load_state_dict(state["ladder"])
         if self._refresher is not None and state.get("refresher") is not None:
             self._refresher.load_state_dict(state["refresher"])
-        self._good, self._vetoes = dict(state["good"]), state["vetoes"]
+        self._good, self._vetoes = upgraded(state["good"]), state["vetoes"]
 
     def kept_of(self, partition: Partition) -> list[Kind]:
         """What is kept of a partition."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 
 from schemas.components import TrainingSettings
 from schemas.layout import Layout
@@ -162,7 +163,8 @@ class Descent:
         """Go on where another one stood."""
         self._adapters = self._fresh_adapters() if "adapters" in state else None
         for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+            if name != "optimiser" or _alike(part, state[name]):
+                part.load_state_dict(state[name])
         if self._adapters is not None:
             self._adapters.load_state_dict(state["adapters"])
 
@@ -197,6 +199,12 @@ class Descent:
         """Average over ranks, then clip; the norm before."""
         pool_gradients(weights, self._group)
         return float(clip_grad_norm_(weights, self._settings.gradient_norm))
+
+
+def _alike(optimiser: Optimizer, state: Mapping[str, Any]) -> bool:
+    """Are there as many weights? Not in a checkpoint from before each private path was a module: it begins anew."""
+    mine = [len(group["params"]) for group in optimiser.param_groups]
+    return mine == [len(group["params"]) for group in state["param_groups"]]
 
 
 def _paced(network: Network, trunk_rate: float) -> list[dict[str, Any]]:

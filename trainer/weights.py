@@ -1,7 +1,7 @@
 """Weights as bytes: safetensors whose metadata say in words what they are for, so that others are never misread."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from safetensors import SafetensorError
@@ -17,8 +17,15 @@ from schemas.task import Share
 from trainer.int8 import narrowed, widened
 from trainer.network import COLUMNS, Network
 
-FORMAT = "7"
-"""Changes whenever the same names and sizes come to mean something else."""
+FORMAT, _STACKED = "7", "6"
+"""Changes whenever names or sizes come to be others, or to mean something else; the one before can still be read."""
+_OF_STACK = {
+    "private.first_KPI": "first_PI",
+    "private.first_KP": "first_P",
+    "private.second_KPD": "second_PD",
+    "private.second_K1D": "second_1D",
+}
+"""Names that private paths had in it -> those that each one has."""
 _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""
 _LONGEST = 60
@@ -114,9 +121,19 @@ def read_weights(content: bytes) -> tuple[Architecture, dict[str, Tensor]]:
         raise ModelError(f"weights: got {len(content)} bytes that are no whole safetensors file") from error
     _check_finite(weights)
     try:
-        return dict(json.loads(metadata["architecture"])), weights
+        seen = dict(json.loads(metadata["architecture"]))
+        return (seen | {"format": FORMAT}, upgraded(weights)) if seen["format"] == _STACKED else (seen, weights)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"weights: got a file that does not say what it is for; expected format {FORMAT}") from error
+
+
+def upgraded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights by name, from before each task's private path was a module of its own: they stood stacked, [K, ...]."""
+    found: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        own = _OF_STACK.get(name)
+        found |= {name: weight} if own is None else {f"private.paths.{k}.{own}": each for k, each in enumerate(weight)}
+    return found
 
 
 def fitting(layout: Layout, seen: Architecture) -> Architecture:

@@ -11,6 +11,7 @@ from schemas.label import Label
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from tests.laws.ward import GATE, TOPIC, TRAINING, WARD, autoregressive, batch, layout
+from tests.unit.trainer.test_weights import stacked
 from trainer.hindsight import Hindsight
 from trainer.learner import Learner
 from trainer.lesson import hindsight_lesson
@@ -105,6 +106,21 @@ def test_a_checkpoint_from_before_there_were_means_begins_one():
     assert state.pop("average")["weights"] != state["weights"]
     other.load_state_dict(state)
     assert other.state_dict()["average"] == {"weights": state["weights"], "steps": 0}
+
+
+def test_a_checkpoint_from_before_each_private_path_was_a_module_is_gone_on_from():
+    learner, other = (Learner(layout(TRAINING), 0, MemoryRegistry()) for _ in range(2))
+    for rows in autoregressive(40, 16, 3):
+        learner.observe(batch(*rows))
+    state = learner.state_dict()
+    descent, good = state["descent"], stacked(state["adaptation"]["good"])
+    (group,) = descent["optimiser"]["param_groups"]
+    fewer = descent["optimiser"] | {"param_groups": [group | {"params": group["params"][:-8]}]}
+    old = {"descent": descent | {"optimiser": fewer}, "adaptation": state["adaptation"] | {"good": good}}
+    other.load_state_dict(state | old)
+    assert save_weights(other._network) == state["weights"]
+    assert other._adaptation.state_dict()["good"].keys() == other._network.state_dict().keys()
+    assert len(other._descent.state_dict()["optimiser"]["state"]) == 0
 
 
 def test_frames_and_embeddings_are_learned_from_as_they_come_and_in_hindsight():

@@ -26,6 +26,25 @@ def test_weights_come_back_bit_for_bit():
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), loaded.parameters(), strict=True))
 
 
+def stacked(weights):
+    """Private paths as they stood before each was a module of its own."""
+    old = {"first_PI": "first_KPI", "first_P": "first_KP", "second_PD": "second_KPD", "second_1D": "second_K1D"}
+    tasks = range(len(layout().tasks))
+    found = {name: weight for name, weight in weights.items() if not name.startswith("private.paths.")}
+    own = {name: torch.stack([weights[f"private.paths.{task}.{name}"] for task in tasks]) for name in old}
+    return found | {f"private.{old[name]}": weight for name, weight in own.items()}
+
+
+def test_weights_from_before_each_private_path_was_a_module_come_back_bit_for_bit():
+    network = awake(Network(layout()))
+    seen, weights = read_weights(save_weights(network))
+    content = save(stacked(weights), metadata={"architecture": json.dumps(seen | {"format": "6"})})
+    loaded = load_weights(layout(), content).state_dict()
+    assert {name: torch.equal(weight, loaded[name]) for name, weight in network.state_dict().items()} == dict.fromkeys(
+        loaded, True
+    )
+
+
 def test_the_same_weights_are_the_same_bytes():
     assert save_weights(Network(layout())) == save_weights(Network(layout()))
 
