@@ -30,7 +30,7 @@ _CONTEXT = 48
 _NEVER_MS = np.iinfo(np.int64).min
 _FRESH, REPLAYED = 8, 24
 _BUSY = 4
-"""So many times longer labels wait to fill a piece while others are learned from."""
+"""So many times longer labels wait to fill a piece while others are learned from, and pieces to fill a step."""
 _RESERVOIR = 1024
 _ENDED = 50_000
 """Labels whose end nobody has asked about yet: no more wait for a step."""
@@ -64,7 +64,8 @@ class Hindsight:
         layout: order of signals and tasks.
         rng: draws what is replayed.
         hurried: labels of rows make a shorter piece where a window of rows of every entity has come and no step was
-            taken meanwhile, or four were: a person's few verdicts on an entity never fill a window.
+            taken meanwhile, or four were: a person's few verdicts on an entity never fill a window. A step is then
+            taken of fewer pieces, too, once the first of them has waited for four.
     """
 
     def __init__(self, layout: Layout, rng: np.random.Generator, *, hurried: bool = False) -> None:
@@ -74,7 +75,7 @@ class Hindsight:
         self._fresh: deque[Piece] = deque()
         self._replay = Replay(_RESERVOIR, REPLAYED, rng)
         self._waiting: dict[tuple[str, str], int] = {}
-        self._rows = self._seen = self._stepped = 0
+        self._rows = self._seen = self._stepped = self._awaited = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
         self.useless: deque[Label] = deque(maxlen=_ENDED)
@@ -98,6 +99,8 @@ class Hindsight:
             self._rows -= len(forgotten.rows)
             for rows in forgotten.untaught.values():
                 self.useless.extend(label for told in rows.values() for label in told.values())
+        if self._hurried:
+            self._hurry()
 
     def tell(self, labels: Sequence[Label]) -> None:
         """Take labels in that were revealed since the last call."""
@@ -119,7 +122,7 @@ class Hindsight:
         for (entity, source), (rows, classes, teaching) in told.items():
             if teaching:
                 unknown = np.full(len(rows), np.nan)
-                self._fresh.append(_piece(self._accounts[entity], rows, unknown, classes, teaching, source))
+                self._await(_piece(self._accounts[entity], rows, unknown, classes, teaching, source))
         if self._hurried:
             self._hurry()
 
@@ -134,7 +137,8 @@ class Hindsight:
             self.tell(labels[first : first + _RECALLED])
             self._store_fresh()
         for entity, account in self._accounts.items():
-            self._fresh.extend(self._labelled(entity, source) for source in list(account.untaught))
+            for source in list(account.untaught):
+                self._await(self._labelled(entity, source))
         self._store_fresh()
         self.useless.clear()
         self.superseded.clear()
@@ -146,19 +150,20 @@ class Hindsight:
 
     @property
     def ready(self) -> bool:
-        """Do enough fresh pieces wait for a step?"""
-        return len(self._fresh) >= _FRESH
+        """Do enough fresh pieces wait for a step, or a few for longer than any may?"""
+        overdue = self._hurried and self._seen - self._awaited >= _BUSY * self._patience
+        return len(self._fresh) >= _FRESH or (overdue and len(self._fresh) > 0)
 
     def next(self, regime: int = 0) -> tuple[list[Piece], list[Piece]] | None:
-        """Fresh pieces and replayed ones for a step; None until enough fresh ones wait.
+        """Fresh pieces and replayed ones for a step; None until it is `ready`.
 
         Args:
             regime: how often drift had been met until now.
         """
-        if len(self._fresh) < _FRESH:
+        if not self.ready:
             return None
-        self._stepped = self._seen
-        fresh = [self._fresh.popleft() for _ in range(_FRESH)]
+        self._stepped = self._awaited = self._seen
+        fresh = [self._fresh.popleft() for _ in range(min(_FRESH, len(self._fresh)))]
         replayed = self._replay.beside(fresh)
         for piece in fresh:
             self._replay.add(piece, regime)
@@ -230,11 +235,22 @@ class Hindsight:
         mine.setdefault(time_ms, {})[label.task] = label
         self._waiting.setdefault((label.entity, label.source), self._seen)
         if len(mine) >= self._layout.monitor.training.window:
-            self._fresh.append(self._labelled(label.entity, label.source))
+            self._await(self._labelled(label.entity, label.source))
+
+    @property
+    def _patience(self) -> int:
+        """Rows that labels wait for: a window of every entity."""
+        return self._layout.monitor.training.window * len(self._accounts)
+
+    def _await(self, piece: Piece) -> None:
+        """Let a piece wait for a step."""
+        if not self._fresh:
+            self._awaited = self._seen
+        self._fresh.append(piece)
 
     def _hurry(self) -> None:
         """Make pieces of what has waited long enough, the longest first."""
-        patience = self._layout.monitor.training.window * len(self._accounts)
+        patience = self._patience
         if self._seen - self._stepped < patience:
             patience *= _BUSY
         while self._waiting:
@@ -242,7 +258,7 @@ class Hindsight:
             if self._seen - since < patience:
                 return
             if entity in self._accounts and source in self._accounts[entity].untaught:
-                self._fresh.append(self._labelled(entity, source))
+                self._await(self._labelled(entity, source))
             else:
                 del self._waiting[entity, source]
 

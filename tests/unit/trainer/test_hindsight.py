@@ -249,3 +249,19 @@ def test_what_a_refused_step_was_told_is_not_replayed(hindsight):
     hindsight.remember(stays(10, 12))
     hindsight.tell([replace(outcome(entity), source="later") for entity in range(8)])
     assert hindsight.next()[1] == []
+
+
+def test_a_handful_of_verdicts_is_taught_once_it_has_waited_though_it_fills_neither_piece_nor_step():
+    few, eager = (Hindsight(layout(), np.random.default_rng(0), hurried=hurried) for hurried in (True, False))
+    ten, rng, became_ready = np.arange(10), np.random.default_rng(0), []
+    for second in range(60):
+        for each in (few, eager):
+            each.remember(batch(ten, rng.uniform(1.0, 90.0, (10, 7)), np.full(10, second * 1000)))
+            if second == 5:
+                each.tell([row_label(1, 3, value=True), row_label(2, 5, value=False)])
+        became_ready.append(few.ready)
+    assert (
+        became_ready.index(True) == 5 + 4 + 16
+    )  # four rows of each entity for the pieces, four times as many for a step
+    fresh, replayed = few.next()
+    assert ([len(piece.labels) for piece in fresh], replayed, few.ready, eager.ready) == ([1, 1], [], False, False)
