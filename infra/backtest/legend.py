@@ -89,6 +89,10 @@ _BASELINES = (
     ("random", "Scores, or our own alarms, at random."),
     ("base_rate", "The same answer always: how often each class came."),
     ("rule", "The rule's own alerts."),
+    (
+        "single_signal",
+        "How far any one signal of the rule lies from the usual of all rows; raises as many alarms as ours.",
+    ),
 )
 ALERTS = (
     (

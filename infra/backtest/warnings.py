@@ -62,14 +62,14 @@ class _Asked:
         events: what came.
         horizon: how long before it an alarm may come.
         worst: rows at which it stands already, [n].
-        score: what persistence alarms by, [n]; None where there is no such thing.
+        scores: baseline -> what it alarms by, [n].
         rule: name and kind of the rule whose alerts stand beside; None without rules.
     """
 
     events: Moments
     horizon: Horizon | None
     worst: Bool
-    score: Float64 | None
+    scores: Mapping[str, Float64]
     rule: tuple[str, str] | None
 
 
@@ -82,7 +82,8 @@ def judge_warnings(
 
     `events`, how many were `caught`, `lead_hours` and `lead_rows` (quartiles) from the first alarm to the event;
     `alarms`, how many were `foretelling`, `late` and `false`, `false_per_entity_day`, `precision` (foretelling of all).
-    Baselines: the rule's own alerts; and persistence (the rule's score now) and random scores, through the same stages
+    Baselines: the rule's own alerts; and persistence (the rule's score now), single signals (how far any one that the
+    rule reads lies from what is usual of all entities, known in hindsight) and random scores, through the same stages
     at the threshold that raises as many alarms, and silent too while the worst stands.
     """
     stream = _Stream(table, stream_n, first)
@@ -101,7 +102,7 @@ def _judged(stream: _Stream, task: Task, asked: _Asked, seed: int) -> Judged:
     ours_n = stream.opened(task.name, task.kind.value)
     alarms = Alarms(stream.table.layout.monitor.alerts, stream.entity, stream.place)
     chance_n = random_scores(len(stream.row), np.random.default_rng(seed))
-    scores = {"random": chance_n} | ({} if asked.score is None else {"persistence": asked.score})
+    scores = {"random": chance_n, **asked.scores}
     beside = {name: alarms.as_many(np.where(asked.worst, np.nan, each), len(ours_n)) for name, each in scores.items()}
     if asked.rule is not None:
         beside["rule"] = stream.opened(*asked.rule)
@@ -147,11 +148,11 @@ def _of_state(stream: _Stream, task: Task) -> _Asked:
     spoken_n = np.flatnonzero(~np.isnan(score_n))
     begun_n = spoken_n[onsets(worst_n[spoken_n], stream.entity[spoken_n], target.within)]
     last_n = last_known(score_n[:, None], stream.entity)[:, 0]
-    kind = next(rule.kind.value for rule in table.layout.monitor.rules if rule.name == target.rule)
+    rule = next(rule for rule in table.layout.monitor.rules if rule.name == target.rule)
     standing_n = classes_of(last_n, target.cuts) >= task.warns_from
-    return _Asked(
-        stream.moments(begun_n), target.within, standing_n, _apart(last_n, stream.entity), (target.rule, kind)
-    )
+    scores = {"persistence": last_n, "single_signal": _farthest(stream, rule.signals)}
+    apart = {name: _apart(score_n, stream.entity) for name, score_n in scores.items()}
+    return _Asked(stream.moments(begun_n), target.within, standing_n, apart, (rule.name, rule.kind.value))
 
 
 def _of_event(stream: _Stream, task: Task, outcomes: Sequence[Outcome]) -> _Asked:
@@ -173,7 +174,19 @@ def _of_event(stream: _Stream, task: Task, outcomes: Sequence[Outcome]) -> _Aske
             found.append((whose, place, came_ms))
     events = Moments(*np.array(found, dtype=np.int64).reshape(-1, 3).T)
     rules = stream.table.layout.monitor.rules
-    return _Asked(events, task.within, late_n, None, (rules[0].name, rules[0].kind.value) if rules else None)
+    return _Asked(events, task.within, late_n, {}, (rules[0].name, rules[0].kind.value) if rules else None)
+
+
+def _farthest(stream: _Stream, signals: Sequence[str]) -> Float64:
+    """How far the last value of any one signal lies from the median of all rows, in their interquartile ranges, [n]."""
+    layout = stream.table.layout
+    columns = [layout.index[name] for name in signals if layout.index[name] < layout.n_targets]
+    value_nS = last_known(stream.table.values[stream.row][:, columns], stream.entity)
+    value_nS[:, np.isnan(value_nS).all(0)] = 0.0  # never seen: without a spread it says nothing
+    low_S, middle_S, high_S = np.nanquantile(value_nS, _QUARTILES, axis=0)
+    spread_S = np.where(high_S > low_S, high_S - low_S, np.nan)
+    farthest_n: Float64 = np.fmax.reduce(np.abs(value_nS - middle_S) / spread_S, axis=1, initial=np.nan)
+    return farthest_n
 
 
 def _never(stream: _Stream) -> Bool:

@@ -2,8 +2,8 @@
 
 ICU stays through the shipped health monitor, score before learning, one pass. Its severities were chosen on the first
 stays of the data set; those judged here come after them. Beside: NEWS2's own alerts; and the same score now
-(persistence) and chance, through the same stages at the threshold that raises as many alarms, and silent too while the
-crisis stands.
+(persistence), thresholds on single signals and chance, through the same stages at the threshold that raises as many
+alarms, and silent too while the crisis stands.
 """
 
 import argparse

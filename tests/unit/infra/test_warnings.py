@@ -1,6 +1,7 @@
 """The report's word on warnings, on a ward where it is known what came."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ import yaml
 from infra.backtest.options import Options
 from infra.backtest.run import backtest
 from infra.backtest.show import lines
+from infra.backtest.warnings import _farthest, _Stream
 from schemas.errors import InputError
+from schemas.layout import Layout
+from schemas.monitor import Monitor
 
 MINUTE_MS = 60_000
 WARD: dict[str, Any] = {
@@ -110,3 +114,16 @@ def test_an_unknown_class_is_answered_with_those_there_are(tmp_path: Path) -> No
 def test_two_classes_may_be_told_as_0_and_1(tmp_path: Path) -> None:
     found = report(tmp_path, rates(*[80.0] * 4).assign(**{"label.pose": [0, 1, None, 1]}), POSE, labels="online")
     assert found["tasks"]["pose"]["shares"] == {"up": pytest.approx(1 / 3), "down": pytest.approx(2 / 3)}
+
+
+def test_a_single_signal_is_as_far_as_the_farthest_of_those_that_were_ever_seen() -> None:
+    vitals = {"name": "vitals", "signals": [{"name": "HR"}, {"name": "SaO2"}, {"name": "never"}]}
+    layout = Layout(Monitor.model_validate(WARD | {"modalities": [vitals]}))
+    values = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, np.nan], [4.0, 40.0], [9.0, 30.0]])
+    table = SimpleNamespace(
+        layout=layout, values=np.column_stack([values, np.full(5, np.nan)]), entity=np.array(list("ppppq"))
+    )
+    stream = _Stream(table, np.arange(5), 0)  # type: ignore[arg-type]
+    # HR: median 3, quartiles 2 and 4; SaO2, its 20 standing for the missing one: median 20, quartiles 20 and 30.
+    assert _farthest(stream, ("HR", "SaO2", "never")).tolist() == [1.0, 0.5, 0.0, 2.0, 3.0]
+    assert np.isnan(_farthest(stream, ("never",))).all()
