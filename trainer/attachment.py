@@ -24,6 +24,8 @@ from trainer.losses import TaskLoss
 
 _CONFIDENCE = 2.5
 """Standard errors a mean difference must be away from 0; it is looked at again and again, so 2 are too few."""
+_TOLD = 1.5
+"""The same online of a task that asks of entities as a whole: outcomes are few, and while they are, each is dear."""
 _WINDOWS = 4
 """Times as many windows are looked back at as by the gate between versions: a change is for longer."""
 _LEAST = 2
@@ -120,6 +122,7 @@ class Attachment:
         windows = layout.monitor.training.gate_windows
         span = (_WINDOWS * windows, _LEAST * windows) if pieces is None else (max(pieces, _LEAST_PIECES), _LEAST_PIECES)
         self._gates = [Gate(1, *span) for _ in self._tasks]
+        self._errors = [_TOLD if pieces is None and task.of_whole else _CONFIDENCE for task in self._tasks]
         self._lost: list[tuple[float, float] | None] = [None] * len(self._tasks)
         self._changes = [0] * len(self._tasks)
 
@@ -175,7 +178,7 @@ class Attachment:
 
     def _bounds(self, task: int) -> tuple[float, float, float] | None:
         verdict = self._gates[task].verdict()
-        mean, error = float(verdict.difference_K[0]), _CONFIDENCE * float(verdict.error_K[0])
+        mean, error = float(verdict.difference_K[0]), self._errors[task] * float(verdict.error_K[0])
         return None if np.isnan(error) else (mean, mean - error, mean + error)
 
     def _losses(self, task: int) -> tuple[float | None, float | None]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.layout import Layout
-from schemas.task import Share, Task
+from schemas.task import Share
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import N_PLACED
 from trainer.relations import inputs_of
@@ -65,7 +65,7 @@ class Private(nn.Module):
         self.forecast = ForecastHead(layout)
         self.anomaly = AnomalyHead(layout.n_targets, model.width)
         self.states = class_heads(layout)
-        self.register_buffer("detached_K", torch.tensor([_apart(task, layout) for task in tasks]))
+        self.register_buffer("detached_K", torch.tensor([task.share is Share.NEVER for task in tasks]))
         self.register_load_state_dict_post_hook(_follow)  # type: ignore[no-untyped-call]
         self.detached: tuple[bool, ...] = ()
         _follow(self)
@@ -105,15 +105,6 @@ class Private(nn.Module):
         weight_KPI, bias_KP = self._each("first_PI", tasks), self._each("first_P", tasks)
         read_NI = read_GNS.permute(1, 2, 0).flatten(1)
         return functional.linear(read_NI, weight_KPI.flatten(0, 1), bias_KP.flatten()).view(-1, *bias_KP.shape)
-
-
-def _apart(task: Task, layout: Layout) -> bool:
-    """Does a task begin on its private path?
-
-    One that asks of entities as a whole does, unless it is forbidden, until sharing has proved the better way: what all
-    share learns few labels by heart. Pictures and vectors are nothing that a private path reads.
-    """
-    return task.share is Share.NEVER or (task.share is Share.AUTO and task.of_whole and not layout.vectors)
 
 
 def _measured(features_GNS: Tensor) -> Tensor:

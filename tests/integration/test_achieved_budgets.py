@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from infra.database import connect, migrate
-from schemas.alert import Alert, Change
+from schemas.alert import Alert, Change, Rung
 from schemas.alerting import Severity
 from schemas.budget import Achieved, Rate, Span
 from schemas.discovered import Discovered
@@ -80,7 +80,7 @@ def alert(entity: str, kind: str) -> Alert:
         probability=0.9,
         reasons=(),
         model_version=1,
-        rung="model",
+        rung=Rung.DETECTOR,
         partition=Partition("vitals", 0),
         offset=0,
         summary="",

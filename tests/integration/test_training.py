@@ -200,7 +200,7 @@ def test_another_domain_starts_from_what_reads_no_signal(monitor: Path) -> None:
     monitor.write_text(yaml.safe_dump(described))
     output = str(monitor.parent / "other.safetensors")
     found = fitted(monitor, "--passes", "1", "--model", trunk, "--transfer", "--output", output)
-    assert found["transferred"]["taken"] > found["transferred"]["fresh"] > 0
+    assert min(found["transferred"][part] for part in ("taken", "fresh")) > 20
 
 
 def test_nothing_can_be_transferred_from_nothing(monitor: Path) -> None:

@@ -40,6 +40,17 @@ def test_a_difference_within_its_noise_changes_nothing():
     assert judged(Attachment(shared_by("auto")), [0.01] * 3, [False, True, False], noise=1.0) == []
 
 
+@pytest.mark.parametrize(("within", "pieces", "changes"), [(None, None, [(3, True)]), (4, None, []), (None, 96, [])])
+def test_online_a_task_of_whole_entities_needs_less_certainty(within, pieces, changes):
+    event = {"name": "death", "kind": "event", "within": within}
+    ward = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], event], "training": TRAINING}))
+    difference = np.random.default_rng(0).normal(size=(96, 4))
+    difference = difference - difference.mean(0) + 2.0 * difference.std(0, ddof=1) / 96**0.5
+    difference[:, :3] = 0.0
+    found = Attachment(ward, pieces).judge(1.0 + difference, np.ones((96, 4)), [False] * 4)
+    assert [(change.task, change.detached) for change in found] == changes
+
+
 def test_a_few_windows_change_nothing():
     assert judged(Attachment(shared_by("auto")), [1.0] * 3, [False] * 3, windows=95) == []
 

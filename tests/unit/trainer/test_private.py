@@ -58,17 +58,6 @@ def test_a_path_of_one_unit_tells_both_ends_from_the_middle():
     assert not torch.allclose(said_KND[:, 0], said_KND[:, 1])
 
 
-def test_what_is_asked_of_entities_as_a_whole_is_answered_apart_until_sharing_proved_better():
-    tasks = [
-        *WARD["tasks"],
-        {"name": "death", "kind": "event"},
-        {"name": "sepsis", "kind": "event", "share": "always"},
-        {"name": "fall", "kind": "event", "within": 6},
-    ]
-    network = Network(Layout(Monitor.model_validate(WARD | {"tasks": tasks})))
-    assert network.detached == (False, False, False, True, False, False)
-
-
 @pytest.mark.parametrize(("events", "share"), [((), 0.5), (("death",), 0.0)])
 def test_nothing_is_drawn_where_nobody_is_hidden_from(events, share):
     assert chapter(ward(*events), share).shown_NS is None
