@@ -58,6 +58,20 @@ def test_a_path_of_one_unit_tells_both_ends_from_the_middle():
     assert not torch.allclose(said_KND[:, 0], said_KND[:, 1])
 
 
+@pytest.mark.parametrize("others", [0, 20])
+def test_of_many_signals_what_is_asked_of_whole_entities_is_answered_apart_until_sharing_proved_better(others):
+    tasks = [
+        *WARD["tasks"],
+        {"name": "death", "kind": "event"},
+        {"name": "sepsis", "kind": "event", "share": "always"},
+        {"name": "fall", "kind": "event", "within": 6},
+    ]
+    labs = {"name": "labs", "signals": [{"name": f"lab{number}"} for number in range(others)]}
+    modalities = [*WARD["modalities"], *([labs] if others else [])]
+    network = Network(Layout(Monitor.model_validate(WARD | {"tasks": tasks, "modalities": modalities})))
+    assert network.detached == (False, False, False, others > 0, False, False)
+
+
 @pytest.mark.parametrize(("events", "share"), [((), 0.5), (("death",), 0.0)])
 def test_nothing_is_drawn_where_nobody_is_hidden_from(events, share):
     assert chapter(ward(*events), share).shown_NS is None
