@@ -75,7 +75,7 @@ class Hindsight:
         self._fresh: deque[Piece] = deque()
         self._replay = Replay(_RESERVOIR, REPLAYED, rng)
         self._waiting: dict[tuple[str, str], int] = {}
-        self._rows = self._seen = self._stepped = self._awaited = 0
+        self._rows = self._seen = self._stepped = self._awaited = self._told = 0
         self.unmatched = 0
         """Labels whose rows are unknown or forgotten."""
         self.useless: deque[Label] = deque(maxlen=_ENDED)
@@ -99,11 +99,12 @@ class Hindsight:
             self._rows -= len(forgotten.rows)
             for rows in forgotten.untaught.values():
                 self.useless.extend(label for told in rows.values() for label in told.values())
-        if self._hurried:
+        if self._hurried and self._seen - self._told >= self._patience:  # no more labels come that would do so
             self._hurry()
 
     def tell(self, labels: Sequence[Label]) -> None:
         """Take labels in that were revealed since the last call."""
+        self._told = self._seen
         told: dict[tuple[str, str], tuple[list[_Row], Int64, list[Said]]] = {}
         for label in labels:
             account = self._accounts.get(label.entity)
