@@ -216,7 +216,7 @@ def _called_false(connection: Connection, monitor: str) -> float | None:
     excluded = select(LabelSourceRow.source).where(LabelSourceRow.monitor == monitor, LabelSourceRow.excluded)
     query = select(VERDICTS.c.alert_id, VERDICTS.c.verdict).join(ALERTS, ALERTS.c.id == VERDICTS.c.alert_id)
     query = query.where(ALERTS.c.monitor == monitor, ALERTS.c.kind == LEARNED, VERDICTS.c.author.not_in(excluded))
-    last = dict(connection.execute(query.order_by(VERDICTS.c.id)).tuples().all())
+    last = {row.alert_id: row.verdict for row in connection.execute(query.order_by(VERDICTS.c.id))}
     said = [verdict for verdict in last.values() if verdict != Judgement.UNSURE]
     return said.count(Judgement.FALSE) / len(said) if said else None
 
