@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.observation import Float64
 
-BASELINES = ("persistence", "ewma", "random", "base_rate", "rule")
+BASELINES = ("persistence", "ewma", "single_signal", "random", "base_rate", "rule")
 
 
 @dataclass(frozen=True, slots=True)
