@@ -113,7 +113,7 @@ def _apart(task: Task, layout: Layout, inputs: int) -> bool:
     """Does a task begin on its private path, until sharing has proved the better way?
 
     One that asks of entities as a whole, where a path reads enough to learn fast, and what all share would learn the
-    few labels by heart: of 41 signals a path was ahead from 200 outcomes on, of one signal far behind after 400. Frames
+    few labels by heart: of 41 signals a path was ahead from 400 outcomes on, of one signal far behind after 400. Frames
     and vectors are nothing that it reads.
     """
     learns_fast = inputs >= _MANY and not layout.vectors
