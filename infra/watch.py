@@ -106,7 +106,7 @@ def follow(
 
 def unread(rows: Sequence[Seen]) -> list[str]:
     """A line for each monitor that read nothing until its time was over."""
-    why = "nothing was read in that time: --seconds counts from when the command began, and starting takes 10 to 30 s"
+    why = "nothing was read in that time: --seconds counts from when the command began, starting included"
     return [f"{row.name}: {why}" for row in rows if not row.events]
 
 

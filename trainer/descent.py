@@ -105,7 +105,8 @@ class Descent:
             losses.aside.backward()
             alone = [weight for module in (self._network.private, *heads) for weight in module.parameters()]
             norm = math.hypot(norm, self._clipped(alone))  # not max: it would lose a NaN
-        loss_K, judged_K = self.weighting.pooled(losses.served)
+        alike = not any(losses.detached)  # then what serves is what pulls, and was pooled for its weights
+        loss_K, judged_K = (weighed.loss_K, weighed.judged_K) if alike else self.weighting.pooled(losses.served)
         taught = judged_K.tolist()
         self._rest([task for task, judged in enumerate(taught) if not judged])
         served = {

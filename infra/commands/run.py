@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
-    help="Stop so long after the command began: starting takes 10 to 30 s of it. Default: Ctrl-C.",
+    help="Stop so long after the command began, starting included. Default: Ctrl-C.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a second, and a last one with the totals.")
 @click.pass_context
