@@ -55,9 +55,9 @@ class Clips:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.surveillance", description=__doc__)
-    parser.add_argument("--cameras", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=150.0, help="of each camera")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--cameras", type=int, default=43)
+    parser.add_argument("--seconds", type=float, default=300.0, help="of each camera")
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
