@@ -48,7 +48,7 @@ def _pictures(charts: Charts | None) -> Iterable[str]:
 
 
 def _alerts(alerts: Mapping[str, Any]) -> Iterable[str]:
-    yield f"<h2>Alerts</h2><p>{alerts['total']:,} alerts, {alerts['open']:,} of them open at the last row."
+    yield f"<h2>Alerts</h2><p>Raised: {alerts['total']:,}, open at the last row: {alerts['open']:,}."
     if alerts["left_out"]:
         yield f" The {len(alerts['listed']):,} worst are listed, {alerts['left_out']:,} are left out."
     yield "</p>"

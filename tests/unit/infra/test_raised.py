@@ -88,7 +88,7 @@ def test_of_very_many_alerts_the_worst_are_listed_and_the_others_counted(
 
 def test_the_page_has_a_line_for_each_alert_with_who_raised_it_and_why(done: Backtested) -> None:
     found = page(done.report)
-    assert "2 alerts, 1 of them open at the last row." in found
+    assert "Raised: 2, open at the last row: 1." in found
     stopped = ("1", "silence stopped", "warning", "01:40:55", "01:40:55", "1", "02:30:01", "rule", "stopped (nothing")
     hot = ("2", "rule hot", "critical", "03:10:02", "03:11:02", "3", "open", "rule", "hot 3 (higher severity): load 17")
     for cells in (stopped, hot):
