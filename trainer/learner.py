@@ -6,6 +6,7 @@ W windows, K tasks, E packed entities.
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.distributed import ProcessGroup
 
 from schemas.label import Label
 from schemas.layout import Layout
+from schemas.newest import UNKNOWN, Newest
 from schemas.observation import Batch, Float64, Partition
 from schemas.protocols import TRAINER, Action, ModelRecord, Registry
 from trainer.absurd import without_absurd
@@ -80,8 +82,10 @@ class Learner:
         record = self._served()
         self._version = None if record is None else record.version
         self._challenger = 0
-        self.newest_ms = self.served_ms = self._tried_ms = 0
-        """Event time of the newest row read, and of the newest that what serves had learned from; 0: unknown."""
+        self.newest = UNKNOWN
+        """How new the rows are that were read."""
+        self.served_ms = self._tried_ms = 0
+        """Event time of the newest row that what serves had learned from; 0: unknown."""
         network = Network(layout) if record is None else load_weights(layout, registry.load(record))
         self._network = network.to(device or torch.device("cpu"))
         if self._network.private is None and layout.monitor.model.private:
@@ -117,7 +121,7 @@ class Learner:
         batch, absurd = without_absurd(batch)
         if absurd:
             self._registry.quarantine("a value that nothing measures", absurd)
-        self.newest_ms = max(self.newest_ms, int(batch.time_ms.max(initial=0)))
+        self.newest = self.newest.with_rows(batch)
         if self._hindsight is not None:
             self._hindsight.remember(batch)
         for windows, changed_hands in self._buffer.add(batch):
@@ -196,16 +200,17 @@ class Learner:
         proved = not self._challenger and self._gate.ready() and self._gate.verdict().proved
         if not proved or self._act(self._adaptation.harm()):
             return None
-        newest_ms, published = max(gather_words(self.newest_ms, self._group)), [0, 0]
+        told, published = gather_words(list(self.newest), self._group), [0, 0]
+        newest = reduce(Newest.later, (Newest(*each) for each in told))
         if self.leads:
             metrics = self._recent.means | self._detached() | {"gate_windows": float(self._gate.waited)}
-            record = self._registry.publish(save_weights(self._average.network), self._version, metrics, newest_ms)
+            record = self._registry.publish(save_weights(self._average.network), self._version, metrics, newest)
             published = [record.version, int(record.status == "challenger")]
         version, tried = pool_sum(torch.tensor(published), self._group).tolist()
         if tried:
-            self._challenger, self._tried_ms = version, newest_ms
+            self._challenger, self._tried_ms = version, newest.event_ms
         else:
-            self._version, self.served_ms = version, newest_ms
+            self._version, self.served_ms = version, newest.event_ms
             self._serving.load_state_dict(self._average.network.state_dict())
             self._states.rebase(CANDIDATE, SERVING)
         self._gate.clear()

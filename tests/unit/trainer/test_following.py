@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from infra.memory import MemoryRegistry
+from schemas.newest import UNKNOWN
 from tests.laws.ward import TOPIC, TRAINING, autoregressive, awake, batch, layout
 from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
@@ -18,9 +19,9 @@ STREAM = LONGER[:60]
 class Trying(MemoryRegistry):
     """What is published is tried before it serves."""
 
-    def publish(self, weights, parent, metrics, newest_ms=0):
+    def publish(self, weights, parent, metrics, newest=UNKNOWN):
         served = self._serving
-        record = super().publish(weights, parent, metrics, newest_ms)
+        record = super().publish(weights, parent, metrics, newest)
         if parent is not None:
             self._serving = served
         return replace(record, status="challenger" if parent is not None else "serving")

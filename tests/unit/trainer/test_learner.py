@@ -10,6 +10,7 @@ from infra.memory import MemoryRegistry
 from schemas.label import Label
 from schemas.layout import Layout
 from schemas.monitor import Monitor
+from schemas.newest import UNKNOWN, Newest
 from tests.laws.ward import GATE, TOPIC, TRAINING, WARD, autoregressive, batch, layout
 from tests.unit.trainer.test_weights import stacked
 from trainer.hindsight import Hindsight
@@ -83,6 +84,24 @@ def test_a_version_that_proved_nothing_is_not_published():
         learner.observe(batch(*rows))
         learner.publish_if_proved()
     assert registry.newest == 0
+
+
+def test_a_version_says_how_new_the_rows_were_by_both_clocks():
+    class Told(MemoryRegistry):
+        def publish(self, weights, parent, metrics, newest=UNKNOWN):
+            told.append(newest)
+            return super().publish(weights, parent, metrics, newest)
+
+    told = []
+    learner, written_ms = Learner(layout(TRAINING), 0, Told()), 0
+    for number, rows in enumerate(autoregressive(120, 16, 3)):
+        read = batch(*rows)
+        written_ms = 10**12 + 1000 * number
+        learner.observe(replace(read, recorded_ms=np.full(len(read), written_ms)))
+        if learner.publish_if_proved():
+            assert told == [Newest(int(read.time_ms.max()), written_ms)]
+            return
+    pytest.fail("no version proved itself")
 
 
 def test_a_version_is_the_mean_of_the_last_steps_weights():
