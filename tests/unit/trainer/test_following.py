@@ -28,7 +28,7 @@ class Trying(MemoryRegistry):
 
 
 def weights(learner):
-    return save_weights(learner._network)
+    return save_weights(learner.candidate.network)
 
 
 def served(kind=MemoryRegistry):
@@ -64,9 +64,9 @@ def test_nothing_changes_while_the_same_version_serves():
 
 def test_after_a_rollback_the_gate_knows_nothing_of_the_bad_line():
     learner = learned(Learner(layout(TRAINING), 0, served()), STREAM)
-    assert learner._gate.ready()
+    assert learner.candidate.gate.ready()
     learner.follow(2, 0)
-    assert not learner._gate.ready()
+    assert not learner.candidate.gate.ready()
 
 
 def test_a_challenger_that_came_to_serve_changes_no_weight_of_the_candidate():
