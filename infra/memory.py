@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from schemas.alert import Alert
 from schemas.errors import ModelError
+from schemas.newest import UNKNOWN, Newest
 from schemas.observation import Partition
 from schemas.protocols import Action, Advance, ModelRecord, Position, Tally
 
@@ -75,10 +76,10 @@ class MemoryRegistry:
         return self.serving() or self.publish(weights, None, {})
 
     def publish(
-        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest: Newest = UNKNOWN
     ) -> ModelRecord:
         """The next version, which serves at once."""
-        del newest_ms
+        del newest
         version = self._serving = len(self._records) + 1
         record = ModelRecord(version, "", hashlib.sha256(weights).hexdigest(), parent, dict(metrics), "serving")
         self._records.append(record)

@@ -17,6 +17,7 @@ from infra.standings import PINNED, PUBLISHED, Change, Standing, Standings, shad
 from infra.standings import SHADOWS as _SHADOWS
 from infra.weight_files import WeightFiles, read_weights
 from schemas.errors import LedgerError, ModelError
+from schemas.newest import UNKNOWN, Newest
 from schemas.observation import Partition
 from schemas.protocols import TRAINER, Action, ModelRecord
 from schemas.shadow import Settlement, Shadow
@@ -101,7 +102,7 @@ class SqlRegistry:
         weights: bytes,
         parent: int | None,
         metrics: Mapping[str, float],
-        newest_ms: int = 0,
+        newest: Newest = UNKNOWN,
         made_by: str = TRAINER,
     ) -> ModelRecord:
         """Store weights as the next version, durably, and let it serve, or challenge what serves: see its status.
@@ -118,7 +119,7 @@ class SqlRegistry:
             try:
                 record = transact(
                     self.engine,
-                    lambda connection, _: self._publish(connection, weights, parent, metrics, newest_ms, made_by),
+                    lambda connection, _: self._publish(connection, weights, parent, metrics, newest, made_by),
                 )
             except LedgerError as error:
                 if not isinstance(error.__cause__, IntegrityError):
@@ -242,7 +243,7 @@ class SqlRegistry:
         weights: bytes,
         parent: int | None,
         metrics: Mapping[str, float],
-        newest_ms: int = 0,
+        newest: Newest = UNKNOWN,
         made_by: str = TRAINER,
         version: int | None = None,
     ) -> ModelRecord:
@@ -253,7 +254,7 @@ class SqlRegistry:
         row |= {"file": self._files().name(version), "digest": hashlib.sha256(weights).hexdigest()}
         row |= {"metrics": _finite(metrics), "created_at": standings.now, "made_by": made_by}
         connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
-        change = Change(made_by, PUBLISHED, datetime.fromtimestamp(newest_ms / 1000, UTC) if newest_ms else None)
+        change = Change(made_by, PUBLISHED, _at(newest.event_ms), _at(newest.written_ms))
         if made_by == TRAINER and champion is not None and parent not in {None, champion}:
             row["status"] = Standing.RETIRED.value  # somebody's word was quicker: the trainers hear of it soon
             standings.move(version, Standing.RETIRED, Change(made_by, f"v{champion} came to serve meanwhile"))
@@ -291,6 +292,11 @@ def _some(versions: Sequence[int]) -> str:
     shown = [f"v{version}" for version in versions[:_SHOWN]]
     more = ["..."] if len(versions) > _SHOWN else []
     return f"one of {', '.join(shown + more)}" if shown else ""
+
+
+def _at(time_ms: int) -> datetime | None:
+    """None: unknown."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC) if time_ms else None
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from schemas.errors import InputError, ModelError
 from schemas.label import Label, LabelStatus
 from schemas.layout import Layout
 from schemas.monitor import Monitor
+from schemas.newest import UNKNOWN, Newest
 from schemas.observation import Batch, Partition
 from schemas.protocols import TRAINER, ModelRecord
 from scorer.globals import GlobalTable
@@ -107,12 +108,12 @@ class _Again:
     Attributes:
         learner: that learns.
         expected: labels to be told.
-        newest_ms: event time of the newest row.
+        newest: how new its rows are.
     """
 
     learner: Learner
     expected: list[Lesson] = field(default_factory=list)
-    newest_ms: int = 0
+    newest: Newest = UNKNOWN
     _waiting: dict[str, deque[Lesson]] = field(default_factory=dict)
     _taught: set[Label] = field(default_factory=set)
 
@@ -126,7 +127,7 @@ class _Again:
         """Rows, and each label once its entity's rows have come as far as when it was taught first."""
         for batch in batches:
             self.learner.take(batch)
-            self.newest_ms = max(self.newest_ms, int(batch.time_ms.max(initial=0)))
+            self.newest = self.newest.with_rows(batch)
             self._steps()
             reached = dict(zip(batch.entity, batch.offset.tolist(), strict=True))
             self._tell(each for entity, offset in reached.items() for each in self._due(entity, offset))
@@ -224,7 +225,7 @@ def _joined(layout: Layout, first: Mapping[Partition, int], end: Mapping[Partiti
 def _serve(registry: SqlRegistry, again: _Again, parent: int | None, who: str, why: str) -> ModelRecord:
     """It serves at once: a shadow would keep what is to go in service."""
     state = again.learner.state_dict()
-    made = registry.publish(state["average"]["weights"], parent, state["recent"], again.newest_ms, made_by=RELEARNED)
+    made = registry.publish(state["average"]["weights"], parent, state["recent"], again.newest, made_by=RELEARNED)
     if made.status != Standing.SERVING:
         return registry.promote(made.version, who, why)
     registry.note(made.version, Standing.SERVING, who, why)

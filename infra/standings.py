@@ -48,6 +48,7 @@ class Change:
     who: str
     why: str
     learned_until: datetime | None = None
+    written_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ class Standings:
     def note(self, version: int, standing: str, change: Change) -> None:
         """Write down what became of a version."""
         row = {"monitor": self.monitor, "version": version, "standing": standing, "recorded_at": self.now}
-        row |= {"who": change.who[:128], "why": change.why[:1000], "learned_until": change.learned_until}
+        row |= {"who": change.who[:128], "why": change.why[:1000]}
+        row |= {"learned_until": change.learned_until, "written_until": change.written_until}
         self.connection.execute(insert(_MODEL_EVENTS), row)
 
     def open_shadow(self, champion: int, challenger: int, role: str, rows: int) -> None:
@@ -189,7 +191,8 @@ def shadow_of(connection: Connection, row: Row[*tuple[Any, ...]] | None) -> Shad
 def lives(connection: Connection) -> dict[tuple[str, int], dict[str, object]]:
     """(monitor, version) -> why it stands where it does, how long the gate took, how fresh it was when first taken up.
 
-    The gate begins when a version was published, or came to serve: the next one must beat that.
+    The gate begins when a version was published, or came to serve: the next one must beat that. `serving_since` is when
+    it last came to serve, whether it still does or not.
     """
     query = select(SWAPS.c.monitor, SWAPS.c.version, func.min(SWAPS.c.recorded_at).label("at"))
     swapped = connection.execute(query.group_by(SWAPS.c.monitor, SWAPS.c.version))
@@ -204,8 +207,13 @@ def lives(connection: Connection) -> dict[tuple[str, int], dict[str, object]]:
             life["gate_seconds"] = (event.recorded_at - began[event.monitor]).total_seconds()
         if event.standing in {Standing.SERVING, Standing.CHALLENGER}:
             began[event.monitor] = event.recorded_at
-        if first is not None and event.learned_until is not None:
-            life["staleness_seconds"] = (first - event.learned_until).total_seconds()
+        if event.standing == Standing.SERVING:
+            life["serving_since"] = event.recorded_at
+        if event.written_until is not None:
+            life["written_until"] = event.written_until
+        for name, until in (("staleness", event.learned_until), ("record_staleness", event.written_until)):
+            if first is not None and until is not None:
+                life[f"{name}_seconds"] = (first - until).total_seconds()
         if first is not None and event.standing == Standing.SERVING and "taken_up_seconds" not in life:
             life["taken_up_seconds"] = (first - event.recorded_at).total_seconds()
     return found

@@ -80,12 +80,13 @@ class TrainerService:
         """Steps, smoothed per-task losses and lag."""
         rank, place = self._rank, self._place
         learner = rank.learner if rank else None
+        sharing = learner.candidate.sharing if learner else {}
         return {
             "events": learner.events if learner else 0,
             "steps": learner.steps if learner else 0,
             "refused": self._refused,
             "losses": dict(self._losses),
-            "private": [name for name, at in learner.sharing.items() if at.path == "private"] if learner else [],
+            "private": [name for name, at in sharing.items() if at.path == "private"],
             "lag": rank.lag() if rank else 0,
             "labels": rank.labels.counts() if rank and rank.labels else {},
             "rank": place.rank if place else None,

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from torch.distributed import ProcessGroup
 
 from infra.assembly import ledger_of, registry_of, utc_now
+from infra.behind import TRAINER
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
 from infra.labels.feed import label_feed
 from infra.place import Place
@@ -67,7 +68,7 @@ class TrainingRank:
         layout = Layout(monitor)
         self._monitor, self._place, self._group, self._on_step = monitor, place, group, on_step
         self._checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
-        self._ledger = ledger_of(monitor, engine, f"{monitor.monitor}.trainer", f"{monitor.monitor}-trainer")
+        self._ledger = ledger_of(monitor, engine, monitor.monitor + TRAINER, f"{monitor.monitor}-trainer")
         self._table = GlobalTable(layout)
         self._partitions = self._all_of_the_topic()
         self._mine = self._partitions[place.rank :: place.ranks]
@@ -245,7 +246,7 @@ class TrainingRank:
         if self._taken:  # in no step yet
             self._entries.append([self.learner.steps, self._taken, None, None])
         offsets = [self._offsets[partition] for partition in self._mine]
-        newest_ms = self.learner.newest_ms
+        newest_ms = self.learner.newest.event_ms
         mine = {"files": files, "offsets": offsets, "log": self._entries, "lag": self.lag(), "newest_ms": newest_ms}
         told = gather_words(mine, self._group)
         number = self._record(folder, told) if self.learner.leads else 0

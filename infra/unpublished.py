@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infra.registry import SqlRegistry
+from schemas.newest import UNKNOWN, Newest
 from schemas.observation import Partition
 from schemas.protocols import Action, ModelRecord
 
@@ -44,10 +45,10 @@ class Unpublished:
         return self.publish(weights, None, {})
 
     def publish(
-        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest: Newest = UNKNOWN
     ) -> ModelRecord:
         """The numbers are those of then; a version that was not published then has none."""
-        del newest_ms
+        del newest
         number = self.versions[len(self.digests)] if len(self.digests) < len(self.versions) else 0
         digest = hashlib.sha256(weights).hexdigest()
         self.digests[number] = digest

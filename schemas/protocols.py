@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from schemas.alert import Alert
 from schemas.budget import Achieved
 from schemas.discovered import Discovered
+from schemas.newest import UNKNOWN, Newest
 from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
 from schemas.shadow import ShadowStep
 
@@ -165,11 +166,11 @@ class Registry(Protocol):
         ...
 
     def publish(
-        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest_ms: int = 0
+        self, weights: bytes, parent: int | None, metrics: Mapping[str, float], newest: Newest = UNKNOWN
     ) -> ModelRecord:
         """Store weights as the next version and let it serve, or challenge what serves: its status says which.
 
-        `newest_ms` is the newest event time that they have learned.
+        `newest` is how new the rows were that they have learned.
         """
         ...
 

@@ -10,7 +10,11 @@ from schemas.tables import Large, Table, UtcDateTime
 
 
 class ModelEventRow(Table):
-    """A version's standing changed. `learned_until`: the newest event time it had learned, where it was published."""
+    """A version's standing changed.
+
+    Where it was published: `learned_until`, the newest event time it had learned, and `written_until`, when the newest
+    record it had learned from was written.
+    """
 
     __tablename__ = "model_events"
     __table_args__ = (Index("ix_model_events_version", "monitor", "version"),)
@@ -22,6 +26,7 @@ class ModelEventRow(Table):
     who: Mapped[str] = mapped_column(String(128))
     why: Mapped[str] = mapped_column(String(1000))
     learned_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    written_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -131,7 +131,7 @@ def _running(
     if learner is not None:
         learning |= {"steps": learner.steps, "refused": len(registry.quarantined)}
         learning["labels_unmatched"] = learner.unmatched_labels
-        learning["sharing"] = {task: asdict(standing) for task, standing in learner.sharing.items()}
+        learning["sharing"] = {task: asdict(standing) for task, standing in learner.candidate.sharing.items()}
     return {
         "events_per_s": round(len(source) / seconds, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),

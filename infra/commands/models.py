@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -14,7 +16,7 @@ from infra.commands.metrics import metrics
 from infra.commands.relearn import relearn
 from infra.commands.replay import replay
 from infra.commands.standing import promote, rollback
-from infra.commands.whose import known, monitor_option
+from infra.commands.whose import NAME_OR_FILE, known, monitor_option
 from schemas.duration import short_form
 
 _HEADINGS = (
@@ -27,9 +29,10 @@ _HEADINGS = (
     "metrics",
     "private",
     "gate",
-    "stale",
+    "stale\n(event time)",
     "taken up",
 )
+_AGES = ("gate", "record_staleness", "staleness", "taken_up")
 _DETACHED = ".detached"
 
 
@@ -43,24 +46,37 @@ for each in (actions, compare, compress, export, metrics, promote, relearn, repl
 
 
 @models.command("list")
+@click.argument("name", required=False, metavar=f"[{NAME_OR_FILE}]")
 @monitor_option
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
-def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
+def list_(name: str | None, monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Every published version, newest first, where it stands and why, with the metrics it was published on.
+
+    NAME or FILE: one monitor's only, as with --monitor.
 
     `gate_seconds` is how long the candidate took to prove itself since the one before was published or let serve
     (`gate_windows` of its metrics: on how many windows); `staleness_seconds` is how old the newest row that it had
-    learned was, in event time, when the first shard scored with it; `taken_up_seconds` how long that shard took to take
-    it up once it was let serve.
+    learned was, in event time, when the first shard scored with it, `record_staleness_seconds` the same by when records
+    were written (`written_until`); `taken_up_seconds` how long that shard took to take it up once it was let serve.
+
+    The version that serves says besides since when (`serving_since`), and where its monitor's `trainers` stood when
+    they last wrote it down (`heard_at`): how many records behind the end of the `topic` as of their last fetch, and how
+    many behind what the `shards` have accounted for by now. Below the table these are a line a monitor. Times are UTC;
+    - is not known.
     """
-    rows = _select(database, known(database, monitor))
+    if name is not None and monitor is not None:
+        raise click.UsageError("got a monitor and --monitor; expected one of them")
+    rows = _select(database, known(database, name or monitor))
     if as_json:
-        click.echo(json.dumps(rows))
+        click.echo(json.dumps(rows, default=_json))
     elif not rows:
         click.echo("no model versions")
     else:
         _print(rows)
+        for row in rows:
+            if "trainers" in row:
+                click.echo(_now(row))
 
 
 @models.command()
@@ -85,7 +101,8 @@ def similarity(monitor: str | None, database: str | None, *, as_json: bool) -> N
 def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:
     from sqlalchemy import select
 
-    from infra.standings import lives
+    from infra.behind import behind_of
+    from infra.standings import Standing, lives
     from schemas.tables import ModelRow
     from scorer.alerts import reading
 
@@ -93,14 +110,24 @@ def _select(database: str | None, monitor: str | None) -> list[dict[str, object]
     query = select(*columns, ModelRow.metrics, ModelRow.digest, ModelRow.file)
     if monitor is not None:
         query = query.where(ModelRow.monitor == monitor)
+    found: list[dict[str, object]] = []
     with reading(database) as connection:
-        rows = connection.execute(query.order_by(ModelRow.monitor, ModelRow.version.desc())).mappings().all()
         told = lives(connection)
-    return [
-        {**row, "private": _private(row["metrics"]), "created_at": row["created_at"].isoformat(timespec="milliseconds")}
-        | told.get((row["monitor"], row["version"]), {})
-        for row in rows
-    ]
+        for row in connection.execute(query.order_by(ModelRow.monitor, ModelRow.version.desc())).mappings().all():
+            life = told.get((row["monitor"], row["version"]), {})
+            since = life.pop("serving_since", None)
+            said = {**row, "private": _private(row["metrics"])} | life
+            if row["status"] == Standing.SERVING:
+                behind = behind_of(connection, row["monitor"])
+                said |= {"serving_since": since, "trainers": behind and asdict(behind)}
+            found.append(said)
+    return found
+
+
+def _json(value: object) -> str:
+    """Times, of which JSON knows nothing."""
+    assert isinstance(value, datetime)
+    return value.isoformat(timespec="milliseconds")
 
 
 def _private(metrics: Mapping[str, float]) -> list[str]:
@@ -117,8 +144,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
     table = Table(*_HEADINGS, header_style="bold")
     for row in rows:
-        ages = (_age(row.get(f"{name}_seconds")) for name in ("gate", "staleness", "taken_up"))
-        cells = map(Text, (*_cells(row), *ages))
+        gate, stale, event, taken_up = (_age(row.get(f"{name}_seconds")) for name in _AGES)
+        cells = map(Text, (*_cells(row), gate, stale if event == "-" else f"{stale}\n({event})", taken_up))
         table.add_row(*cells, style=None if row["status"] != "serving" else "bold")
     console().print(table)
 
@@ -126,7 +153,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
 def _cells(row: Mapping[str, Any]) -> Iterator[str]:
     yield from (row["monitor"], str(row["version"]), str(row["parent"] or "-"), row["status"])
     yield ", ".join(filter(None, (row.get("why"), row.get("who")))) or "-"
-    yield row["created_at"][:16].replace("T", " ")
+    yield f"{row['created_at']:%Y-%m-%d %H:%M}"
     firsts: dict[str, str] = {}
     for name, value in row["metrics"].items():
         if not name.endswith(_DETACHED):
@@ -137,3 +164,23 @@ def _cells(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _age(seconds: float | None) -> str:
     return "-" if seconds is None else short_form(seconds)
+
+
+def _now(row: Mapping[str, Any]) -> str:
+    """What serves and since when, and how far the trainers are behind."""
+    told, trainers = row["trainers"], "-"
+    if told is not None:
+        shards = "-" if told["shards"] is None else f"{told['shards']:,}"
+        trainers = f"at {_moment(told['heard_at'])}: {told['topic']:,} records behind the topic as they knew it"
+        trainers += f", {shards} behind where the shards are now"
+    return (
+        f"{row['monitor']}: v{row['version']} serves since {_moment(row['serving_since'])},"
+        f" its newest record written {_moment(row.get('written_until'))}; trainers {trainers}"
+    )
+
+
+def _moment(at: datetime | None) -> str:
+    """A time to the second, and how long ago it is."""
+    if at is None:
+        return "-"
+    return f"{at:%Y-%m-%d %H:%M:%S} ({_age(max((datetime.now(UTC) - at).total_seconds(), 0.0))} ago)"

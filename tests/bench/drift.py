@@ -110,7 +110,7 @@ def course(series: str, kind: str, contestant: str, seed: int) -> Course:
         quantiles = scored.predictions.forecast[:, :, 0]
         forecasts.append(quantiles[..., quantiles.shape[-1] // 2])
         if contestant == "frozen" and number * _BATCH_ROWS >= _CHANGE:
-            learner._descent.hurry(0.0)
+            learner.candidate.descent.hurry(0.0)
         reports += learner.observe(scored.predictions.batch)
         learner.publish_if_proved()
     said = np.concatenate(forecasts)

@@ -111,7 +111,7 @@ def _said(poison: Poison, rows: Batch, bad: np.ndarray, rng: np.random.Generator
 
 
 def _judged(learner: Learner, seed: int) -> float:
-    network = learner._network.eval()
+    network = learner.candidate.network.eval()
     parts = list(stream(60, _TESTED, np.random.default_rng(seed + 1_000)))
     entity = np.tile(np.arange(_TESTED), len(parts))
     values = np.concatenate([rows.values for rows, _ in parts])

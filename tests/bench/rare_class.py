@@ -75,7 +75,7 @@ def _judged(learner: Learner, seed: int) -> list[float]:
     time_ms = np.concatenate([rows.time_ms for rows, _ in parts])
     state = np.concatenate([state for _, state in parts])
     cuts = range(_ENTITIES, len(entity), _ENTITIES)
-    logits = answer(learner._network.eval(), entity, values, time_ms, cuts)[0]["state0"]
+    logits = answer(learner.candidate.network.eval(), entity, values, time_ms, cuts)[0]["state0"]
     given = torch.softmax(torch.as_tensor(logits), 1).numpy()
     areas = [float(roc_auc_score(state == each, given[:, each])) for each in range(3)]
     return [*areas, float(log_loss(state, given, labels=[0, 1, 2]))]

@@ -113,7 +113,7 @@ def _way(word: str, monitor: Monitor, files: Sequence[Path], outcomes: Path | No
         found.seconds += (time.process_time() - began) / seeds
         for task, each in losses.items():
             found.losses.setdefault(task, []).append(fmean(each[len(each) // 2 :]))
-        for task, standing in learner.sharing.items():
+        for task, standing in learner.candidate.sharing.items():
             found.paths.setdefault(task, []).append(standing.path)
         found.weights = sum(weight.numel() for weight in Network(layout).parameters())
         found.state = state_bytes(layout)["hidden"]

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def test_a_version_is_promoted_by_its_shadow_and_rolled_back_by_a_word_while_sco
     path = described(kafka, topic, tmp_path)
     url = load_monitor(path).database.url
     migrate(connect(url))
+    begun = datetime.now(UTC)
     program = Program(["run", str(path), "--json"]).start()
     try:
         sending = Sending.start(records(), kafka, topic, RATE)
@@ -83,6 +85,10 @@ def test_a_version_is_promoted_by_its_shadow_and_rolled_back_by_a_word_while_sco
     assert (first, trial["champion"], trial["challenger"], trial["role"]) == (1, 1, better, "trial")
     rolled_back = int(back.removeprefix("ward: v1 serves again, v").removesuffix(" is rolled back"))
     assert ("rolled back", "v1 serves: alarms for nothing") in events_of(url, rolled_back)
+    listed = {each["version"]: each for each in json.loads(said("list", str(path), "--json", "--database", url))}
+    assert 0.0 < listed[better]["record_staleness_seconds"] < (datetime.now(UTC) - begun).total_seconds()
+    taken = sum(max(at, 0) for at in checkpoints_of(load_monitor(path)).all()[0].offsets.values())
+    assert [each["trainers"]["shards"] for each in listed.values() if "trainers" in each] == [sent - taken]
     compared = json.loads(said("compare", "1", str(better), "--json", "--database", url))
     assert compared["tasks"]["next"]["difference"] < 0.0
     assert set(compared["alerts"]) == {"same", "added", "removed", "earlier", "later"}

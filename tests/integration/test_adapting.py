@@ -43,7 +43,7 @@ def test_ranks_climb_together():
     def rank(number, group):
         learner = Learner(layout(TRAINING | NERVOUS), 0, registry, group=group)
         stepped(learner, group, list(stream(130, number, entities=8)))
-        return weights(learner), learner._adaptation._ladder.regime
+        return weights(learner), learner.candidate.adaptation._ladder.regime
 
     registry = MemoryRegistry()
     registry.publish_first(save_weights(Network(layout(TRAINING))))

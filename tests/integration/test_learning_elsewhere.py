@@ -61,7 +61,7 @@ def both_halves(layout: Layout, device: torch.device | None, group=None) -> tupl
     state = packed(one.state_dict())
     other.load_state_dict(unpacked(state))
     reports += learned(other, STEPS // 2, STEPS)
-    return reports, load_weights(layout, save_weights(other._network)), registry
+    return reports, load_weights(layout, save_weights(other.candidate.network)), registry
 
 
 def same(one: tuple[list, Network, MemoryRegistry], other: tuple[list, Network, MemoryRegistry]) -> None:

@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
+from infra.behind import TRAINER, Behind, behind_of
 from infra.database import connect, migrate
 from infra.prequential import Course, read_courses
 from infra.registry import SqlRegistry
-from infra.standings import PINNED
+from infra.standings import PINNED, lives
+from schemas.newest import Newest
+from schemas.observation import Partition
+from schemas.protocols import Advance, Tally
 from schemas.shadow import Outcome, Settlement
+from scorer.ledger import SqlLedger
 
 pytestmark = pytest.mark.service
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -52,3 +57,18 @@ def test_metrics_are_cut_into_equal_spans_of_steps(engine: Engine, tmp_path: Pat
         registry.record_metrics(1, step, 100 * step, {"next.mae": error})
     with engine.connect() as connection:
         assert read_courses(connection, "ward", 2) == [Course("next", "mae", (3.0, 1.0))]
+
+
+def test_how_stale_a_version_was_and_how_far_trainers_are_behind(engine: Engine, tmp_path: Path) -> None:
+    now_ms, vitals = int(NOW.timestamp() * 1000), Partition("vitals", 0)
+    registry = SqlRegistry(engine, "ward", tmp_path, lambda: NOW)
+    registry.publish(b"one", None, {}, newest=Newest(now_ms - 3_600_000, now_ms - 1500))
+    registry.record_metrics(1, 7, 100, {"lag": 30.0})
+    for name, read in (("ward", 100), ("ward" + TRAINER, 60)):
+        ledger = SqlLedger(engine, name, "c", "o", lambda: NOW, timedelta(seconds=9), lambda _: "t")
+        ledger.acquire(vitals)
+        ledger.commit([], [Advance(vitals, 0, read, Tally(accepted=read), 1)])
+    with engine.connect() as connection:
+        life = lives(connection)["ward", 1]
+        assert behind_of(connection, "ward") == Behind(NOW, 30, 40)
+    assert (life["staleness_seconds"], life["record_staleness_seconds"], life["serving_since"]) == (3600.0, 1.5, NOW)

@@ -196,7 +196,7 @@ def test_the_command_lists_what_learning_did_and_refused(registry: SqlRegistry) 
     assert ("loss spike" in shown, "offsets" in shown) == (True, False)
 
 
-@pytest.mark.parametrize("words", [["list", "--monitor", "nope"], ["actions", "nope"]])
+@pytest.mark.parametrize("words", [["list", "--monitor", "nope"], ["list", "nope"], ["actions", "nope"]])
 def test_an_unknown_monitor_is_answered_with_those_that_have_versions(registry: SqlRegistry, words: list[str]) -> None:
     registry.publish(b"weights", None, {})
     url = registry.engine.url.render_as_string()

@@ -15,6 +15,7 @@ from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from infra.standings import PINNED
 from schemas.errors import ModelError
+from schemas.newest import Newest
 from schemas.tables import AlertEventRow, AlertRow, PartitionRow, SwapRow
 from schemas.versions import ModelEventRow
 
@@ -191,18 +192,21 @@ def test_a_version_whose_weights_were_pruned_is_answered_with_those_that_are_kep
 
 
 def test_the_list_says_why_a_version_stands_there_and_how_fresh_it_was(registry: SqlRegistry, engine: Engine) -> None:
-    registry.publish(b"one", None, {}, newest_ms=int(NOW.timestamp() * 1000) - 2500)
+    now_ms = int(NOW.timestamp() * 1000)
+    registry.publish(b"one", None, {}, newest=Newest(now_ms - 86_400_000, now_ms - 2500))
     swap = PARTITION | {"offset": 0, "version": 1, "recorded_at": NOW + timedelta(seconds=0.5)}
     with engine.begin() as connection:
         connection.execute(insert(SwapRow), swap)
     words = ["list", "--json", "--database", engine.url.render_as_string()]
     (row,) = json.loads(CliRunner().invoke(models, words, catch_exceptions=False).stdout)
-    assert (row["why"], row["who"], row["staleness_seconds"], row["taken_up_seconds"]) == (
-        "published",
-        "trainer",
-        3,
-        0.5,
+    assert (row["why"], row["who"], row["taken_up_seconds"]) == ("published", "trainer", 0.5)
+    assert (row["staleness_seconds"], row["record_staleness_seconds"]) == (86_400.5, 3)
+    assert (row["written_until"], row["serving_since"]) == (
+        "2026-01-31T11:59:57.500+00:00",
+        "2026-01-31T12:00:00.000+00:00",
     )
+    assert "3s" in (shown := CliRunner().invoke(models, [*words[:1], *words[2:]]).stdout)
+    assert "(1d)" in shown
 
 
 def test_the_list_says_how_long_each_candidate_had_to_prove_itself(engine: Engine, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def learned(learner, rows, first=0):
 
 
 def weights(learner):
-    return save_weights(learner._network)
+    return save_weights(learner.candidate.network)
 
 
 def test_a_value_that_nothing_measures_leaves_no_trace_in_the_weights_and_a_row_in_the_quarantine():
@@ -111,16 +111,16 @@ def test_a_rehearsal_that_is_refused_is_a_row(monkeypatch):
     learner = learner_of(registry, drift={"adapt_every": 64})
     rows = list(stream(60, 4))
     learned(learner, rows)
-    learner._adaptation._refresher.count(64, resting=True)
-    before, ways = weights(learner), learner._descent.ways
+    learner.candidate.adaptation._refresher.count(64, resting=True)
+    before, ways = weights(learner), learner.candidate.descent.ways
 
     def steep(outputs, targets):
         """Of what is rehearsed alone: everything else is learned from for the first time."""
         found = ways(outputs, targets)
         return replace(found, shared=[replace(each, loss_N=each.loss_N * torch.nan) for each in found.shared])
 
-    monkeypatch.setattr(learner._descent, "ways", steep)
-    (action,) = learner._adaptation._adapt(step=learner.steps)
+    monkeypatch.setattr(learner.candidate.descent, "ways", steep)
+    (action,) = learner.candidate.adaptation._adapt(step=learner.steps)
     assert (action.kind, action.why) == ("rehearsal refused", "loss is not finite")
     assert weights(learner) == before
 
@@ -157,14 +157,16 @@ def test_enough_labels_start_a_burst_of_adapters_without_an_alarm_and_it_goes_on
     other = learner_of(drift={"detector": "off", "adapt_every": 64, "burst_steps": 64})
     other.load_state_dict(learner.state_dict())
     assert {(action.kind, action.task) for *_, action in actions} == {("burst", "")}
-    assert other._adaptation.state_dict()["refresher"] == learner._adaptation.state_dict()["refresher"]
-    assert learner._adaptation._refresher.bursting
+    assert (
+        other.candidate.adaptation.state_dict()["refresher"] == learner.candidate.adaptation.state_dict()["refresher"]
+    )
+    assert learner.candidate.adaptation._refresher.bursting
 
 
 @pytest.mark.parametrize(("drift", "kept"), [({}, False), ({"adapt_every": 64}, True)])
 def test_windows_are_kept_to_be_rehearsed_where_labels_alone_start_a_burst(drift, kept):
     _, learner = refreshed_by(0, **drift)
-    assert bool(learner._adaptation._kept.replay.held) is kept
+    assert bool(learner.candidate.adaptation._kept.replay.held) is kept
 
 
 def test_without_a_number_of_labels_no_burst_starts():
@@ -175,27 +177,27 @@ def test_without_a_number_of_labels_no_burst_starts():
 @torch.no_grad()
 def ruin(learner):
     generator = torch.Generator().manual_seed(0)
-    for weight in learner._network.parameters():
+    for weight in learner.candidate.network.parameters():
         weight.add_(torch.randn(weight.shape, generator=generator))
 
 
 def test_a_candidate_that_forgot_the_canaries_goes_back_until_they_are_outdated():
     learner = learner_of(canary={"vetoes": 2})
     learned(learner, stream(160, 5, entities=64))
-    assert learner._adaptation.harm() == []
+    assert learner.candidate.adaptation.harm() == []
     good, told = weights(learner), []
     for _ in range(3):
         ruin(learner)
-        told.append(({action.kind for action in learner._adaptation.harm()}, weights(learner) == good))
+        told.append(({action.kind for action in learner.candidate.adaptation.harm()}, weights(learner) == good))
     assert told == [({"went back"}, True), ({"went back"}, True), ({"renewed"}, False)]
-    assert learner._adaptation._kept.canary.held == []
+    assert learner.candidate.adaptation._kept.canary.held == []
 
 
 def test_an_anchored_learner_stays_nearer_to_what_serves():
     def moved(anchor):
         learner = learner_of(anchor=anchor)
         learned(learner, stream(60, 0))
-        pairs = zip(learner._network.parameters(), learner._serving.parameters(), strict=True)
+        pairs = zip(learner.candidate.network.parameters(), learner.candidate.serving.parameters(), strict=True)
         return sum(float((mine - proved).detach().square().sum()) for mine, proved in pairs) ** 0.5
 
     free, held = moved(0.0), moved(0.5)

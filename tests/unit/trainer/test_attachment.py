@@ -124,7 +124,7 @@ def test_who_shares_nothing_else_answers_as_if_there_were_no_private_paths():
 def test_a_task_that_never_shares_learns_and_is_reported_as_private():
     learner = Learner(shared_by("never", 0), 0, MemoryRegistry())
     reports = [report for each in autoregressive(56, 16, 2) for report in learner.observe(batch(*each))]
-    found = learner.sharing["forecast"]
+    found = learner.candidate.sharing["forecast"]
     assert (found.path, found.changes, reports[-1].weights["forecast"]) == ("private", 0, 0.0)
     assert reports[-1].losses["forecast"] < 0.95 * reports[0].losses["forecast"]
 
@@ -137,5 +137,5 @@ def test_a_constant_signal_and_a_task_without_labels_leave_everything_finite(ent
         values[:, 1], values[:, 0] = 120.0, np.nan  # the rule that labels the state task sees nothing
         reports += learner.observe(batch(entity, values, time_ms))
     assert [report.refused for report in reports] == [None] * len(reports)
-    assert all(weight.isfinite().all() for weight in learner._network.parameters())
+    assert all(weight.isfinite().all() for weight in learner.candidate.network.parameters())
     assert "soon" not in reports[-1].losses

@@ -55,4 +55,4 @@ def test_the_learner_counts_what_it_learns_from():
     learner = Learner(layout(), 0, MemoryRegistry())
     for rows in autoregressive(30, 16, 2):
         learner.observe(batch(*rows))
-    assert learner._descent.balance.weights()["soon"].tolist() != pytest.approx([1.0, 1.0, 1.0])
+    assert learner.candidate.descent.balance.weights()["soon"].tolist() != pytest.approx([1.0, 1.0, 1.0])

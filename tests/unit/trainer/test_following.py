@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from infra.memory import MemoryRegistry
+from schemas.newest import UNKNOWN
 from tests.laws.ward import TOPIC, TRAINING, autoregressive, awake, batch, layout
 from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
@@ -18,16 +19,16 @@ STREAM = LONGER[:60]
 class Trying(MemoryRegistry):
     """What is published is tried before it serves."""
 
-    def publish(self, weights, parent, metrics, newest_ms=0):
+    def publish(self, weights, parent, metrics, newest=UNKNOWN):
         served = self._serving
-        record = super().publish(weights, parent, metrics, newest_ms)
+        record = super().publish(weights, parent, metrics, newest)
         if parent is not None:
             self._serving = served
         return replace(record, status="challenger" if parent is not None else "serving")
 
 
 def weights(learner):
-    return save_weights(learner._network)
+    return save_weights(learner.candidate.network)
 
 
 def served(kind=MemoryRegistry):
@@ -63,9 +64,9 @@ def test_nothing_changes_while_the_same_version_serves():
 
 def test_after_a_rollback_the_gate_knows_nothing_of_the_bad_line():
     learner = learned(Learner(layout(TRAINING), 0, served()), STREAM)
-    assert learner._gate.ready()
+    assert learner.candidate.gate.ready()
     learner.follow(2, 0)
-    assert not learner._gate.ready()
+    assert not learner.candidate.gate.ready()
 
 
 def test_a_challenger_that_came_to_serve_changes_no_weight_of_the_candidate():

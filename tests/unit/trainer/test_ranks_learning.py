@@ -53,7 +53,7 @@ def stepped(learner, group, stream):
 
 
 def weights(learner):
-    return save_weights(learner._network)
+    return save_weights(learner.candidate.network)
 
 
 def test_ranks_that_see_other_rows_hold_the_same_weights_and_count_what_all_saw():
@@ -87,7 +87,7 @@ def test_what_one_rank_saw_that_is_not_finite_is_refused_by_all(monkeypatch):
         before = weights(learner)
         learner.take(batch(*map(np.concatenate, zip(*autoregressive(24, 16, number), strict=True))))
         if number == 1:
-            for window in learner._queue:
+            for window in learner.intake._queue:
                 window.values[:] = np.inf
         report = learner.step()
         return report.refused, before == weights(learner)

@@ -138,7 +138,7 @@ def test_learning_online_meets_each_row_once_and_a_fit_comes_to_the_same_groups(
     online.observe(batch(entity, values, time_ms))
     fitted = Network(related())
     meet(fitted, list(streams_of([batch(entity, values, time_ms)], related(), {}, []).values()))
-    groups = [network.relations[0] for network in (online._network, fitted)]
+    groups = [network.relations[0] for network in (online.candidate.network, fitted)]
     np.testing.assert_allclose([each.mean_TS[:, HR] for each in groups], [[120.0, 70.0]] * 2, atol=1.0)
     assert [int(each.count_TS[:, HR].sum()) for each in groups] == [online.events, len(entity)]
 

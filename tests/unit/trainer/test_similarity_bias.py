@@ -45,9 +45,9 @@ def test_the_cosines_are_learned_published_and_served_as_they_were_published() -
     learner = Learner(biased, 0, registry)
     for step, (entity, values, time_ms) in enumerate(autoregressive(24, 16, 1)):
         learner.observe(batch(entity, values, time_ms, 16 * step))
-    network = learner._network
+    network = learner.candidate.network
     served = load_weights(biased, save_weights(network)).trunk.attention.cosine_KK
-    assert torch.equal(served, learner.similarity.nan_to_num(0.0).fill_diagonal_(0.0))
+    assert torch.equal(served, learner.candidate.similarity.nan_to_num(0.0).fill_diagonal_(0.0))
     assert served.abs().sum() > 0
 
 

@@ -264,7 +264,7 @@ def test_the_learner_reports_and_records_weights_and_the_similarity_of_tasks(set
     assert all(set(report.weights) == set(report.losses) for report in reports)
     assert all(names <= set(metrics) for metrics in recorded)
     assert ["forecast.similarity_anomaly" in metrics for metrics in recorded] == looked
-    assert learner.similarity.diagonal().tolist() == pytest.approx([1.0] * 3)
+    assert learner.candidate.similarity.diagonal().tolist() == pytest.approx([1.0] * 3)
 
 
 @pytest.mark.parametrize("name", ["famo", "upgrad"])
