@@ -27,7 +27,7 @@ from scorer.shard import Shard, SnapshotPolicy
 from scorer.silence.watch import Silence
 from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
-from scorer.strictness import Strictness, Verdicts, moved_by_verdicts
+from scorer.strictness import Strictness, Verdicts, moved_by_verdicts, tolerated
 from trainer.network import Network
 from trainer.weights import save_weights
 
@@ -70,8 +70,8 @@ def shard_parts(
         beside = Beside(layout, store, table, serving.network_of, registry, time.monotonic, look_seconds)
     silence = None if layout.monitor.silence is None else Silence(layout, store, time.monotonic)
     pipeline = AlertPipeline(layout, store, partitions=partitions, silence=silence)
-    costs = {task: layout.monitor.alerts.cost_of(task) for task in moved_by_verdicts(layout)}
-    strictness = None if verdicts is None else Strictness(verdicts, costs, time.monotonic, look_seconds)
+    may = {task: tolerated(kind, layout.monitor.alerts) for task, kind in moved_by_verdicts(layout).items()}
+    strictness = None if verdicts is None else Strictness(verdicts, may, time.monotonic, look_seconds)
     shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline, strictness)
     return ShardParts(shard, pipeline, store)
 

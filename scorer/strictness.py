@@ -1,9 +1,10 @@
 """How much stronger evidence must be before a task alerts, by what people said of its alerts.
 
 At the threshold an alarm is as likely worth raising as not: so many false ones come to a true one as a miss costs more
-than a false alarm. Where people find more false ones, the odds asked for grow as many times. Those of a state or event
-task are its probability's. The learned score's are as good as 1 over its p-value, for the odds that a p-value supports
-grow about so (Sellke, Bayarri and Berger, 2001). Rules and what watches the feeds stay as they are.
+than a false alarm. A task that warns from a probability of 0.3 on has said so itself: 7 to 3. Where people find more
+false ones, the odds asked for grow as many times. Those of a state or event task are its probability's; for the learned
+score the evidence grows by the logarithm, since the odds that a p-value supports grow about as 1 / p (Sellke, Bayarri
+and Berger, 2001). Rules, and what watches the feeds, stay as they are.
 """
 
 import math
@@ -12,13 +13,16 @@ from typing import Protocol
 
 import structlog
 
+from schemas.alerting import AlertSettings
 from schemas.errors import LedgerError
 from schemas.layout import Layout
 from schemas.protocols import AS_CONFIGURED
 from scorer.stages.finding import Kind, kinds_of
 
-_PRIOR = 2.0
-"""True alarms, and as many false ones as are worth them, that are believed in before anybody said a word."""
+_PRIOR = 12.0
+"""Verdicts, so many of them false as may be, that are believed in before anybody said a word."""
+_SUREST = 0.99
+"""A task that asks for more than this may be wrong now and then all the same."""
 _LEAST, _MOST = -0.3, 1.0
 """Verdicts can halve the odds asked for, or make them ten times as high: nobody's word silences a monitor."""
 _STEPS = 100.0
@@ -38,15 +42,15 @@ class Strictness:
 
     Args:
         verdicts: what people said.
-        costs: of a miss, where a false alarm costs 1, of each task whose threshold verdicts move.
+        tolerated: false alarms to a true one, of each task whose threshold verdicts move.
         monotonic: a clock in seconds.
         every_seconds: how often they are asked.
     """
 
     def __init__(
-        self, verdicts: Verdicts, costs: Mapping[str, float], monotonic: Callable[[], float], every_seconds: float
+        self, verdicts: Verdicts, tolerated: Mapping[str, float], monotonic: Callable[[], float], every_seconds: float
     ) -> None:
-        self._verdicts, self._costs = verdicts, costs
+        self._verdicts, self._tolerated = verdicts, tolerated
         self._monotonic, self._every_seconds = monotonic, every_seconds
         self._due = float("-inf")
         self._now = AS_CONFIGURED
@@ -66,7 +70,7 @@ class Strictness:
         except LedgerError as error:
             _log.warning("verdicts unreachable, thresholds stay where they are", why=str(error))
             return
-        found = {task: strictness(*judged.get(task, (0, 0)), cost) for task, cost in self._costs.items()}
+        found = {task: strictness(*judged.get(task, (0, 0)), each) for task, each in self._tolerated.items()}
         now = {task: each for task, each in found.items() if each}
         if now != self._now:
             _log.info("verdicts move thresholds", judged=dict(judged), strictness=now, before=dict(self._now))
@@ -78,12 +82,20 @@ def moved_by_verdicts(layout: Layout) -> dict[str, Kind]:
     return {kind.task: kind for kind in kinds_of(layout) if kind.rule is None}
 
 
-def strictness(true: int, false: int, cost_of_miss: float) -> float:
+def tolerated(kind: Kind, settings: AlertSettings) -> float:
+    """False alarms to a true one: of the learned score what a miss costs, of a task what its mildest severity asks."""
+    if kind.steered:
+        return settings.cost_of(kind.task)
+    asked = min(*kind.severities.values(), _SUREST)
+    return (1.0 - asked) / asked
+
+
+def strictness(true: int, false: int, tolerated: float) -> float:
     """Of so many alarms judged true and false, in hundredths: what changes by less is no news.
 
     >>> strictness(0, 0, 5.0), strictness(0, 10, 5.0), strictness(10, 0, 5.0)
     (0.0, 0.3, -0.3)
     """
-    expected = cost_of_miss * (true + _PRIOR)
-    found = math.log10((false + cost_of_miss * _PRIOR) / expected)
+    believed = _PRIOR / (1.0 + tolerated)
+    found = math.log10((false + tolerated * believed) / (tolerated * (true + believed)))
     return round(min(max(found, _LEAST), _MOST) * _STEPS) / _STEPS

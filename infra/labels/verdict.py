@@ -28,7 +28,7 @@ from schemas.task import TaskKind
 from scorer.alerts import database_url, read_alert, read_events
 from scorer.ledger import transact
 from scorer.stages.risk import asked
-from scorer.strictness import moved_by_verdicts, strictness
+from scorer.strictness import moved_by_verdicts, strictness, tolerated
 
 Record = dict[str, Any]
 _CHANGES = {Judgement.TRUE: Change.ACKNOWLEDGED, Judgement.FALSE: Change.FALSE_ALARM}
@@ -111,7 +111,7 @@ def _moved(given: Given, record: Record, monitor: Monitor | None, database: str 
     engine = connect(database_url(database), must_exist=True)
     lately = SqlVerdicts(engine, record["monitor"], {kind.task: kind}).judged()[kind.task]
     engine.dispose()
-    found = strictness(*lately, monitor.alerts.cost_of(kind.task))
+    found = strictness(*lately, tolerated(kind, monitor.alerts))
     thresholds = {level.value: (float(asked(value, found)), value) for level, value in kind.severities.items()}
     return replace(given, lately=lately, strictness=found, thresholds=thresholds)
 

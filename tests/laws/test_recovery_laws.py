@@ -197,7 +197,7 @@ def test_what_people_say_meanwhile_counts_for_the_same_rows_whenever_a_shard_end
 
 
 def test_what_people_say_of_a_tasks_warnings_counts_for_the_same_rows_whenever_a_shard_ends(tmp_path):
-    warning = WARD["tasks"][2] | {"severities": {"warning": 0.15}}
+    warning = WARD["tasks"][2] | {"severities": {"warning": 0.16}}
     layout, whole = monitor("0s", tasks=[*WARD["tasks"][:2], warning]), ward(2)
     network = Network(layout)
     network.standing.counts[0].seen_WC += torch.tensor([[80.0, 0, 20], [60, 0, 40], [0, 0, 100], [100, 0, 0]])

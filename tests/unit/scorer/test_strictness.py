@@ -2,8 +2,9 @@
 
 import pytest
 
+from schemas.alerting import AlertSettings
 from schemas.errors import LedgerError
-from scorer.strictness import Strictness, moved_by_verdicts, strictness
+from scorer.strictness import Strictness, moved_by_verdicts, strictness, tolerated
 from tests.unit.scorer.test_risk import EVENT, STATE, layout
 
 
@@ -49,10 +50,28 @@ def test_it_is_constant_until_it_is_time_to_ask_again_and_stays_where_it_was_whe
     assert [each["anomaly"] for each in found] == [0.18, 1.0, 1.0, 1.0, 1.0]
 
 
-def test_each_task_is_moved_by_what_was_said_of_its_own_alerts_and_by_what_its_own_misses_cost():
+def test_each_task_is_moved_by_what_was_said_of_its_own_alerts_and_by_how_many_may_be_false():
     said = {"anomaly": (10, 50), "decline": (0, 10), "death": (0, 10), "fast": (0, 90)}
-    asked = Strictness(People(said), {"anomaly": 5.0, "decline": 5.0, "death": 20.0}, lambda: 0.0, 1.0)
-    assert asked.now() == {"decline": 0.3, "death": 0.1}
+    asked = Strictness(People(said), {"anomaly": 5.0, "decline": 5.0, "death": 1.0}, lambda: 0.0, 1.0)
+    assert asked.now() == {"decline": 0.3, "death": 0.43}
+
+
+@pytest.mark.parametrize(("warning", "true", "false"), [(0.3, 30, 70), (0.5, 8, 8), (0.9, 90, 10), (0.05, 1, 19)])
+def test_a_task_of_whose_alerts_as_many_are_true_as_it_asks_for_stays_where_it_is(warning, true, false):
+    kind = moved_by_verdicts(layout(STATE | {"severities": {"warning": warning, "critical": 0.95}}))["decline"]
+    may = tolerated(kind, AlertSettings())
+    assert (strictness(true, false, may), strictness(true, false + 30, may) > 0.1) == (0.0, True)
+
+
+def test_a_task_that_asks_for_certainty_is_judged_too():
+    certain = moved_by_verdicts(layout(STATE | {"severities": {"critical": 1.0}}))["decline"]
+    assert (strictness(0, 5, tolerated(certain, AlertSettings())), strictness(100, 0, 0.01)) == (1.0, -0.3)
+
+
+def test_of_the_learned_score_so_many_may_be_false_as_a_miss_costs():
+    score = moved_by_verdicts(layout(STATE))["anomaly"]
+    asked = AlertSettings(), AlertSettings(cost_of_miss=3), AlertSettings(costs_of_miss={"anomaly": 20, "decline": 9})
+    assert [tolerated(score, settings) for settings in asked] == [5.0, 3.0, 20.0]
 
 
 def test_verdicts_move_the_learned_score_and_tasks_that_raise_alerts_but_no_rule():
