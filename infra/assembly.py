@@ -27,7 +27,7 @@ from scorer.shard import Shard, SnapshotPolicy
 from scorer.silence.watch import Silence
 from scorer.stages.pipeline import AlertPipeline
 from scorer.store import Store
-from scorer.strictness import Strictness, Verdicts
+from scorer.strictness import Strictness, Verdicts, moved_by_verdicts, tolerated
 from trainer.network import Network
 from trainer.weights import save_weights
 
@@ -57,7 +57,7 @@ def shard_parts(
 ) -> ShardParts:
     """A shard over any ledger and registry; it looks for newer models every `look_seconds`.
 
-    An alarm budget in total is shared out among so many `partitions`; `verdicts` on alerts move their threshold.
+    An alarm budget in total is shared out among so many `partitions`; `verdicts` on alerts move their thresholds.
     """
     template: dict[str, Field] = state_template(layout)
     store = Store(template)
@@ -70,9 +70,8 @@ def shard_parts(
         beside = Beside(layout, store, table, serving.network_of, registry, time.monotonic, look_seconds)
     silence = None if layout.monitor.silence is None else Silence(layout, store, time.monotonic)
     pipeline = AlertPipeline(layout, store, partitions=partitions, silence=silence)
-    alerts = layout.monitor.alerts
-    cost = alerts.costs_of_miss.get(layout.anomaly.name, alerts.cost_of_miss)
-    strictness = None if verdicts is None else Strictness(verdicts, cost, time.monotonic, look_seconds)
+    may = {task: tolerated(kind, layout.monitor.alerts) for task, kind in moved_by_verdicts(layout).items()}
+    strictness = None if verdicts is None else Strictness(verdicts, may, time.monotonic, look_seconds)
     shard = Shard(scorer, store, ledger, serving, reorder, snapshots, time.monotonic, beside, pipeline, strictness)
     return ShardParts(shard, pipeline, store)
 

@@ -12,6 +12,7 @@ from ingest.kafka import KafkaSource
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from scorer.run import run
+from scorer.strictness import moved_by_verdicts
 
 
 class ShardService:
@@ -29,7 +30,7 @@ class ShardService:
         ledger, registry = ledger_of(monitor, engine, monitor.monitor, member), registry_of(monitor, engine)
         first_version(layout, registry)
         shares = shares_of(monitor)
-        verdicts = SqlVerdicts(engine, monitor.monitor, layout.anomaly.name)
+        verdicts = SqlVerdicts(engine, monitor.monitor, moved_by_verdicts(layout))
         policy = snapshot_policy(monitor)
         self._parts = shard_parts(layout, ledger, registry, policy, partitions=shares, verdicts=verdicts)
         self._meter = Meter()

@@ -82,6 +82,10 @@ class AlertSettings(Frozen):
             raise ValueError("false_discovery_rate: expected no budget beside it, got both")
         return self
 
+    def cost_of(self, name: str) -> float:
+        """Of a miss of a task or rule, where a false alarm costs 1."""
+        return self.costs_of_miss.get(name, self.cost_of_miss)
+
     @property
     def kept(self) -> Budget | None:
         """The budget that is kept; None: thresholds move by rows and alerts alone."""

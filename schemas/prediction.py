@@ -6,7 +6,7 @@ Score: high = anomalous. P packed rows of one pass, M modalities, T statistics o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,8 @@ class Predictions:
         age: seconds since it was seen, inf = never, [N, S].
         remembered: what rules that remember were told of each row, as `trainer.rule_memory` says it, [N, ...].
         version: model version that made each row, 0 = the network could not run, [N].
-        strictness: how much stronger `surprise` must be before it alerts, by what people said of them; [N] or one.
+        strictness: how much stronger a task's evidence must be before it alerts, by what people said: of the learned
+            score in -log10 p, of a state or event task in log10 of the odds, [N] or one; a task that is absent: 0.
         fallback: does an older version serve live rows, a newer one having been rolled back, or being unfit?
         replaced: rows that brought another value of a signal for a time that had one, and the last one won; [N] or one.
         lent: was the row's entity lent others' experience? [N] or one.
@@ -91,7 +92,7 @@ class Predictions:
     remembered: Float64
     version: NDArray[np.int64]
     guarded: Mapping[str, int]
-    strictness: Float64 | float = 0.0
+    strictness: Mapping[str, Float64 | float] = field(default_factory=dict)
     fallback: bool = False
     replaced: Bool | bool = False
     lent: Bool | bool = False

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from schemas.alert import Alert
@@ -13,6 +14,8 @@ from schemas.shadow import ShadowStep
 
 TRAINER = "trainer"
 """Who makes versions while the stream runs."""
+AS_CONFIGURED: Mapping[str, float] = MappingProxyType({})
+"""Strictness where nobody's word moved any threshold."""
 
 
 class Owner(Protocol):
@@ -61,7 +64,8 @@ class Tally:
 class Advance:
     """One partition's step in a commit; where `version` or `strictness` is new, they stand from `from_offset` on.
 
-    `achieved`: what became of its budgets so far, those of groups by name, or of its false discovery rate.
+    `strictness`: as a `Swap` has it. `achieved`: what became of its budgets so far, those of groups by name, or of its
+    false discovery rate.
     """
 
     partition: Partition
@@ -69,18 +73,21 @@ class Advance:
     next_offset: int
     tally: Tally
     version: int
-    strictness: float = 0.0
+    strictness: Mapping[str, float] = field(default_factory=dict)
     snapshot: tuple[str, int] | None = None
     shadow: ShadowStep | None = None
     achieved: Mapping[str, Achieved | Discovered] = field(default_factory=dict)
 
 
 class Swap(NamedTuple):
-    """From `offset` on a partition was scored by `version`, and evidence had to be `strictness` stronger to alert."""
+    """From `offset` on a partition was scored by `version`, and a task's evidence had to be `strictness` stronger.
+
+    Of the learned score in -log10 p, of a state or event task in log10 of the odds; a task that is absent: 0.
+    """
 
     offset: int
     version: int
-    strictness: float = 0.0
+    strictness: Mapping[str, float] = AS_CONFIGURED
 
 
 @dataclass(frozen=True, slots=True)

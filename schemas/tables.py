@@ -152,7 +152,7 @@ class ModelRow(Table):
 
 
 class SwapRow(Table):
-    """From `offset` on, `version` served the partition, and the learned score's evidence counted `strictness` less."""
+    """From `offset` on, `version` served the partition, and a task's evidence counted `strictness` less."""
 
     __tablename__ = "model_swaps"
     __table_args__ = (
@@ -167,7 +167,7 @@ class SwapRow(Table):
     partition: Mapped[int] = mapped_column(Integer)
     offset: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(Integer)
-    strictness: Mapped[float] = mapped_column(Float, server_default="0")
+    strictness: Mapped[dict[str, float]] = mapped_column(JSON, server_default="{}")
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from schemas.alert import Alert
 from schemas.errors import FencedError, LedgerError
 from schemas.observation import Partition
-from schemas.protocols import Advance, Position, Swap, Tally
+from schemas.protocols import AS_CONFIGURED, Advance, Position, Swap, Tally
 from schemas.statements import (
     ADVANCE,
     KEY,
@@ -158,7 +158,9 @@ class SqlLedger:
             snapshots=tuple((row.file, row.offset) for row in connection.execute(snapshots_of(key))),
             swaps=read_swaps(connection, key),
         )
-        return position, replace(standing, strictness=position.swaps[-1].strictness if position.swaps else 0.0)
+        return position, replace(
+            standing, strictness=position.swaps[-1].strictness if position.swaps else AS_CONFIGURED
+        )
 
     def _commit(
         self, connection: Connection, attempt: int, partitions: Sequence[Partition], step: "_Step"
@@ -220,7 +222,7 @@ class _Standing:
     offset: int
     epoch: int
     version: int
-    strictness: float = 0.0
+    strictness: Mapping[str, float] = field(default_factory=dict)
 
     def after(self, advance: Advance) -> "_Standing":
         """Where the row stands once the step was taken."""
@@ -308,7 +310,7 @@ def _write_swaps(
 ) -> None:
     rows = [
         keys[a.partition]
-        | {"offset": a.from_offset, "version": a.version, "strictness": a.strictness, "recorded_at": step.now}
+        | {"offset": a.from_offset, "version": a.version, "strictness": dict(a.strictness), "recorded_at": step.now}
         for a in step.advances
         if not standing[a.partition].scores_as(a)
     ]

@@ -5,7 +5,7 @@ promoted would. From then on nothing that it does touches the champion's state.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -99,7 +99,7 @@ class Beside:
             self._drop_all()
         self._shadow = found
 
-    def score(self, batch: Batch, silent: Bool, strictness_N: Float64) -> Predictions | None:
+    def score(self, batch: Batch, silent: Bool, strictness_N: Mapping[str, Float64]) -> Predictions | None:
         """Score the rows before the champion does; partitions that have no shadow yet get theirs now, if they are live.
 
         Returns the rows of those that have one; None: there is none.
@@ -115,7 +115,7 @@ class Beside:
         if not len(rows):
             return None
         scored = self._scorer.score(_rows_of(batch, rows), silent[rows], np.full(len(rows), shadow.challenger))
-        return replace(scored, strictness=strictness_N[rows])
+        return replace(scored, strictness={task: each_N[rows] for task, each_N in strictness_N.items()})
 
     def compare(self, champion: Predictions, challenger: Predictions | None) -> None:
         """Judge both by the same rows; what comes of it waits for the commit."""

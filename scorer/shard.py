@@ -16,7 +16,7 @@ from schemas.alert import Alert
 from schemas.errors import FencedError, SnapshotError
 from schemas.observation import Batch, DeadLetter, GlobalRow, Int64, Partition, Status
 from schemas.prediction import Predictions
-from schemas.protocols import Advance, Ledger, Position, Tally
+from schemas.protocols import AS_CONFIGURED, Advance, Ledger, Position, Tally
 from schemas.reasons import Reason
 from scorer.reorder import Reorder
 from scorer.scorer import Scorer
@@ -179,8 +179,8 @@ class Shard:
             if missed := self._alerting.missed(partition, last, self._serving.version()):
                 self._commit_missed(partition, missed)
 
-    def _strict(self) -> float:
-        return 0.0 if self._strictness is None else self._strictness.now()
+    def _strict(self) -> Mapping[str, float]:
+        return AS_CONFIGURED if self._strictness is None else self._strictness.now()
 
     def _commit_missed(self, partition: Partition, missed: Sequence[Alert]) -> None:
         try:

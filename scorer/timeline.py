@@ -4,7 +4,7 @@ After a restart rows before the committed offset are replayed silently, by the m
 swap log says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,20 +31,21 @@ class Timeline:
         """The history as the ledger tells it."""
         return cls(max(position.committed, 0), list(position.swaps), position.logged)
 
-    def served(self, offset: Int64, version: int, strictness: float) -> tuple[Int64, Float64]:
-        """Version and strictness for each row: the swap log's as far as it goes, the current ones from there on.
+    def served(self, offset: Int64, version: int, strictness: Mapping[str, float]) -> tuple[Int64, dict[str, Float64]]:
+        """Version and each task's strictness for each row: the swap log's as far as it goes, the current ones after.
 
-        [N] -> [N], [N].
+        [N] -> [N], [N] a task.
         """
-        now = Swap(0, version, strictness)
+        known, place = [Swap(0, version, strictness)], np.zeros(len(offset), dtype=np.int64)
         replayed = offset < max(self.next_offset, self.logged)
-        if not self.swaps or not replayed.any():
-            return np.full(len(offset), version, dtype=np.int64), np.full(len(offset), strictness)
-        starts = np.array([swap.offset for swap in self.swaps])
-        place = np.where(replayed, np.maximum(np.searchsorted(starts, offset, side="right") - 1, 0), len(starts))
-        known = [*self.swaps, now]
+        if self.swaps and replayed.any():
+            starts = np.array([swap.offset for swap in self.swaps])
+            known = [*self.swaps, *known]
+            place = np.where(replayed, np.maximum(np.searchsorted(starts, offset, side="right") - 1, 0), len(starts))
         versions = np.array([each.version for each in known], dtype=np.int64)
-        return versions[place], np.array([each.strictness for each in known])[place]
+        tasks = {task for each in known for task in each.strictness}
+        moved = {task: np.array([each.strictness.get(task, 0.0) for each in known])[place] for task in tasks}
+        return versions[place], moved
 
 
 @dataclass(slots=True)
@@ -57,13 +58,14 @@ class Timelines:
         """Rows whose alerts are already in the ledger, [N]."""
         return batch.due_offset < self.starts(batch.partitions)[batch.partition]
 
-    def served(self, batch: Batch, version: int, strictness: float) -> tuple[Int64, Float64]:
+    def served(self, batch: Batch, version: int, strictness: Mapping[str, float]) -> tuple[Int64, dict[str, Float64]]:
         """The model version that each row is scored with, and how strictly; the current ones where it is live. [N]."""
-        versions, strictness_N = np.full(len(batch), version, dtype=np.int64), np.full(len(batch), strictness)
+        versions, strictness_N = np.full(len(batch), version, dtype=np.int64), dict[str, Float64]()
         for index, partition in enumerate(batch.partitions):
             rows = batch.partition == index
-            found = self.of[partition].served(batch.due_offset[rows], version, strictness)
-            versions[rows], strictness_N[rows] = found
+            versions[rows], moved = self.of[partition].served(batch.due_offset[rows], version, strictness)
+            for task, moved_n in moved.items():
+                strictness_N.setdefault(task, np.zeros(len(batch)))[rows] = moved_n
         return versions, strictness_N
 
     def owned(self, batch: Batch) -> bool:

@@ -199,7 +199,10 @@ def feedback(
     *,
     as_json: bool,
 ) -> None:
-    """Say whether an alert was right: it moves the learned score's threshold, and teaches where labels have a topic."""
+    """Say whether an alert was right: its task's threshold moves, and the network learns where labels have a topic.
+
+    Rules and what watches the feeds stay as they are.
+    """
     from infra.labels.verdict import give_verdict
 
     given = give_verdict(alert_id, Judgement(verdict), author, why, database, config)
@@ -209,9 +212,12 @@ def feedback(
     click.echo(f"recorded: {verdict}, by {author}{f' (already judged so by {author})' if given.again else ''}")
     if given.lately is not None:
         true, false = given.lately
-        click.echo(
-            f"lately judged: {true} true, {false} false; threshold of the learned score: {given.strictness:+.2f}"
-        )
+        levels = (f"{level} {now:.2f} (configured: {was:g})" for level, (now, was) in given.thresholds.items())
+        of_task = f"thresholds of {given.task}: {', '.join(levels)}"
+        stands = of_task if given.thresholds else f"threshold of the learned score: {given.strictness:+.2f}"
+        click.echo(f"lately judged: {true} true, {false} false; {stands}")
+    if given.unmoved is not None:
+        click.echo(f"no threshold moves: {given.unmoved}")
     if given.not_sent is None:
         click.echo(f"sent to {given.topic}: {given.labels} labels")
     else:

@@ -1,7 +1,7 @@
 """A person's word on an alert: kept beside it, and sent to the labels topic, so that the network learns from it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID, uuid5
@@ -16,17 +16,19 @@ from ingest.clock import epoch_ms, utc_now
 from ingest.judge import storable
 from ingest.labels import LONGEST_SOURCE
 from ingest.producer import create_topics, publish
-from schemas.alert import RAISED, Change, Judgement
+from schemas.alert import RAISED, Change, Judgement, Rung
 from schemas.errors import InputError, StackError
 from schemas.label import LABEL, SOURCE, TASK
 from schemas.layout import Layout
 from schemas.monitor import Monitor
+from schemas.silence import TASK as SILENCE
 from schemas.statements import EVENTS
 from schemas.tables import VerdictRow
 from schemas.task import TaskKind
 from scorer.alerts import database_url, read_alert, read_events
 from scorer.ledger import transact
-from scorer.strictness import strictness
+from scorer.stages.risk import asked
+from scorer.strictness import moved_by_verdicts, strictness, tolerated
 
 Record = dict[str, Any]
 _CHANGES = {Judgement.TRUE: Change.ACKNOWLEDGED, Judgement.FALSE: Change.FALSE_ALARM}
@@ -41,10 +43,14 @@ class Given:
         topic: where labels were sent to; None: nowhere.
         labels: how many: one for each row at which the alert opened or grew worse.
         not_sent: why none was.
-        lately: true and false ones among the last verdicts on the learned score's alerts; None: it was another task's
-            alert, or nobody knows the monitor.
-        strictness: how much stronger its evidence must be from now on, -log10 p.
+        lately: true and false ones among the last verdicts on the task's alerts; None: they move no threshold.
+        strictness: how much stronger its evidence must be from now on: of the learned score in -log10 p, of a state or
+            event task in log10 of the odds.
+        thresholds: severity -> probability that a state or event task's alerts are asked for from now on, and as
+            configured; of the learned score none.
+        unmoved: why no threshold moves; None: one does, or nobody knows the monitor.
         alert_id: which alert it is about.
+        task: which raised it.
         again: had the author said the same of it before, as the last word?
     """
 
@@ -53,7 +59,10 @@ class Given:
     not_sent: str | None
     lately: tuple[int, int] | None = None
     strictness: float | None = None
+    thresholds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    unmoved: str | None = None
     alert_id: str = ""
+    task: str = ""
     again: bool = False
 
 
@@ -83,13 +92,28 @@ def give_verdict(
     unnamed = config in {None, record["monitor"]} and record["monitor"] not in shipped()
     monitor = None if unnamed else load_monitor(config or record["monitor"])
     again = _record(judgement, author, why, events[-1], database)
-    given = replace(_sent(record, events, judgement, author, monitor), alert_id=record["id"], again=again)
-    if monitor is None or record["task"] != Layout(monitor).anomaly.name:
+    given = replace(
+        _sent(record, events, judgement, author, monitor), alert_id=record["id"], task=record["task"], again=again
+    )
+    return _moved(given, record, monitor, database)
+
+
+def _moved(given: Given, record: Record, monitor: Monitor | None, database: str | None) -> Given:
+    """With what it moves: shards, which look for themselves, come to the same."""
+    if record["rung"] == Rung.RULE:
+        feed = record["task"] == SILENCE
+        return replace(given, unmoved=f"verdicts change {'nothing of how feeds are watched' if feed else 'no rule'}")
+    if monitor is None or monitor.monitor != record["monitor"]:
         return given
+    kind = moved_by_verdicts(Layout(monitor)).get(record["task"])
+    if kind is None or kind.kind != record["kind"]:
+        return replace(given, unmoved=f"{record['task']} raises no alerts any more")
     engine = connect(database_url(database), must_exist=True)
-    lately = SqlVerdicts(engine, record["monitor"], record["task"]).judged()
+    lately = SqlVerdicts(engine, record["monitor"], {kind.task: kind}).judged()[kind.task]
     engine.dispose()
-    return replace(given, lately=lately, strictness=strictness(*lately, monitor.alerts.cost_of_miss))
+    found = strictness(*lately, tolerated(kind, monitor.alerts))
+    thresholds = {level.value: (float(asked(value, found)), value) for level, value in kind.severities.items()}
+    return replace(given, lately=lately, strictness=found, thresholds=thresholds)
 
 
 def _sent(

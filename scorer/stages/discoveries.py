@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from schemas.alerting import AlertSettings, Severity
 from schemas.discovered import DISCOVERIES, Discovered
-from schemas.observation import Field, Int64, Partition, Status
+from schemas.observation import Field, Float64, Int64, Partition, Status
 from schemas.prediction import Predictions
 from scorer.stages.chance import BLOCK, NEVER, Chance
 from scorer.stages.warm_up import rows_needed
@@ -64,10 +64,17 @@ class _Part:
 class Trials:
     """The tests of one batch: open until `close`."""
 
-    def __init__(self, store: Store, predictions: Predictions, parts: list[_Part], settings: AlertSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        predictions: Predictions,
+        parts: list[_Part],
+        settings: AlertSettings,
+        strictness_N: Float64,
+    ) -> None:
         self._store, self._predictions, self._parts, self._settings = store, predictions, parts, settings
         self._rate = settings.false_discovery_rate or 0.0
-        self._strictness_N = np.broadcast_to(predictions.strictness, len(predictions.slot))
+        self._strictness_N = strictness_N
         self._quiet_N, self._alarm_N = np.zeros((2, len(predictions.slot)), dtype=np.bool_)
 
     def stretches(self) -> Iterator[slice]:
@@ -142,8 +149,11 @@ class Discoveries:
     def __init__(self, settings: AlertSettings, store: Store) -> None:
         self._settings, self._store = settings, store
 
-    def open(self, predictions: Predictions) -> Trials:
-        """Find out which of the batch's rows may be tested, and where their partitions' procedures stand."""
+    def open(self, predictions: Predictions, strictness_N: Float64) -> Trials:
+        """Find out which of the batch's rows may be tested, and where their partitions' procedures stand.
+
+        `strictness_N` is how much stronger the learned score must be.
+        """
         needed_N = rows_needed(self._settings.warm_up, predictions.lent)
         may_N = (predictions.status == Status.OK) & (predictions.rows_seen >= needed_N)
         parts = []
@@ -151,7 +161,7 @@ class Discoveries:
             rows_n = np.flatnonzero(may_N & (predictions.batch.partition == place))
             if len(rows_n):
                 parts.append(self._part(partition, place, rows_n))
-        return Trials(self._store, predictions, parts, self._settings)
+        return Trials(self._store, predictions, parts, self._settings, strictness_N)
 
     def achieved(self, partition: Partition) -> dict[str, Discovered]:
         """What was discovered in a partition so far."""

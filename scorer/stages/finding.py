@@ -109,7 +109,7 @@ def initial_memory(n_kinds: int) -> dict[str, Field]:
 class Finding:
     """A row under judgement. `row_number` counts the entity's rows, `rank` is 0 where nothing was reached.
 
-    `strictness` is how much stronger a steered one must be, by what people said; `lent`: its entity began with others'
+    `strictness` is how much stronger it must be, by what people said; `lent`: its entity began with others'
     experience; `stands`: what it foretells does already; `doubted`: the feed of what it is about is failing.
 
     Where a budget is kept, `worth` and `price` are those of an alarm; `always`: it is raised whatever it costs.

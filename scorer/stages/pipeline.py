@@ -29,7 +29,7 @@ from scorer.stages.firing import Firing
 from scorer.stages.foretelling import Foretelling, standing_of
 from scorer.stages.persistence import Persistence
 from scorer.stages.report import alert_of
-from scorer.stages.risk import risk_of
+from scorer.stages.risk import asked, risk_of
 from scorer.stages.steering import Steering
 from scorer.stages.threshold import Threshold
 from scorer.stages.warm_up import WarmUp
@@ -60,6 +60,7 @@ class _Findings:
 
     Attributes:
         strength_NK: of each kind, NaN where nothing is found or asked.
+        strictness_NK: how much stronger it must be, by what people said; of rules 0.
         doubted_NS: target signals whose feed is failing.
         stands_NK: what is foretold does already.
         rank_NK: severities reached. Of the learned score an upper bound where it is steered; where false discoveries
@@ -71,6 +72,7 @@ class _Findings:
     """
 
     strength_NK: Float64
+    strictness_NK: Float64
     doubted_NS: Bool
     stands_NK: Bool
     rank_NK: NDArray[np.int8]
@@ -90,7 +92,7 @@ class _Findings:
             rank=rank,
             strength=float(np.nan_to_num(self.strength_NK[row, column])),
             steered=kind.steered,
-            strictness=float(np.broadcast_to(predictions.strictness, len(predictions.slot))[row]),
+            strictness=float(self.strictness_NK[row, column]),
             lent=bool(np.broadcast_to(predictions.lent, len(predictions.slot))[row]),
             stands=bool(self.stands_NK[row, column]),
             doubted=doubted,
@@ -143,9 +145,10 @@ class AlertPipeline:
     def decide(self, predictions: Predictions) -> list[Alert]:
         """Alerts of the rows that are not silent; memory advances for all of them. In row order."""
         books = None if self.budgets is None else self.budgets.open(predictions)
-        trials = None if self.discoveries is None else self.discoveries.open(predictions)
+        strictness_NK = self._strictness(predictions)
+        trials = None if self.discoveries is None else self.discoveries.open(predictions, strictness_NK[:, 0])
         failures, doubted_NS = self._watched(predictions)
-        findings = self._findings(predictions, books, trials, doubted_NS)
+        findings = self._findings(predictions, strictness_NK, books, trials, doubted_NS)
         alerts = []
         for rows in self._stretches(predictions, findings):
             asked: list[tuple[int, int, Alert | None]] = [
@@ -218,15 +221,21 @@ class AlertPipeline:
             yield rows
 
     def _findings(
-        self, predictions: Predictions, books: Books | None, trials: Trials | None, doubted_NS: Bool
+        self,
+        predictions: Predictions,
+        strictness_NK: Float64,
+        books: Books | None,
+        trials: Trials | None,
+        doubted_NS: Bool,
     ) -> _Findings:
         strength_NK = self._strength(predictions)
-        rank_NK = self._rank(predictions, strength_NK)
-        findings = _Findings(strength_NK, doubted_NS, self._stands(predictions, rank_NK), rank_NK, books, trials)
+        rank_NK = self._rank(predictions, strength_NK, strictness_NK)
+        stands_NK = self._stands(predictions, rank_NK)
+        findings = _Findings(strength_NK, strictness_NK, doubted_NS, stands_NK, rank_NK, books, trials)
         if books is not None:
             columns = zip(self._worth, strength_NK.T, strict=True)
             findings.worth_NK = np.column_stack([worth.of(strength_N) for worth, strength_N in columns])
-            findings.worth_NK[:, 0] -= predictions.strictness
+            findings.worth_NK -= strictness_NK
             self._price(findings, books)
         return findings
 
@@ -253,18 +262,26 @@ class AlertPipeline:
         ]
         return np.column_stack([predictions.surprise, predictions.rules, *risks])
 
-    def _rank(self, predictions: Predictions, strength_NK: Float64) -> NDArray[np.int8]:
+    def _strictness(self, predictions: Predictions) -> Float64:
+        strictness_NK = np.zeros((len(predictions.slot), len(self._kinds)))
+        for column, kind in enumerate(self._kinds):
+            if kind.rule is None:
+                strictness_NK[:, column] = predictions.strictness.get(kind.task, 0.0)
+        return strictness_NK
+
+    def _rank(self, predictions: Predictions, strength_NK: Float64, strictness_NK: Float64) -> NDArray[np.int8]:
         """Severities reached. Of the learned score, if it is steered, an upper bound: its alerts raise thresholds."""
         rank = np.zeros(strength_NK.shape, dtype=np.int8)
         if self._steering is not None:
             raised, raised_row = (
                 np.asarray(self._store.field(f"alert.{name}"))[predictions.slot, 0] for name in ("raised", "raised_row")
             )
-            told_N = strength_NK[:, 0] - predictions.strictness
+            told_N = strength_NK[:, 0] - strictness_NK[:, 0]
             rank[:, 0] = self._steering.ranks(raised, raised_row, predictions.rows_seen, told_N)
-        for column, levels in enumerate(self._levels):
+        for column, (kind, levels) in enumerate(zip(self._kinds, self._levels, strict=True)):
             for value, level in levels:
-                reached = strength_NK[:, column] >= value
+                asked_N = value if kind.choice is None else asked(value, strictness_NK[:, column])
+                reached = strength_NK[:, column] >= asked_N
                 rank[reached, column] = np.maximum(rank[reached, column], level)
         return rank
 

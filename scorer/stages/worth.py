@@ -32,7 +32,7 @@ class Worth:
     def __init__(self, layout: Layout, kind: Kind) -> None:
         self._settings = layout.monitor.alerts
         self._kind = kind
-        self._cost = float(np.log10(self._settings.costs_of_miss.get(kind.task, self._settings.cost_of_miss)))
+        self._cost = float(np.log10(self._settings.cost_of(kind.task)))
         levels = sorted((value, level) for level, value in kind.severities.items())
         self._value = [value for value, _ in levels]
         self._odds = _log_odds(np.array([_MATTERS[level] for _, level in levels]))

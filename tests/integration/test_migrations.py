@@ -8,11 +8,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import Engine, inspect, select, text, update
 
 from infra.database import _alembic, connect, masked, migrate
 from schemas.errors import ConfigError, StackError
-from schemas.tables import AlertEventRow, AlertRow, Table
+from schemas.tables import AlertEventRow, AlertRow, SwapRow, Table
 
 pytestmark = pytest.mark.service
 
@@ -150,3 +150,35 @@ def test_alerts_from_before_there_were_four_rungs_name_theirs_and_keep_their_eve
     with engine.begin() as connection:
         command.downgrade(_alembic(connection), "0009")
         assert set(connection.execute(select(AlertRow.id, AlertRow.rung))) == {(each[0], each[-1]) for each in old}
+
+
+def test_swaps_from_before_tasks_had_thresholds_of_their_own_say_what_moved_the_learned_score(engine: Engine) -> None:
+    now = "2026-01-31 12:00:00+00"
+    alert = {"id": "a", "now": now}
+    swaps = [{"monitor": "ward", "offset": 0, "strictness": 0.0}, {"monitor": "ward", "offset": 9, "strictness": 0.18}]
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0010")
+        connection.execute(
+            text(
+                "INSERT INTO alerts (id, monitor, entity, task, kind, severity, phase, started_at, peak_at, event_time,"
+                ' known_at, score, probability, summary, reasons, model_version, rung, topic, partition, "offset")'
+                " VALUES (:id, 'ward', 'bed', 'odd', 'tail', 'info', 'firing', :now, :now, :now, :now, 3.0, 0.9, 'HR',"
+                " '[]', 1, 'detector', 'vitals', 0, 7)"
+            ),
+            alert,
+        )
+        connection.execute(
+            text(
+                'INSERT INTO model_swaps (monitor, cluster, topic, topic_id, partition, "offset", version, strictness,'
+                " recorded_at) VALUES (:monitor, 'c', 'vitals', 't', 0, :offset, 1, :strictness, :now)"
+            ),
+            [each | {"now": now} for each in swaps],
+        )
+    migrate(engine)
+    with engine.begin() as connection:
+        told = connection.execute(select(SwapRow.offset, SwapRow.strictness).order_by(SwapRow.offset)).all()
+        connection.execute(update(SwapRow).where(SwapRow.offset == 9).values(strictness={"odd": 0.3, "soon": 0.1}))
+        command.downgrade(_alembic(connection), "0010")
+        back = connection.execute(text('SELECT "offset", strictness FROM model_swaps ORDER BY "offset"')).all()
+    assert [tuple(row) for row in told] == [(0, {}), (9, {"odd": 0.18})]
+    assert [tuple(row) for row in back] == [(0, 0.0), (9, 0.3)]

@@ -33,8 +33,8 @@ class Nurses:
         right = (alarm.entity, round(alarm.event_time.timestamp() * 1000)) in self._faulty
         self.true, self.false = self.true + right, self.false + (not right)
 
-    def judged(self) -> tuple[int, int]:
-        return self.true, self.false
+    def judged(self) -> dict[str, tuple[int, int]]:
+        return {"anomaly": (self.true, self.false)}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def judged(ward: tuple[Path, Monitor, set[tuple[str, int]]], *, heard: bool) -> 
         for alert in scored.alerts if scored else ():
             if alert.change in ALARMS:
                 nurses.look_at(alert)
-    return nurses.judged()
+    return nurses.true, nurses.false
 
 
 def test_a_handful_of_verdicts_makes_false_alarms_rarer(ward):

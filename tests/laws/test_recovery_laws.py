@@ -3,12 +3,14 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from sqlalchemy import Engine, func, select
 
-from infra.assembly import first_version, shard_parts
+from infra.assembly import shard_parts
 from infra.database import connect, migrate
 from infra.memory import MemoryRegistry
 from schemas.layout import Layout
@@ -20,6 +22,8 @@ from scorer.run import run
 from scorer.shard import SnapshotPolicy
 from scorer.stages import chance, discoveries, wealth
 from tests.laws.ward import REMEMBERING, TOPIC, WARD, batch
+from trainer.network import Network
+from trainer.weights import save_weights
 
 ROWS, BATCH = 1200, 37
 ALERTS = {"threshold": 1.5, "critical": 2.5, "warm_up": 10, "cooldown": 5, "resolve_after": 3}
@@ -28,11 +32,13 @@ ALERTS = {"threshold": 1.5, "critical": 2.5, "warm_up": 10, "cooldown": 5, "reso
 BUDGET = {"entity": "20 per hour", "group": "60 per hour", "by": "age", "total": "90 per hour"}
 
 
-def monitor(lateness: str, silence: object = None, **alerts: object) -> Layout:
+def monitor(lateness: str, silence: object = None, tasks: object = WARD["tasks"], **alerts: object) -> Layout:
     rules = [{"name": "jump", "kind": "move", "signal": "hr", "severities": {"warning": 2.5, "critical": 4}}]
     return Layout(
         Monitor.model_validate(
-            WARD | {"rules": rules + REMEMBERING, "alerts": ALERTS | alerts, "lateness": lateness, "silence": silence}
+            WARD
+            | {"rules": rules + REMEMBERING, "alerts": ALERTS | alerts, "lateness": lateness, "silence": silence}
+            | {"tasks": tasks}
         )
     )
 
@@ -83,23 +89,23 @@ class Records:
 
 
 class Annoyed:
-    """People who call every alert false as soon as it is in the database."""
+    """People who call every alert of a task false as soon as it is in the database."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, task: str = "anomaly") -> None:
+        self._engine, self._task = engine, task
 
-    def judged(self) -> tuple[int, int]:
-        query = select(func.count()).select_from(AlertRow.__table__).where(AlertRow.task == "anomaly")
+    def judged(self) -> dict[str, tuple[int, int]]:
+        query = select(func.count()).select_from(AlertRow.__table__).where(AlertRow.task == self._task)
         with self._engine.connect() as connection:
-            return 0, connection.execute(query).scalar_one()
+            return {self._task: (0, connection.execute(query).scalar_one())}
 
 
-def lives(layout: Layout, whole: Batch, directory, lengths: list[int], people=lambda _: None):
+def lives(layout: Layout, whole: Batch, directory, lengths: list[int], people=lambda _: None, network=None):
     """What the database holds after a shard lived, and ended, so many batches at a time."""
     engine = connect(f"sqlite:///{directory / 'ledger.db'}")
     migrate(engine)
     registry = MemoryRegistry()
-    first_version(layout, registry)
+    registry.publish_first(save_weights(network or Network(layout)))
     for number, length in enumerate(lengths):
         clock = lambda: datetime(2026, 1, 1, tzinfo=UTC)  # noqa: E731
         ledger = SqlLedger(engine, "ward", "c", f"owner-{number}", clock, timedelta(seconds=9), lambda _: "t")
@@ -187,6 +193,24 @@ def test_what_people_say_meanwhile_counts_for_the_same_rows_whenever_a_shard_end
     disturbed = lives(layout, whole, tmp_path / "disturbed", [*lengths, ROWS], Annoyed)
     unheard, *_ = lives(layout, whole, tmp_path / "unheard", [ROWS])
     assert len(calm[0]) < len(unheard)
+    assert disturbed == calm
+
+
+def test_what_people_say_of_a_tasks_warnings_counts_for_the_same_rows_whenever_a_shard_ends(tmp_path):
+    warning = WARD["tasks"][2] | {"severities": {"warning": 0.16}}
+    layout, whole = monitor("0s", tasks=[*WARD["tasks"][:2], warning]), ward(2)
+    network = Network(layout)
+    network.standing.counts[0].seen_WC += torch.tensor([[80.0, 0, 20], [60, 0, 40], [0, 0, 100], [100, 0, 0]])
+    for name in ("calm", "disturbed", "unheard"):
+        (tmp_path / name).mkdir()
+    annoyed = partial(Annoyed, task="soon")
+    calm = lives(layout, whole, tmp_path / "calm", [ROWS], annoyed, network)
+    disturbed = lives(
+        layout, whole, tmp_path / "disturbed", [1, 3, ROWS], annoyed, network
+    )  # four warnings, then verdicts
+    unheard, *_ = lives(layout, whole, tmp_path / "unheard", [ROWS], network=network)
+    assert "soon" in calm[1]["raised"]
+    assert calm[0] != unheard
     assert disturbed == calm
 
 

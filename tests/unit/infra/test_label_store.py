@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, insert, select
 
@@ -22,9 +23,12 @@ from schemas.alert import Alert, Change, Rung
 from schemas.alerting import Severity
 from schemas.errors import FencedError, InputError
 from schemas.label import Annotation, Fate, Label, LabelStatus
+from schemas.layout import Layout
+from schemas.monitor import Monitor
 from schemas.observation import Partition
 from schemas.tables import VerdictRow
 from scorer.ledger import SqlLedger
+from scorer.strictness import moved_by_verdicts
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 WARD, TOLD = Partition("vitals", 0), Partition("told", 1)
@@ -156,6 +160,11 @@ def test_beliefs_of_a_source_that_was_included_again_begin_anew(store, engine) -
     assert store.beliefs() == [("anna", "anomaly", 1, 0.9), ("ben", "anomaly", 0, 0.25)]
 
 
+def judged(engine: Engine) -> dict[str, tuple[int, int]]:
+    layout = Layout(Monitor.model_validate(yaml.safe_load(MONITOR)))
+    return SqlVerdicts(engine, "pumps", moved_by_verdicts(layout)).judged()
+
+
 def last(done: Result) -> str:
     """The last line: an unconfigured log goes to standard output too."""
     return done.stdout.splitlines()[-1]
@@ -191,7 +200,7 @@ def test_who_only_judged_alerts_is_listed_and_can_be_excluded(url: str, engine) 
     (listed,) = json.loads(told(url, "list", "--json").stdout)
     assert [listed[name] for name in ("source", "verdicts", "labels", "excluded")] == ["anna", 1, 0, False]
     assert last(told(url, "exclude", "anna", "--by", "chief")) == "pumps: anna excluded"
-    assert SqlVerdicts(engine, "pumps", "anomaly").judged() == (0, 0)
+    assert judged(engine)["anomaly"] == (0, 0)
 
 
 def test_a_source_of_two_monitors_must_be_chosen(url: str, engine, store) -> None:
@@ -240,12 +249,12 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     return found
 
 
-def alarm(engine: Engine, task: str) -> str:
+def alarm(engine: Engine, task: str, **of_alert: object) -> str:
     ledger = SqlLedger(engine, "pumps", "c1", "a", lambda: NOON, timedelta(seconds=15), lambda topic: topic)
     ledger.acquire(WARD)
     for change, minutes in ((Change.OPENED, 0), (Change.ESCALATED, 5), (Change.RESOLVED, 9)):
-        ledger.commit([raised(task, change, minutes)], [])
-    return raised(task).id
+        ledger.commit([replace(raised(task, change, minutes), **of_alert)], [])
+    return replace(raised(task), **of_alert).id
 
 
 def judge(url: str, *arguments: str) -> Result:
@@ -331,29 +340,46 @@ def test_verdicts_are_shown_to_people(url: str, engine) -> None:
     assert "a loose cable" in CliRunner().invoke(alerts, ["show", name, "--database", url]).stdout
 
 
-@pytest.mark.parametrize(("task", "where"), [("anomaly", ["lately judged: 0 true, 1 false; +0.04"]), ("wear", [])])
-def test_whoever_judges_is_told_where_the_threshold_stands(url: str, engine, tmp_path: Path, task, where) -> None:
-    (tmp_path / "pumps.yaml").write_text(MONITOR)
-    said = judge(url, alarm(engine, task), "false", "--config", str(tmp_path / "pumps.yaml"))
-    shown = [each for each in said.stdout.splitlines() if each.startswith("lately")]
-    assert [each.replace("threshold of the learned score: ", "") for each in shown] == where
+STATE = {"kind": "state", "rung": Rung.NETWORK}
+RULE = {"kind": "band", "rung": Rung.RULE}
+
+
+@pytest.mark.parametrize(
+    ("task", "of_alert", "told"),
+    [
+        ("anomaly", {}, "lately judged: 0 true, 1 false; threshold of the learned score: +0.04"),
+        ("wear", STATE, "lately judged: 0 true, 1 false; thresholds of wear: warning 0.54 (configured: 0.5)"),
+        ("wear", RULE, "no threshold moves: verdicts change no rule"),
+        ("silence", RULE | {"kind": "frozen"}, "no threshold moves: verdicts change nothing of how feeds are watched"),
+        ("tear", STATE, "no threshold moves: tear raises no alerts any more"),
+    ],
+)
+def test_whoever_judges_is_told_where_the_threshold_stands(url, engine, config, task, of_alert, told) -> None:
+    said = judge(url, alarm(engine, task, **of_alert), "false", "--config", config)
+    lines = said.stdout.splitlines()
+    assert lines[lines.index("recorded: false, by anna") + 1 :] == [told]
+
+
+def test_what_a_miss_of_the_learned_score_costs_counts_where_it_is_said_by_name(url, engine, config) -> None:
+    Path(config).write_text(MONITOR + "alerts: {costs_of_miss: {anomaly: 1}}\n")
+    told = json.loads(last(judge(url, alarm(engine, "anomaly"), "false", "--config", config, "--json")))
+    assert (told["lately"], told["strictness"], told["thresholds"], told["unmoved"]) == ([0, 1], 0.07, {}, None)
 
 
 def test_the_last_word_on_each_alert_of_a_task_counts_but_none_of_an_excluded_author(url, engine, store) -> None:
     ledger = SqlLedger(engine, "pumps", "c1", "a", lambda: NOON, timedelta(seconds=15), lambda topic: topic)
     ledger.acquire(WARD)
-    told = [
-        replace(raised(task), entity=entity) for task, entity in (("anomaly", "p1"), ("anomaly", "p2"), ("wear", "p1"))
-    ]
+    told = [replace(raised("anomaly"), entity=entity) for entity in ("p1", "p2")]
+    told += [replace(raised("wear"), **STATE), replace(raised("wear"), **RULE)]
     ledger.commit(told, [])
-    first, second, other = (each.id for each in told)
+    first, second, other, rule = (each.id for each in told)
     said = [(first, "true", "anna"), (first, "false", "ben"), (second, "true", "mallory"), (other, "false", "anna")]
-    said.append((second, "unsure", "anna"))
+    said += [(second, "unsure", "anna"), (rule, "false", "anna"), (rule, "false", "ben")]
     with engine.begin() as connection:
         for alert, verdict, author in said:
             row = {"alert_id": alert, "verdict": verdict, "author": author, "recorded_at": NOON}
             connection.execute(insert(VerdictRow), row)
-    people = SqlVerdicts(engine, "pumps", "anomaly")
-    heard = people.judged()
+    heard = judged(engine)
     store.decide("ben", excluded=True, author="chief", why=None)
-    assert (heard, people.judged()) == ((0, 1), (1, 0))
+    assert heard == {"anomaly": (0, 1), "wear": (0, 1)}
+    assert judged(engine) == {"anomaly": (1, 0), "wear": (0, 1)}

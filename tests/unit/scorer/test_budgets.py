@@ -92,7 +92,7 @@ def test_alarms_that_people_called_false_make_the_learned_scores_rarer() -> None
     asked, counts = layout(2.0), []
     for strictness in (0.0, 0.3, 1.0):
         store, said = scored(asked)
-        counts.append(len(raised(asked, store, replace(said, strictness=strictness))))
+        counts.append(len(raised(asked, store, replace(said, strictness={"anomaly": strictness}))))
     assert counts[0] > 1.5 * counts[1] > 3.0 * counts[2] > 0
 
 
@@ -101,7 +101,7 @@ def test_what_people_called_false_leaves_more_of_a_budget_to_rules() -> None:
     for strictness in (0.0, 1.0):
         store, said = scored(asked)
         warned = np.where(np.arange(len(said.slot)) % 40 == 0, 25.0, 0.0)[:, None]
-        alarms = raised(asked, store, replace(said, rules=warned, strictness=strictness))
+        alarms = raised(asked, store, replace(said, rules=warned, strictness={"anomaly": strictness}))
         shares.append(sum(alarm.task == "fast" for alarm in alarms) / len(alarms))
     assert shares[1] > 1.2 * shares[0] > 0
 

@@ -90,7 +90,7 @@ def test_rules_are_never_held_back() -> None:
 
 def test_alerts_that_people_called_false_make_more_evidence_necessary() -> None:
     said, _ = faulty(rows_of(HOURS), strength=6.5)
-    counts = [len(opened(raised(layout(), replace(said, strictness=each)))) for each in (0.0, 1.0)]
+    counts = [len(opened(raised(layout(), replace(said, strictness={"anomaly": each})))) for each in (0.0, 1.0)]
     assert counts[0] > 20 > 2 * counts[1]
 
 

@@ -99,7 +99,7 @@ def test_a_successor_goes_on_where_the_last_commit_ended(owners: Owners) -> None
     first.commit([], [step(-2, 10)])
     first.commit([], [step(10, 25)])
     position = owners("b").acquire(WARD)
-    assert (position.epoch, position.committed, position.swaps) == (2, 25, ((-2, 1, 0.0),))
+    assert (position.epoch, position.committed, position.swaps) == (2, 25, ((-2, 1, {}),))
 
 
 def test_alerts_and_offset_are_written_together(engine: Engine, owners: Owners) -> None:
@@ -223,17 +223,17 @@ def test_a_swap_is_recorded_where_a_version_first_served(owners: Owners) -> None
     ledger.acquire(WARD)
     for start, version in ((0, 1), (10, 1), (20, 2), (30, 0)):
         ledger.commit([], [step(start, start + 10, version=version)])
-    assert owners("b").acquire(WARD).swaps == ((0, 1, 0.0), (20, 2, 0.0), (30, 0, 0.0))
+    assert owners("b").acquire(WARD).swaps == ((0, 1, {}), (20, 2, {}), (30, 0, {}))
 
 
 def test_a_swap_is_recorded_where_evidence_first_had_to_be_stronger(owners: Owners) -> None:
     first, second = owners("a"), owners("b")
     first.acquire(WARD)
-    for start, strictness in ((0, 0.0), (10, 0.3), (20, 0.3)):
+    for start, strictness in ((0, {}), (10, {"soon": 0.3}), (20, {"soon": 0.3})):
         first.commit([], [replace(step(start, start + 10), strictness=strictness)])
     second.acquire(WARD)
-    second.commit([], [replace(step(30, 40), strictness=0.3)])
-    assert owners("c").acquire(WARD).swaps == ((0, 1, 0.0), (10, 1, 0.3))
+    second.commit([], [replace(step(30, 40), strictness={"soon": 0.3})])
+    assert owners("c").acquire(WARD).swaps == ((0, 1, {}), (10, 1, {"soon": 0.3}))
 
 
 def test_the_newest_snapshots_are_kept_and_the_others_files_given_away(owners: Owners) -> None:

@@ -1,6 +1,7 @@
 """Alerts of what the network foresees: an entity's probabilities in, alerts out."""
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from schemas.layout import Layout
 from schemas.monitor import Monitor
 from scorer.scorer import Scorer, state_template
 from scorer.stages.pipeline import AlertPipeline
+from scorer.stages.risk import asked
 from scorer.store import Store
 from tests.laws.ward import TOPIC, batch
 
@@ -45,6 +47,7 @@ def raised(
     *,
     taught: bool = True,
     fallback: bool = False,
+    strictness: dict[str, float] = MappingProxyType({}),
 ) -> list[Alert]:
     """Alerts of one patient's rows where the first choice's task said these probabilities."""
     store = Store(state_template(asked))
@@ -57,7 +60,7 @@ def raised(
         scored = scorer.score(stream, np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.int64))
         said = (np.array(probabilities, dtype=np.float32)[part], *scored.states[1:]) if scored.states else ()
         told = np.full_like(scored.taught, taught)
-        alerts += pipeline.decide(replace(scored, states=said, taught=told, fallback=fallback))
+        alerts += pipeline.decide(replace(scored, states=said, taught=told, fallback=fallback, strictness=strictness))
     return alerts
 
 
@@ -157,3 +160,61 @@ def test_what_stands_already_is_not_foretold(rate: float, told: int, budget: dic
     asked = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], STATE], "alerts": alerts}))
     alarms = [alert for alert in raised(asked, CRISIS, rate=rate) if alert.change in (O, E)]
     assert len([alert for alert in alarms if alert.task == "decline"]) == told
+
+
+@pytest.mark.parametrize(
+    ("strictness", "probability", "told"),
+    [
+        (0.0, 0.2999, False),
+        (0.0, 0.3, True),
+        (0.3, 0.46, False),  # odds of 3 to 7, twice as high: 0.461
+        (0.3, 0.47, True),
+        (-0.3, 0.17, False),
+        (-0.3, 0.18, True),
+        (1.0, 0.81, False),
+        (1.0, 0.82, True),
+    ],
+)
+def test_verdicts_move_the_odds_that_a_severity_asks_for(strictness: float, probability: float, *, told: bool) -> None:
+    rows = [[1.0 - probability, 0.0, probability]]
+    assert bool(raised(layout(STATE), rows, rate=100.0, strictness={"decline": strictness})) is told
+
+
+@pytest.mark.parametrize("strictness", [-0.3, 0.0, 0.07, 1.0])
+def test_severities_keep_their_order_and_what_is_certain_reaches_them_all(strictness: float) -> None:
+    found = [float(asked(value, strictness)) for value in (0.01, 0.3, 0.6, 0.9999, 1.0)]
+    assert found == sorted(found)
+    assert found[-1] <= 1.0
+
+
+def test_a_threshold_that_nobody_moved_is_the_configured_one_to_the_last_bit() -> None:
+    assert all(asked(value, 0.0) == value for value in np.random.default_rng(0).random(1000))
+
+
+def test_what_is_said_of_one_task_moves_no_other() -> None:
+    assert raised(layout(STATE), CRISIS, strictness={"anomaly": 1.0, "death": 1.0}) == raised(layout(STATE), CRISIS)
+    assert raised(layout(STATE), CRISIS, strictness={"decline": 1.0}) == []
+
+
+def test_no_rule_is_moved_not_even_one_that_is_named_as_a_task_is() -> None:
+    found = [raised(layout(), [[]], rate=160.0, strictness=said) for said in ({}, {"fast": 1.0})]
+    assert [[alert.task for alert in each] for each in found] == [["fast"], ["fast"]]
+    assert found[0] == found[1]
+
+
+def test_an_alert_that_stands_ends_where_its_threshold_has_risen_above_it() -> None:
+    steady = [[0.6, 0.0, 0.4]] * 4
+    moved = np.array([0.0, 0.0, 1.0, 1.0])
+    assert row_and_change(raised(layout(STATE), steady, strictness={"decline": moved})) == [
+        (0, O, "warning"),
+        (3, R, "warning"),
+    ]
+
+
+@pytest.mark.parametrize(("strictness", "told"), [(0.0, True), (0.3, True), (0.4, False)])
+def test_under_a_budget_a_warning_is_worth_less_the_more_were_called_false(strictness: float, *, told: bool) -> None:
+    """Odds of 3 to 7 at a cost of 5 are worth 10^0.33, so that a first alarm, which costs 1, is raised up to there."""
+    alerts = WARD["alerts"] | {"budget": "10 per entity-day", "warm_up": 0}
+    task = STATE | {"severities": {"warning": 0.01}}
+    asked_of = Layout(Monitor.model_validate(WARD | {"tasks": [*WARD["tasks"], task], "alerts": alerts}))
+    assert bool(raised(asked_of, [[0.7, 0.0, 0.3]], strictness={"decline": strictness})) is told
