@@ -1,0 +1,74 @@
+"""Rows scored once, decided on with many settings: what `AlertPipeline` decides, of the learned score alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.alert import ALARMS
+from schemas.alerting import AlertSettings
+from schemas.observation import Status
+from schemas.prediction import Predictions
+from scorer.stages.finding import MEMORY_FIELDS, Finding, Memory
+from scorer.stages.pipeline import stages_of
+from scorer.stages.steering import Steering
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An entity's rows in stream order, N in all, n of them accepted.
+
+    Attributes:
+        rows: N.
+        place_n: of each accepted row among the N.
+        number_n: how many rows the entity had shown before.
+        evidence_n: what alerts are made of.
+        lent_n: the entity was lent others' experience.
+    """
+
+    rows: int
+    place_n: NDArray[np.int64]
+    number_n: NDArray[np.int64]
+    evidence_n: NDArray[np.float64]
+    lent_n: NDArray[np.bool_]
+
+
+def judged(batches: Sequence[Predictions]) -> dict[str, Judged]:
+    """What was scored, by entity."""
+    entity = np.concatenate([np.asarray(each.batch.entity, dtype=object) for each in batches])
+    ok = np.concatenate([each.status == Status.OK for each in batches])
+    number = np.concatenate([each.rows_seen for each in batches])
+    evidence = np.concatenate([each.surprise for each in batches])
+    lent = np.concatenate([np.broadcast_to(each.lent, len(each.slot)) for each in batches])
+    found = {}
+    for name in dict.fromkeys(entity.tolist()):
+        mine = np.flatnonzero(entity == name)
+        taken = mine[ok[mine]]
+        found[name] = Judged(len(mine), np.flatnonzero(ok[mine]), number[taken], evidence[taken], lent[taken])
+    return found
+
+
+def alarms(judged: Judged, settings: AlertSettings) -> NDArray[np.int64]:
+    """Rows (of the N) at which an alert opens or escalates.
+
+    The stages are the pipeline's own; they are asked where evidence may reach a severity or an alert is open, as there.
+    Severities of steered settings alone.
+    """
+    stages, steering = stages_of(settings), Steering(settings)
+    memory = Memory(*(dtype(0).item() for dtype in MEMORY_FIELDS.values()))
+    possible = np.flatnonzero(judged.evidence_n >= settings.threshold - settings.relaxation)
+    following = np.searchsorted(possible, np.arange(len(judged.evidence_n) + 1))
+    possible = np.append(possible, len(judged.evidence_n))
+    raised, row = [], int(possible[0])
+    while row < len(judged.evidence_n):
+        strength, number = float(judged.evidence_n[row]), int(judged.number_n[row])
+        rank = steering.rank(memory, number, strength)
+        finding = Finding(number, 0, rank, strength, steered=True, lent=bool(judged.lent_n[row]))
+        decision = next(found for stage in stages if (found := stage(finding, memory)) is not None)
+        for name in ("peak", "raised"):  # as the store holds them
+            setattr(memory, name, MEMORY_FIELDS[name](getattr(memory, name)).item())
+        if decision.change in ALARMS:
+            raised.append(row)
+        row = row + 1 if memory.is_open else int(possible[following[row + 1]])
+    return judged.place_n[raised]
