@@ -52,23 +52,28 @@ def judged(batches: Sequence[Predictions]) -> dict[str, Judged]:
 def alarms(judged: Judged, settings: AlertSettings) -> NDArray[np.int64]:
     """Rows (of the N) at which an alert opens or escalates.
 
-    The stages are the pipeline's own; they are asked where evidence may reach a severity or an alert is open, as there.
-    Severities of steered settings alone.
+    The stages are the pipeline's own; they are asked where evidence reaches a severity or an alert is open, as there.
+    Of steered settings alone: then severities move only where an alert fires.
     """
     stages, steering = stages_of(settings), Steering(settings)
     memory = Memory(*(dtype(0).item() for dtype in MEMORY_FIELDS.values()))
-    possible = np.flatnonzero(judged.evidence_n >= settings.threshold - settings.relaxation)
-    following = np.searchsorted(possible, np.arange(len(judged.evidence_n) + 1))
-    possible = np.append(possible, len(judged.evidence_n))
-    raised, row = [], int(possible[0])
-    while row < len(judged.evidence_n):
-        strength, number = float(judged.evidence_n[row]), int(judged.number_n[row])
-        rank = steering.rank(memory, number, strength)
-        finding = Finding(number, 0, rank, strength, steered=True, lent=bool(judged.lent_n[row]))
+    raised, row = [], 0
+    rank_n, reached = _severities(judged, steering, memory)
+    while (row := row if memory.is_open else int(reached[np.searchsorted(reached, row)])) < len(rank_n):
+        evidence, number, lent = judged.evidence_n[row].item(), judged.number_n[row].item(), bool(judged.lent_n[row])
+        finding = Finding(number, 0, int(rank_n[row]), evidence, steered=True, lent=lent)
         decision = next(found for stage in stages if (found := stage(finding, memory)) is not None)
-        for name in ("peak", "raised"):  # as the store holds them
-            setattr(memory, name, MEMORY_FIELDS[name](getattr(memory, name)).item())
         if decision.change in ALARMS:
             raised.append(row)
-        row = row + 1 if memory.is_open else int(possible[following[row + 1]])
+            for name in ("peak", "raised"):  # as the store holds them
+                setattr(memory, name, MEMORY_FIELDS[name](getattr(memory, name)).item())
+            rank_n, reached = _severities(judged, steering, memory)
+        row += 1
     return judged.place_n[raised]
+
+
+def _severities(judged: Judged, steering: Steering, memory: Memory) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """Of each row until the next alert fires, and the rows that reach one, n behind them."""
+    raised, raised_row = np.array(memory.raised), np.array(memory.raised_row)
+    rank_n = steering.ranks(raised, raised_row, judged.number_n, judged.evidence_n)
+    return rank_n, np.append(np.flatnonzero(rank_n), len(rank_n))
