@@ -46,8 +46,25 @@ def nab_score(alerts: Sequence[Int64], series: Sequence[Series], profile: Profil
         series: the files.
         profile: the weights.
     """
-    raw = sum(_raw(rows, each, profile) for rows, each in zip(alerts, series, strict=True))
-    return _normalised(raw, series, profile)
+    raw = sum(raw_score(rows, each, profile) for rows, each in zip(alerts, series, strict=True))
+    return normalised(raw, _n_windows(series), profile)
+
+
+def raw_score(alerts: Int64, series: Series, profile: Profile) -> float:
+    """What the rows alerted in one file are worth; those of all files together are what is normalised."""
+    scored = alerts[alerts >= series.probation]
+    worth, window = _worth(series, profile, scored)
+    total = float(worth[window < 0].sum())
+    for each in range(len(series.windows)):
+        inside = worth[window == each]
+        total += float(inside.max()) if len(inside) else -profile.value[2]
+    return total
+
+
+def normalised(raw: float, windows: float, profile: Profile) -> float:
+    """The raw score of files that hold so many windows in all, between the silent detector's and the perfect one's."""
+    true_weight, _, missed_weight = profile.value
+    return 100.0 * (raw + missed_weight * windows) / ((true_weight + missed_weight) * windows)
 
 
 def nab_optimised(scores: Sequence[Float64], series: Sequence[Series], profile: Profile) -> tuple[float, float]:
@@ -67,22 +84,13 @@ def nab_optimised(scores: Sequence[Float64], series: Sequence[Series], profile: 
     last_of_tie = np.append(np.flatnonzero(threshold[order][1:] != threshold[order][:-1]), len(order) - 1)
     silent = -profile.value[2] * _n_windows(series)
     best = last_of_tie[np.argmax(total[last_of_tie])]
-    return _normalised(float(silent + total[best]), series, profile), float(threshold[order][best])
-
-
-def _raw(rows: Int64, series: Series, profile: Profile) -> float:
-    worth, window = _worth(series, profile)
-    scored = rows[rows >= series.probation]
-    total = float(worth[scored][window[scored] < 0].sum())
-    for each in range(len(series.windows)):
-        inside = scored[window[scored] == each]
-        total += float(worth[inside].max()) if len(inside) else -profile.value[2]
-    return total
+    raw = float(silent + total[best])
+    return normalised(raw, _n_windows(series), profile), float(threshold[order][best])
 
 
 def _gains(score: Float64, series: Series, profile: Profile) -> Float64:
     """What each scored row adds to the total when the threshold falls to its score."""
-    worth, window = _worth(series, profile)
+    worth, window = _worth(series, profile, np.arange(series.rows))
     gain = worth.copy()
     for each in range(len(series.windows)):
         inside = np.flatnonzero((window == each) & (np.arange(series.rows) >= series.probation))
@@ -92,11 +100,10 @@ def _gains(score: Float64, series: Series, profile: Profile) -> Float64:
     return gain[series.probation :]
 
 
-def _worth(series: Series, profile: Profile) -> tuple[Float64, Int64]:
-    """Of each row what an alert there is worth, and the window it is in (-1 none)."""
-    row = np.arange(series.rows)
-    window = np.full(series.rows, -1)
-    position = np.full(series.rows, _FAR)
+def _worth(series: Series, profile: Profile, row: Int64) -> tuple[Float64, Int64]:
+    """Of each of some rows what an alert there is worth, and the window it is in (-1 none)."""
+    window = np.full(len(row), -1)
+    position = np.full(len(row), _FAR)
     for each, (first, last) in enumerate(series.windows.tolist()):
         width = last - first + 1
         after = row > last
@@ -115,9 +122,3 @@ def _sigmoid(position: Float64) -> Float64:
 
 def _n_windows(series: Sequence[Series]) -> int:
     return sum(len(each.windows) for each in series)
-
-
-def _normalised(raw: float, series: Sequence[Series], profile: Profile) -> float:
-    true_weight, _, missed_weight = profile.value
-    silent, perfect = -missed_weight * _n_windows(series), true_weight * _n_windows(series)
-    return 100.0 * (raw - silent) / (perfect - silent)
