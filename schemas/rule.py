@@ -87,7 +87,8 @@ class Rule(Frozen):
     rise:  how far it lies above it, likewise. With `after` these three are gaps: of a value that comes sooner after
         the last one they say 0.
     average: the mean of about the last four values of `signal`, in raw units (of its logarithm: the geometric mean).
-    volatility: how far outside [low, high] the volatility of `signal`'s changes lies, in multiples of its usual one.
+    volatility: how far outside [low, high] the volatility of `signal`'s changes lies, in multiples of its usual one;
+        without bounds that multiple itself.
     frozen: how often in a row all of `inputs`, or `signal`, stayed what they were, in multiples of `rows`; or how long
         none of them brought another value, come or not, in multiples of `for`: a halt.
     missing: how long `signal` did not come, since the entity's first row at most, in multiples of `for`.
@@ -147,6 +148,8 @@ class Rule(Frozen):
 
     def _check_bounds(self) -> None:
         if self.low is None and self.high is None:
+            if self.kind is RuleKind.VOLATILITY:
+                return
             raise ValueError(f"low: expected low or high for a {self.kind} rule")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"low: expected at most high, which is {self.high:g}")

@@ -25,10 +25,15 @@ class TaskKind(StrEnum):
 
 
 class Standing(Frozen):
-    """What a row stands in now: `cuts` split the rule's score into so many standings and one."""
+    """What a row stands in now: `cuts` split the rule's score into so many standings and one.
+
+    Where the rule says nothing, as of an entity that has no such signal, it is what it stands in `otherwise`.
+    """
 
     rule: Identifier
     cuts: tuple[float, ...] = Field(min_length=1, max_length=64)
+    # Weights say by which standings they counted: what is not set is not named, so that older ones still fit.
+    otherwise: "Standing | None" = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Target(Frozen):
@@ -45,20 +50,29 @@ class Target(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for key, cuts in (("cuts", self.cuts), ("standing.cuts", self.counted_by.cuts)):
-            if list(cuts) != sorted(set(cuts)):
-                raise ValueError(f"{key}: expected ascending numbers")
+        for key, each in {"": self, **self._standings}.items():
+            if list(each.cuts) != sorted(set(each.cuts)):
+                raise ValueError(f"{key}cuts: expected ascending numbers")
         return self
 
     @property
     def reads(self) -> dict[str, str]:
         """Key -> name of each rule it takes classes or standings from."""
-        return {"rule": self.rule} | ({"standing.rule": self.standing.rule} if self.standing else {})
+        return {f"{key}rule": each.rule for key, each in {"": self, **self._standings}.items()}
 
     @property
-    def counted_by(self) -> Self | Standing:
-        """What tells the standings apart."""
-        return self.standing or self
+    def counted_by(self) -> tuple[Self | Standing, ...]:
+        """What tells the standings apart: each where those before say nothing."""
+        return tuple(self._standings.values()) or (self,)
+
+    @property
+    def _standings(self) -> dict[str, Standing]:
+        """By what stands before their keys."""
+        found, key, each = {}, "standing.", self.standing
+        while each is not None:
+            found[key] = each
+            key, each = f"{key}otherwise.", each.otherwise
+        return found
 
 
 class Share(StrEnum):

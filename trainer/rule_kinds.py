@@ -123,10 +123,14 @@ class Average(OneSignal):
 
 
 class Volatility(OneSignal):
-    """How far recent volatility, in multiples of the usual one, lies outside [low, high]; 0 before anything moved."""
+    """How far recent volatility, in multiples of the usual one, lies outside [low, high]; without bounds the multiple.
+
+    Before anything moved it is the usual one.
+    """
 
     def _score(self, known: Known) -> Float64:
-        return np.nan_to_num(self._outside(known.remembered[:, self._place]), nan=0.0)
+        multiple = np.nan_to_num(known.remembered[:, self._place], nan=1.0)
+        return multiple if self._rule.low is None and self._rule.high is None else self._outside(multiple)
 
 
 class Missing(OneSignal):

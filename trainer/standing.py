@@ -3,11 +3,15 @@
 Persistence is the zero point of a forecast; this is that of a class. A head adds to these log odds what it has
 learned, so that it need not spend hundreds of small steps on finding out that crises are rare and calm lasts. Where
 another rule foretells more than the target's own, as the usual range of a price does of its next fall, what followed
-is counted by the bands that one is in. A task that is told from outside (an event, a state without a rule) has its
+is counted by the bands that one is in, and where it says nothing, as of an index without a range, by those of the next
+rule that is named. A task that is told from outside (an event, a state without a rule) has its
 base rate alone.
 
-N rows, R rules, T state and event tasks, C classes of a task, W standings (the rule's class or band, or unknown).
+N rows, R rules, T state and event tasks, C classes of a task, B bands of one rule, W standings (each rule's classes or
+bands, or unknown).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
 from schemas.layout import NO_YES, Layout
+from schemas.task import Standing as Counted
 from schemas.task import Target
 from trainer.rows import Rows
 from trainer.rule_inputs import known_of
@@ -23,7 +28,7 @@ from trainer.statistics import Observed
 from trainer.weighting.ranks import pool_sum
 
 _STAYS = 4.0
-"""Rows that a class counts as having stayed what it was before anything was counted; by another rule, the first."""
+"""Rows that a class counts as having stayed what it was before anything was counted."""
 _TAUGHT = 200.0
 """Rows that must have been counted before a task may warn anybody: an even guess among three classes is 0.33."""
 _LENT = 0.2
@@ -36,8 +41,9 @@ class Standing(nn.Module):
     """Counts of what followed what, over all entities.
 
     Part of the weights and moved by the learner alone, as `Population` is: an output does not depend on which entities
-    a shard owns. Fresh counts lean towards the class that is, counted by another rule towards the first one, so that
-    nobody is alarmed before anything was counted; where a rule's class is not known, all are alike.
+    a shard owns. Fresh counts lean towards the class that is. Counted by another rule, half of that leans towards the
+    first class, for most rows are calm, and half towards the one that has the band's place in the order; where no rule
+    says anything, all are alike.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -45,12 +51,12 @@ class Standing(nn.Module):
         self._layout = layout
         self._rules = Rules(layout)
         places = {rule.name: place for place, rule in enumerate(layout.monitor.rules)}
-        targets = [task.target for task in layout.states]
-        self._read = [(task, places[target.counted_by.rule]) for task, target in enumerate(targets) if target]
-        for task, target in enumerate(targets):
-            if target:
-                cut_C = torch.tensor(target.counted_by.cuts, dtype=torch.float64)
-                self.register_buffer(f"cut_C_of_{task}", cut_C, persistent=False)
+        self._read: list[tuple[int, int, str]] = []
+        for task, target in enumerate(task.target for task in layout.states):
+            for place, each in enumerate(target.counted_by if target else ()):
+                name = f"cut_B_of_{task}_{place}"
+                self.register_buffer(name, torch.tensor(each.cuts, dtype=torch.float64), persistent=False)
+                self._read.append((task, places[each.rule], name))
         states = [_Counts(task.target, len(task.classes)) for task in layout.states]
         self.counts = nn.ModuleList([*states, *(_Counts(None, len(NO_YES)) for _ in layout.events)])
 
@@ -67,14 +73,20 @@ class Standing(nn.Module):
         return torch.from_numpy(score_NR).to(rows.time_N.device)
 
     def of(self, rows: Rows, score_NR: Tensor | None) -> tuple[Tensor, ...]:
-        """Per task the standing of each row, [N]: its rule's class or band now; W - 1 where it says nothing."""
-        n = rows.time_N.shape[0]
-        standing = [torch.zeros(n, dtype=torch.int64, device=rows.time_N.device) for _ in self.counts]
-        for task, rule in self._read:
+        """Per task the standing of each row, [N]: the class or band of the first rule that says anything.
+
+        W - 1 where none does; 0 where none is read.
+        """
+        n, device = rows.time_N.shape[0], rows.time_N.device
+        standing = [torch.zeros(n, dtype=torch.int64, device=device) for _ in self.counts]
+        unknown = [torch.ones(n, dtype=torch.bool, device=device) for _ in self.counts]
+        for task, rule, name in self._read:
             assert score_NR is not None
-            cut_C, score_N = self.get_buffer(f"cut_C_of_{task}"), score_NR[:, rule].contiguous()
-            reached_N = torch.bucketize(score_N, cut_C, right=True)
-            standing[task] = torch.where(score_N.isnan(), len(cut_C) + 1, reached_N)
+            cut_B, score_N = self.get_buffer(name), score_NR[:, rule].contiguous()
+            bands_N = torch.bucketize(score_N, cut_B, right=True).masked_fill(score_N.isnan(), len(cut_B) + 1)
+            # Who is still unknown has come past all bands so far.
+            standing[task] += bands_N * unknown[task]
+            unknown[task] &= score_N.isnan()
         return tuple(standing)
 
     def forward(self, standing: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -84,13 +96,17 @@ class Standing(nn.Module):
     def floors(self, task: int) -> Tensor:
         """How often "at least so bad" followed milder standings of a state task, [W, C]: the most of them.
 
-        Zero for the mildest standing, and where the standing is not known.
+        Zero for the mildest standing of each rule, and where the standing is not known.
         """
         counts = self.counts[task]
         assert isinstance(counts, _Counts)
-        tail_WC = counts.share()[:-1].flip(-1).cumsum(-1).flip(-1).clamp(max=1.0)
-        nothing_1C = torch.zeros_like(tail_WC[:1])
-        return torch.cat([nothing_1C, tail_WC.cummax(0).values[:-1], nothing_1C])
+        tail_WC = counts.share().flip(-1).cumsum(-1).flip(-1).clamp(max=1.0)
+        floor_WC = torch.zeros_like(tail_WC)
+        start = 0
+        for bands in counts.bands:
+            floor_WC[start + 1 : start + bands] = tail_WC[start : start + bands - 1].cummax(0).values
+            start += bands
+        return floor_WC
 
     def taught(self, task: int) -> bool:
         """Has enough been seen of a state or event task to warn by it?"""
@@ -121,9 +137,12 @@ class Standing(nn.Module):
 
 
 class _Counts(nn.Module):
-    """Of one task: a row for each class or band that its rule may be in, and the last for none known.
+    """Of one task: a row for each class or band that its rules may be in, and the last for none known.
 
     Bands lend to their neighbours: one that was hardly ever entered says what the nearest says.
+
+    Attributes:
+        bands: of each rule, B.
     """
 
     seen_WC: Tensor
@@ -131,14 +150,14 @@ class _Counts(nn.Module):
 
     def __init__(self, target: Target | None, classes: int) -> None:
         super().__init__()
-        banded = target is not None and target.standing is not None
-        standings = 0 if target is None else len(target.counted_by.cuts) + 1
-        likely = [] if target is None else _likely(target)
-        seen_WC = torch.ones(standings + 1, classes)
-        seen_WC[range(len(likely)), likely] += _STAYS
+        counted_by = () if target is None else target.counted_by
+        self.bands = [len(each.cuts) + 1 for each in counted_by]
+        likely = [_likely(target, each, classes) for each in counted_by if target]
+        seen_WC = 1.0 + _STAYS * torch.cat([*likely, torch.zeros(1, classes)])
         self._believed = float(seen_WC.sum())
         self.register_buffer("seen_WC", seen_WC)
-        self.register_buffer("lent_WW", _lent(standings) if banded else None, persistent=False)
+        banded = target is not None and target.standing is not None
+        self.register_buffer("lent_WW", _lent(self.bands) if banded else None, persistent=False)
 
     def share(self) -> Tensor:
         """How often each class followed each standing, [W, C]."""
@@ -160,21 +179,21 @@ class _Counts(nn.Module):
         self.seen_WC *= (_MEMORY / self.seen_WC.sum(-1, keepdim=True)).clamp(max=1.0)
 
 
-def _likely(target: Target) -> list[int]:
-    """For each standing the class that is most likely before anything was counted.
+def _likely(target: Target, counted: Target | Counted, classes: int) -> Tensor:
+    """Which classes are likely in each band of a rule before anything was counted, [B, C]; a row adds up to 1.
 
-    Its own one, and where that is not known none; counted by another rule the first, so that nobody is alarmed.
+    Its own one; counted by another rule the first, and the one at the band's place in the order, half each.
     """
-    counted = target.counted_by
-    if counted.rule != target.rule:
-        return [0] * (len(counted.cuts) + 2)
-    likely: list[int] = np.searchsorted(np.array(target.cuts), [-np.inf, *counted.cuts], side="right").tolist()
-    return likely
+    bands = len(counted.cuts) + 1
+    if counted.rule == target.rule:
+        own_B = np.searchsorted(np.array(target.cuts), [-np.inf, *counted.cuts], side="right")
+        return torch.eye(classes)[own_B]
+    place_B1 = torch.linspace(0.0, classes - 1.0, bands)[:, None]
+    ordered_BC = (1.0 - (place_B1 - torch.arange(classes)).abs()).clamp(min=0.0)
+    return 0.5 * (ordered_BC + torch.eye(classes)[0])
 
 
-def _lent(bands: int) -> Tensor:
-    """What of each band's rows (axis 1) counts in each (axis 0), [W, W]; what is not known stands alone."""
-    place_B = torch.arange(bands)
-    lent_WW = torch.eye(bands + 1)
-    lent_WW[:-1, :-1] = torch.full((bands, bands), _LENT).pow((place_B[:, None] - place_B).abs())
-    return lent_WW
+def _lent(bands: Sequence[int]) -> Tensor:
+    """What of each band's rows (axis 1) counts in each (axis 0), [W, W]; of one rule's alone, the unknown by itself."""
+    lent = [torch.full((n, n), _LENT).pow((torch.arange(n)[:, None] - torch.arange(n)).abs()) for n in bands]
+    return torch.block_diag(*lent, torch.eye(1))

@@ -1,5 +1,5 @@
 """History through the very same streaming code, without Kafka: scores file, metrics, report.
 
 Lives here: the monitor made for `--auto`, the run itself, the scores file, the report.
-Promises: the backtest contract of docs/network.md (one output row per input row, in input order; nothing sees the future).
+Promises: the backtest contract of docs/network.md (a row out for each row in, in their order; no row sees the future).
 """

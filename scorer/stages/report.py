@@ -155,9 +155,10 @@ def _standing(layout: Layout, task: Task, predictions: Predictions, row: int) ->
     """What the rule that a state's odds are counted by says now."""
     if task.target is None:
         return ""
-    name = task.target.counted_by.rule
-    score = predictions.rules[row, [rule.name for rule in layout.monitor.rules].index(name)]
-    return f", {name} {'unknown' if np.isnan(score) else f'{score:g}'} now"
+    rules = [rule.name for rule in layout.monitor.rules]
+    score = {each.rule: predictions.rules[row, rules.index(each.rule)] for each in task.target.counted_by}
+    name = next((name for name in score if not np.isnan(score[name])), task.target.counted_by[0].rule)
+    return f", {name} {'unknown' if np.isnan(score[name]) else f'{score[name]:g}'} now"
 
 
 def _summary(head: str, reasons: tuple[SignalReason, ...], decision: Decision, explanation: Explanation | None) -> str:
