@@ -27,8 +27,9 @@ from trainer.rules import Rules
 from trainer.statistics import Observed
 from trainer.weighting.ranks import pool_sum
 
-_STAYS = 4.0
-"""Rows that a class counts as having stayed what it was before anything was counted."""
+_STAYS, _ELSE = 0.8, 0.2
+"""Rows that count before anything was counted: of the class that is likely, and of each. As many as one: a band that
+was never entered shall soon say what its neighbours say."""
 _TAUGHT = 200.0
 """Rows that must have been counted before a task may warn anybody: an even guess among three classes is 0.33."""
 _LENT = 0.2
@@ -153,7 +154,7 @@ class _Counts(nn.Module):
         counted_by = () if target is None else target.counted_by
         self.bands = [len(each.cuts) + 1 for each in counted_by]
         likely = [_likely(target, each, classes) for each in counted_by if target]
-        seen_WC = 1.0 + _STAYS * torch.cat([*likely, torch.zeros(1, classes)])
+        seen_WC = _ELSE + _STAYS * torch.cat([*likely, torch.zeros(1, classes)])
         self._believed = float(seen_WC.sum())
         self.register_buffer("seen_WC", seen_WC)
         banded = target is not None and target.standing is not None
