@@ -50,7 +50,7 @@ class Target(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for key, each in {"": self, **self._standings}.items():
+        for key, each in self._counted.items():
             if list(each.cuts) != sorted(set(each.cuts)):
                 raise ValueError(f"{key}cuts: expected ascending numbers")
         return self
@@ -58,17 +58,19 @@ class Target(Frozen):
     @property
     def reads(self) -> dict[str, str]:
         """Key -> name of each rule it takes classes or standings from."""
-        return {f"{key}rule": each.rule for key, each in {"": self, **self._standings}.items()}
+        return {f"{key}rule": each.rule for key, each in self._counted.items()}
 
     @property
-    def counted_by(self) -> tuple[Self | Standing, ...]:
+    def counted_by(self) -> "tuple[Target | Standing, ...]":
         """What tells the standings apart: each where those before say nothing."""
-        return tuple(self._standings.values()) or (self,)
+        target, *standings = self._counted.values()
+        return tuple(standings) or (target,)
 
     @property
-    def _standings(self) -> dict[str, Standing]:
-        """By what stands before their keys."""
-        found, key, each = {}, "standing.", self.standing
+    def _counted(self) -> "dict[str, Target | Standing]":
+        """What has a rule and cuts, by what stands before their keys; itself first."""
+        found: dict[str, Target | Standing] = {"": self}
+        key, each = "standing.", self.standing
         while each is not None:
             found[key] = each
             key, each = f"{key}otherwise.", each.otherwise

@@ -43,8 +43,8 @@ class Standing(nn.Module):
 
     Part of the weights and moved by the learner alone, as `Population` is: an output does not depend on which entities
     a shard owns. Fresh counts lean towards the class that is. Counted by another rule, half of that leans towards the
-    first class, for most rows are calm, and half towards the one that has the band's place in the order; where no rule
-    says anything, all are alike.
+    first class, for most rows are calm, and half towards the one that has the band's place in the order. Where no rule
+    says anything, classes are alike by the target's own, and the first is likely by others.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -154,7 +154,9 @@ class _Counts(nn.Module):
         counted_by = () if target is None else target.counted_by
         self.bands = [len(each.cuts) + 1 for each in counted_by]
         likely = [_likely(target, each, classes) for each in counted_by if target]
-        seen_WC = _ELSE + _STAYS * torch.cat([*likely, torch.zeros(1, classes)])
+        foreign = any(target is not None and each.rule != target.rule for each in counted_by)
+        unknown_1C = torch.eye(classes)[:1] * foreign
+        seen_WC = _ELSE + _STAYS * torch.cat([*likely, unknown_1C])
         self._believed = float(seen_WC.sum())
         self.register_buffer("seen_WC", seen_WC)
         banded = target is not None and target.standing is not None
@@ -197,4 +199,5 @@ def _likely(target: Target, counted: Target | Counted, classes: int) -> Tensor:
 def _lent(bands: Sequence[int]) -> Tensor:
     """What of each band's rows (axis 1) counts in each (axis 0), [W, W]; of one rule's alone, the unknown by itself."""
     lent = [torch.full((n, n), _LENT).pow((torch.arange(n)[:, None] - torch.arange(n)).abs()) for n in bands]
-    return torch.block_diag(*lent, torch.eye(1))
+    lent_WW: Tensor = torch.block_diag(*lent, torch.eye(1))
+    return lent_WW

@@ -157,6 +157,9 @@ def test_volatility_is_held_against_the_signals_own() -> None:
         usual += max(1 / n, 0.001) * (moved**2 - usual)
     assert found[420] == pytest.approx(np.sqrt(recent / usual) - 2, abs=1e-5)
     assert found[420] > 0
+    multiple = one({key: WILD[key] for key in ("name", "kind", "signal")}, np.arange(440.0), series, CLOSE)
+    assert multiple[420] == pytest.approx(found[420] + 2)
+    assert multiple[0] == 1
 
 
 def test_volatility_that_collapses_is_outside_too_and_what_never_moved_is_not() -> None:

@@ -115,3 +115,47 @@ def test_fresh_bands_of_a_states_own_rule_lean_towards_the_class_that_they_lie_i
     standing = Standing(Layout(LAYOUT.monitor.model_copy(update={"tasks": tasks})))
     odds_WC = standing((torch.arange(7),))[0]
     assert odds_WC[:6].argmax(-1).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def other(first: schemas.task.Standing) -> Layout:
+    """Counted by another rule than the target's, and where that says nothing by how fast the heart is."""
+    heat, usual = LAYOUT.monitor.tasks[2], Rule(name="usual", kind=RuleKind.AVERAGE, signal="temp")
+    assert heat.target is not None
+    target = heat.target.model_copy(update={"standing": first})
+    tasks = (*LAYOUT.monitor.tasks[:2], heat.model_copy(update={"target": target}))
+    return Layout(LAYOUT.monitor.model_copy(update={"rules": (*LAYOUT.monitor.rules, usual), "tasks": tasks}))
+
+
+def test_where_one_rule_says_nothing_another_one_may_say_where_a_row_stands() -> None:
+    quick = schemas.task.Standing(rule="fast", cuts=(1.0,))
+    layout = other(schemas.task.Standing(rule="usual", cuts=(36.0, 38.0), otherwise=quick))
+    values = np.array([[np.nan, 37.0], [80.0, np.nan], [120.0, np.nan], [120.0, 39.0], [np.nan, np.nan]])
+    rows, order, _ = pack(np.arange(5), values, 60_000 * np.arange(5), layout)
+    network = Network(layout).eval()
+    outputs, _ = network(rows, network.initial(rows.waves[0]))
+    # Three bands of the one, then two of the other, then none known.
+    assert outputs.standing[0][order].tolist() == [1, 3, 4, 2, 5]
+
+
+def test_bands_of_two_rules_lend_nothing_to_each_other_and_have_floors_of_their_own() -> None:
+    quick = schemas.task.Standing(rule="fast", cuts=(1.0,))
+    standing = Standing(other(schemas.task.Standing(rule="usual", cuts=(36.0, 38.0), otherwise=quick)))
+    before = standing((torch.arange(6),))[0]
+    for _ in range(3000):
+        standing.learn((torch.tensor([2]),), (torch.tensor([2]),), torch.tensor([True]))
+    after = standing((torch.arange(6),))[0]
+    torch.testing.assert_close(after[3:], before[3:])
+    assert after[1].exp()[2] > 0.98
+    assert before[1].exp()[2] < 0.5
+    floors_WC = standing.floors(0)
+    assert not floors_WC[[0, 3, 5]].any()
+    assert floors_WC[2, 2] > 0.98 > floors_WC[4, 2]
+
+
+def test_fresh_bands_of_another_rule_are_ordered_and_lean_towards_the_first_class() -> None:
+    layout = other(schemas.task.Standing(rule="usual", cuts=(35.0, 36.0, 37.0, 38.0)))
+    odds_WC = Standing(layout)((torch.arange(6),))[0].exp()
+    worst = odds_WC[:5, 2].tolist()
+    assert worst == sorted(worst)
+    assert worst[-1] > worst[0]
+    assert (odds_WC[:5, 0] >= odds_WC[:5, 1:].max(-1).values).all()
