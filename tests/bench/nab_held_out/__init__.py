@@ -8,10 +8,10 @@ them is added up and normalised as NAB does, over the files judged. Beside it an
 threshold, quiet period and escalation are chosen the same way.
 
 What is held out is the grid's choices, nothing else. What the statistics are, how they are combined and decided on was
-chosen with all files in view, and so were the values that the grid lies around: with the default in its middle it
-cannot tell what would have been chosen had a file never been seen. So these figures say what the choice of numbers is
-worth on other files of these seven folders, and are an upper bound of what to expect elsewhere. The figure of the
-default is held out in no way.
+chosen with all files in view, and so were the values that the grid lies around, the default's. So these figures say
+what choosing numbers on some files is worth on others of these seven folders; of other files, or of how the detector
+would have come out had a file never been seen, they say nothing, and are likelier too high than too low. Scoring itself
+looks at no label. The default's figures are held out in no way; the median of the grid is what a blind choice earns.
 
 ± is the deviation over bootstrap draws of as many files from each half, with the choice made anew in each: a file drawn
 twice counts twice, and is held out whole.

@@ -28,7 +28,7 @@ from tests.bench.shared import shared_data
 from tests.converters import nab
 
 _QUICK = 4
-_SHOWN = 8
+_SHOWN = 15
 """Lines of a list."""
 Folds = dict[str, NDArray[np.int64]]
 

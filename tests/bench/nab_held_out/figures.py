@@ -1,4 +1,4 @@
-"""What is reported of one system: its default, the best in hindsight, and the choice made elsewhere.
+"""What is reported of one system: its default, the best in hindsight and the median, and the choice made elsewhere.
 
 V variants, F files, D bootstrap draws.
 """
@@ -27,7 +27,8 @@ def figures(system: System, windows_F: Ints, folds: Mapping[str, Ints], profile:
         return normalised(float(earned_F @ counted_F), float(windows_F @ counted_F), profile)
 
     best = int((raw_VF @ weight_F).argmax())
-    found = [of(raw_VF[0], every), of(raw_VF[best], every)]
+    median = float(np.median(raw_VF @ weight_F))
+    found = [of(raw_VF[0], every), of(raw_VF[best], every), normalised(median, float(windows_F @ weight_F), profile)]
     found += [of(earned(raw_VF, chosen(raw_VF, fold_F, weight_F)), every) for fold_F in folds.values()]
     on_other_half_F = earned(raw_VF, chosen(raw_VF, parts, weight_F))
     for half in range(len(_HALVES)):
@@ -38,7 +39,7 @@ def figures(system: System, windows_F: Ints, folds: Mapping[str, Ints], profile:
 def names(folds: Mapping[str, Ints]) -> list[str]:
     """What `figures` holds."""
     by_half = [f"{half} files, {what}" for half in _HALVES for what in ("default", "chosen on the others")]
-    return ["default", "best in hindsight", *folds, *by_half]
+    return ["default", "best in hindsight", "median of the grid", *folds, *by_half]
 
 
 def with_spread(
