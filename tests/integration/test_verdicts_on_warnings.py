@@ -72,7 +72,7 @@ def stays(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     parts = shard_parts(layout, MemoryLedger(), registry, NEVER)
     for batch in FileSource([folder / "learned.parquet"], layout, 1024).batches(parts.shard):
         learner.observe(batch)
-    return save_weights(learner._network), folder / "judged.parquet"
+    return save_weights(learner.candidate.network), folder / "judged.parquet"
 
 
 def raised(stays: tuple[bytes, Path], *, heard: bool) -> list[Alert]:
