@@ -32,7 +32,7 @@ def check_rising(severities: Mapping[Severity, float]) -> None:
 
 
 Cost = Annotated[float, Field(gt=0, le=1e6)]
-_STEERED = Budget(rows=0.5)
+_STEERED = Budget(rows=0.25)
 
 
 class AlertSettings(Frozen):
