@@ -15,7 +15,7 @@ from scorer import detector, profile, tail
 
 SETTINGS: Mapping[str, tuple[float, ...]] = {
     "threshold": (2.0, 1.75, 2.25),
-    "budget": (0.5, 0.25, 1.0),
+    "budget": (0.25, 0.5, 1.0),
     "steering": (0.1, 0.05, 0.2),
     "cooldown": (100, 50, 200),
     "escalation": (1.3, 1.15, 1.6),
