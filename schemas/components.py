@@ -33,7 +33,7 @@ Cell = Literal["gru", "mingru", "ssm", "retention", "convolution", "transformer"
 """Recurrent cells of the encoder, see trainer/cells."""
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
-"""Where a fit can be followed, see infra/fitting/trackers."""
+"""Where a fit can be followed, see infra/fitting/trackers.py."""
 
 
 WIDTH_STEP = 8
