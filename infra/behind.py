@@ -9,9 +9,6 @@ from sqlalchemy import Connection, select
 from schemas.statements import PARTITIONS
 from schemas.tables import TaskMetricRow
 
-TRAINER = ".trainer"
-"""What follows the monitor's name in the ledger of its trainers."""
-
 
 @dataclass(frozen=True, slots=True)
 class Behind:
@@ -54,5 +51,10 @@ def _behind_shards(connection: Connection, monitor: str) -> int | None:
     def offsets(name: str) -> Mapping[int, int]:
         return {row.partition: max(row.offset, 0) for row in connection.execute(here.where(c.monitor == name))}
 
-    scored, read = offsets(monitor), offsets(monitor + TRAINER)
+    scored, read = offsets(monitor), offsets(ledger_of_trainers(monitor))
     return sum(max(at - read.get(number, 0), 0) for number, at in scored.items()) if read else None
+
+
+def ledger_of_trainers(monitor: str) -> str:
+    """By which name a monitor's trainers account for their offsets."""
+    return f"{monitor}.trainer"

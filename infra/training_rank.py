@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from torch.distributed import ProcessGroup
 
 from infra.assembly import ledger_of, registry_of, utc_now
-from infra.behind import TRAINER
+from infra.behind import ledger_of_trainers
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
 from infra.labels.feed import label_feed
 from infra.place import Place
@@ -68,7 +68,7 @@ class TrainingRank:
         layout = Layout(monitor)
         self._monitor, self._place, self._group, self._on_step = monitor, place, group, on_step
         self._checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
-        self._ledger = ledger_of(monitor, engine, monitor.monitor + TRAINER, f"{monitor.monitor}-trainer")
+        self._ledger = ledger_of(monitor, engine, ledger_of_trainers(monitor.monitor), f"{monitor.monitor}-trainer")
         self._table = GlobalTable(layout)
         self._partitions = self._all_of_the_topic()
         self._mine = self._partitions[place.rank :: place.ranks]

@@ -1,33 +1,22 @@
 """`bellwether alerts`: list, show, explain, judge or watch what was raised."""
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
+from infra.commands.shown import all_clear, line, print_alert, print_budgets, print_lines, print_table, shown
 from infra.commands.whose import NAME_OR_FILE, known, monitor_option
-from schemas.alert import JUDGED, Change, Judgement
+from schemas.alert import Judgement
 from schemas.alerting import Severity
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 Command = Callable[..., None]
-_NARROW = ("event_time", "severity", "phase", "monitor", "entity", "task", "kind", "score", "summary", "id")
-_WHOLE = ("started_at", "peak_at", "ended_at", "raised_by", *_NARROW[1:])
-_WIDE = 200
-"""Columns of a terminal on which the whole fits; a narrow one is not told who raised an alert, and when it began."""
-_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 _FAILED = ("started_at", "ended_at", "kind", "phase", "summary")
 """What is shown of a feed's failure."""
 _MOST_SHOWN = 10
-_HEADINGS = {"age_seconds": "age", "started_at": "onset", "peak_at": "peak", "ended_at": "end"}
-Record = dict[str, Any]
 
 _database = click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
@@ -81,13 +70,13 @@ def list_(
     wanted = Wanted(_time(since), None, entity, known(database, monitor), severity)
     found, terminal = read_alerts(wanted, limit, database), console()
     if as_json:
-        click.echo(json.dumps(_shown(found)))
+        click.echo(json.dumps(shown(found)))
     elif not found:
         click.echo("no alerts")
     elif terminal.is_terminal:
-        _print_table(terminal, found)
+        print_table(terminal, found)
     else:
-        _print_lines(found)
+        print_lines(found)
 
 
 @alerts.command()
@@ -104,7 +93,7 @@ def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     elif not found:
         click.echo("no budget is kept (alerts.budget: 0.5 per entity-day; or alerts.false_discovery_rate: 0.1)")
     else:
-        _print_budgets(found)
+        print_budgets(found)
 
 
 @alerts.command()
@@ -116,14 +105,14 @@ def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
     from scorer.alerts import read_alert, read_events, read_feed, read_verdicts
 
     found = read_alert(alert_id, database)
-    (record,), steps = _shown([found]), _shown(read_events(found["id"], database))
-    verdicts, feed = _shown(read_verdicts(found["id"], database)), _shown(read_feed(found, database))
-    record |= _all_clear(record, steps, feed)
+    (record,), steps = shown([found]), shown(read_events(found["id"], database))
+    verdicts, feed = shown(read_verdicts(found["id"], database)), shown(read_feed(found, database))
+    record |= all_clear(record, steps, feed)
     if as_json:
         click.echo(json.dumps(record | {"events": steps, "verdicts": verdicts, "feed": feed}))
     else:
         failed = [{name: each[name] for name in _FAILED} for each in feed]
-        _print_alert(record, {"reasons": record["reasons"], "events": steps, "verdicts": verdicts, "feed": failed})
+        print_alert(record, {"reasons": record["reasons"], "events": steps, "verdicts": verdicts, "feed": failed})
 
 
 @alerts.command()
@@ -165,7 +154,7 @@ def replay(ctx: click.Context, monitor: str, *, from_snapshot: bool, as_json: bo
     from infra.settings import load_monitor
 
     done = rescore(load_monitor(monitor), from_snapshot=from_snapshot)
-    differing = {name: _shown(getattr(done, name)) for name in ("others", "missing", "added")}
+    differing = {name: shown(getattr(done, name)) for name in ("others", "missing", "added")}
     if as_json:
         told = {"rows": done.rows, "alerts": done.alerts, "same": done.same, "all_same": done.all_same}
         click.echo(json.dumps(told | differing))
@@ -242,8 +231,8 @@ def watch(
 
     wanted = Wanted(_time(since), None, entity, known(database, monitor), severity)
     for fresh in watch_alerts(wanted, database):
-        for record in _shown(fresh):
-            click.echo(json.dumps(record) if as_json else _line(record))
+        for record in shown(fresh):
+            click.echo(json.dumps(record) if as_json else line(record))
 
 
 def _time(text: str | None) -> datetime | None:
@@ -262,120 +251,3 @@ def _time(text: str | None) -> datetime | None:
         expected = "ISO 8601, as 2026-01-31T08:00Z, or an age such as 2h or 3d"
         raise InputError(f"--since: got {text!r}; expected {expected}") from error
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _shown(records: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """Records as JSON has them: times in ISO 8601, no NaN."""
-    return [{name: _plain(value) for name, value in record.items()} for record in records]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _line(record: Record) -> str:
-    from schemas.alert import raised_by
-
-    maker = raised_by(record["rung"], record["model_version"])
-    words = (record["event_time"], record["severity"].ljust(8), maker, record["entity"], record["summary"])
-    return "  ".join([*words, record["id"]])
-
-
-def _all_clear(record: Record, steps: Sequence[Record], feed: Sequence[Record]) -> Record:
-    """Why a firing alert does not end: what fails of the signals that it names, else of the entity's; or nothing."""
-    last = [step["change"] for step in steps if step["change"] not in JUDGED][-1:]
-    failing = [each for each in feed if each["phase"] == "firing"]
-    named = {reason["signal"] for reason in record["reasons"]}
-    doubtful = [each for each in failing if named & {reason["signal"] for reason in each["reasons"]}] or failing
-    why = "; ".join(each["summary"] for each in doubtful)
-    return {"all_clear": f"withheld: {why}"} if why and last == [Change.WITHHELD] else {}
-
-
-def _print_table(terminal: "Console", records: list[Record]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    names = _WHOLE if terminal.width >= _WIDE else _NARROW
-    table = Table(header_style="bold")
-    for name in names:
-        table.add_column(_heading(name), no_wrap=name == "id", overflow="fold")
-    for record in records:
-        table.add_row(*map(Text, _cells(record, names)), style=_STYLES.get(record["severity"]))
-    terminal.print(table)
-
-
-def _print_lines(records: list[Record]) -> None:
-    for cells in (map(_heading, _WHOLE), *(_cells(record, _WHOLE) for record in records)):
-        click.echo("  ".join(cells))
-
-
-def _heading(name: str) -> str:
-    return _HEADINGS.get(name, name.replace("_", " "))
-
-
-def _cells(record: Record, names: Sequence[str]) -> list[str]:
-    """Times to the second, in UTC."""
-    from schemas.alert import raised_by
-
-    told = {
-        "score": f"{record['score']:.2f}",
-        "raised_by": raised_by(record["rung"], record["model_version"]),
-        **{name: f"{value:%Y-%m-%d %H:%M:%S}" for name, value in record.items() if isinstance(value, datetime)},
-    }
-    return [told.get(name) or _cell(name, record[name]) for name in names]
-
-
-def _print_budgets(records: list[Record]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from infra.terminal import console
-
-    names = [name for name in records[0] if name != "out_of_reach"]
-    table = Table(*names)
-    for record in records:
-        table.add_row(*(Text(_cell(name, record[name])) for name in names))
-    console().print(table)
-    for record in records:
-        if record["out_of_reach"]:
-            whose = f"{record['monitor']}: {record['budget']}: {record['always']} of {record['alarms']} alarms"
-            click.echo(f"{whose}, more than asked for, are always told: of rules (alerts.always) and of failed feeds")
-
-
-def _print_alert(record: Record, tables: dict[str, list[Record]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from infra.terminal import console
-
-    for name, value in record.items():
-        if name not in {"reasons", "explanation"}:
-            click.echo(f"{name.replace('_', ' '):>14}  {'-' if value is None else value}")
-    for title, rows in tables.items():
-        if title in {"verdicts", "feed"} and not rows:
-            continue
-        names = [name for name in (rows[0] if rows else ()) if _says_something(name, rows)]
-        table = Table(*map(_heading, names), title=title, title_justify="left")
-        for row in rows:
-            table.add_row(*(Text(_cell(name, row.get(name))) for name in names))
-        console().print(table)
-    if record["explanation"] is not None:
-        from infra.explained import print_attention
-
-        print_attention(record["explanation"])
-
-
-def _says_something(name: str, rows: list[Record]) -> bool:
-    return name not in {"id", "alert_id"} and any(row.get(name) is not None for row in rows)
-
-
-def _cell(name: str, value: object) -> str:
-    from schemas.duration import short_form
-
-    if isinstance(value, int | float) and name == "age_seconds":
-        return short_form(value)
-    if value is None:
-        return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,6 @@
 """How far trainers are behind: by their last word, and by where the shards stand in the topic that there is now."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, insert
 
-from infra.behind import TRAINER, Behind, behind_of
+from infra.behind import Behind, behind_of, ledger_of_trainers
 from infra.commands.models import models
-from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from schemas.newest import Newest
 from schemas.statements import UNSET
@@ -19,14 +17,6 @@ from schemas.tables import PartitionRow
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SAID = NOW.isoformat(timespec="milliseconds")
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = connect(f"sqlite:///{tmp_path / 'bellwether.db'}")
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -59,7 +49,7 @@ def shown(engine: Engine, *words: str) -> str:
 def test_trainers_are_as_far_behind_the_shards_as_their_offsets_say(registry: SqlRegistry, engine: Engine) -> None:
     registry.record_metrics(1, 7, 100, {"lag": 30.0, "forecast.lag": 4.0})
     stand(engine, "ward", [100, 50, 9])
-    stand(engine, "ward" + TRAINER, [60, 55, UNSET])  # a trainer may be ahead of a shard
+    stand(engine, ledger_of_trainers("ward"), [60, 55, UNSET])  # a trainer may be ahead of a shard
     assert behind(engine) == Behind(NOW, 30, 40 + 9)
 
 
@@ -76,7 +66,7 @@ def test_of_a_topic_that_was_made_anew_the_former_one_does_not_count(registry: S
     registry.record_metrics(1, 7, 100, {"lag": 0.0})
     for topic_id, at, scored, read in (("former", NOW, 900, 100), ("anew", NOW + timedelta(seconds=1), 20, 15)):
         stand(engine, "ward", [scored], topic_id, at)
-        stand(engine, "ward" + TRAINER, [read], topic_id, at)
+        stand(engine, ledger_of_trainers("ward"), [read], topic_id, at)
     assert behind(engine) == Behind(NOW, 0, 5)
 
 
@@ -91,7 +81,7 @@ def test_the_list_says_what_serves_and_how_far_trainers_are_behind(registry: Sql
     registry.publish(b"two", 1, {}, newest=Newest(written_ms, written_ms))
     registry.record_metrics(2, 7, 100, {"lag": 1234.0})
     stand(engine, "ward", [5000])
-    stand(engine, "ward" + TRAINER, [200])
+    stand(engine, ledger_of_trainers("ward"), [200])
     two, one = json.loads(shown(engine, "ward", "--json"))
     assert (two["serving_since"], two["written_until"]) == (SAID, "2026-01-31T11:59:58.000+00:00")
     assert two["trainers"] == {"heard_at": SAID, "topic": 1234, "shards": 4800}

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,6 @@ from click.testing import CliRunner
 from sqlalchemy import Connection, Engine, event, select, text
 
 from infra.commands.models import models
-from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from schemas.errors import FencedError, InputError, ModelError
 from schemas.observation import Partition
@@ -20,14 +18,6 @@ from schemas.protocols import Action
 from schemas.tables import QuarantineRow, TaskMetricRow
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = connect(f"sqlite:///{tmp_path / 'bellwether.db'}")
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

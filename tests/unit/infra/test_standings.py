@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, insert, select
 
 from infra.commands.models import models
-from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from infra.standings import PINNED
 from schemas.errors import ModelError
@@ -21,14 +19,6 @@ from schemas.versions import ModelEventRow
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PARTITION = {"monitor": "health", "cluster": "c", "topic": "t", "topic_id": "i", "partition": 0}
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = connect(f"sqlite:///{tmp_path / 'bellwether.db'}")
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
