@@ -65,6 +65,7 @@ def judged(ward: tuple[Path, Monitor, set[tuple[str, int]]], *, heard: bool) -> 
 
 def test_a_handful_of_verdicts_makes_false_alarms_rarer(ward):
     deaf, hearing = judged(ward, heard=False), judged(ward, heard=True)
+    print(f"true and false alarms: {deaf} unheard, {hearing} heard")
     assert deaf[1] > 40
     assert hearing[1] < 0.8 * deaf[1]
     assert hearing[0] > 0

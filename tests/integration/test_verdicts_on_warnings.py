@@ -99,6 +99,7 @@ def of_rules(alarms: Sequence[Alert]) -> list[Alert]:
 
 def test_ten_false_verdicts_make_warnings_rarer_and_move_no_rule(stays) -> None:
     deaf, hearing = raised(stays, heard=False), raised(stays, heard=True)
+    print(f"warnings: {len(of_task(deaf))} unheard, {len(of_task(hearing))} heard; of rules {len(of_rules(hearing))}")
     assert len(of_task(deaf)) > 10 * VERDICTS
     assert 0 < len(of_task(hearing)) < 0.7 * len(of_task(deaf))
     assert of_rules(hearing) == of_rules(deaf)
