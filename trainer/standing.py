@@ -27,9 +27,11 @@ from trainer.rules import Rules
 from trainer.statistics import Observed
 from trainer.weighting.ranks import pool_sum
 
-_STAYS, _ELSE = 0.8, 0.2
-"""Rows that count before anything was counted: of the class that is likely, and of each. As many as one: a band that
-was never entered shall soon say what its neighbours say."""
+_STAYS, _ELSE = 4.0, 1.0
+"""Rows that count before anything was counted: of the class that is likely, and of each."""
+_GUESSED = 0.2
+"""How much less that is by another rule, whose order is a guess: a band that was never entered shall soon say what its
+neighbours say."""
 _TAUGHT = 200.0
 """Rows that must have been counted before a task may warn anybody: an even guess among three classes is 0.33."""
 _LENT = 0.2
@@ -153,10 +155,10 @@ class _Counts(nn.Module):
         super().__init__()
         counted_by = () if target is None else target.counted_by
         self.bands = [len(each.cuts) + 1 for each in counted_by]
-        likely = [_likely(target, each, classes) for each in counted_by if target]
-        foreign = any(target is not None and each.rule != target.rule for each in counted_by)
-        unknown_1C = torch.eye(classes)[:1] * foreign
-        seen_WC = _ELSE + _STAYS * torch.cat([*likely, unknown_1C])
+        believed = [_fresh(target, each, classes) for each in counted_by if target]
+        foreign = target is not None and any(each.rule != target.rule for each in counted_by)
+        unknown_1C = _ELSE + _STAYS * foreign * torch.eye(classes)[:1]
+        seen_WC = torch.cat([*believed, unknown_1C])
         self._believed = float(seen_WC.sum())
         self.register_buffer("seen_WC", seen_WC)
         banded = target is not None and target.standing is not None
@@ -182,18 +184,19 @@ class _Counts(nn.Module):
         self.seen_WC *= (_MEMORY / self.seen_WC.sum(-1, keepdim=True)).clamp(max=1.0)
 
 
-def _likely(target: Target, counted: Target | Counted, classes: int) -> Tensor:
-    """Which classes are likely in each band of a rule before anything was counted, [B, C]; a row adds up to 1.
+def _fresh(target: Target, counted: Target | Counted, classes: int) -> Tensor:
+    """Rows that each band of a rule counts before any was, [B, C].
 
-    Its own one; counted by another rule the first, and the one at the band's place in the order, half each.
+    Its own class is the likely one; counted by another rule the first, and the one at the band's place in the order,
+    half each.
     """
     bands = len(counted.cuts) + 1
     if counted.rule == target.rule:
         own_B = np.searchsorted(np.array(target.cuts), [-np.inf, *counted.cuts], side="right")
-        return torch.eye(classes)[own_B]
+        return _ELSE + _STAYS * torch.eye(classes)[own_B]
     place_B1 = torch.linspace(0.0, classes - 1.0, bands)[:, None]
     ordered_BC = (1.0 - (place_B1 - torch.arange(classes)).abs()).clamp(min=0.0)
-    return 0.5 * (ordered_BC + torch.eye(classes)[0])
+    return _GUESSED * (_ELSE + _STAYS * 0.5 * (ordered_BC + torch.eye(classes)[0]))
 
 
 def _lent(bands: Sequence[int]) -> Tensor:
