@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from infra.behind import TRAINER, Behind, behind_of
+from infra.behind import Behind, behind_of, ledger_of_trainers
 from infra.database import connect, migrate
 from infra.prequential import Course, read_courses
 from infra.registry import SqlRegistry
@@ -64,7 +64,7 @@ def test_how_stale_a_version_was_and_how_far_trainers_are_behind(engine: Engine,
     registry = SqlRegistry(engine, "ward", tmp_path, lambda: NOW)
     registry.publish(b"one", None, {}, newest=Newest(now_ms - 3_600_000, now_ms - 1500))
     registry.record_metrics(1, 7, 100, {"lag": 30.0})
-    for name, read in (("ward", 100), ("ward" + TRAINER, 60)):
+    for name, read in (("ward", 100), (ledger_of_trainers("ward"), 60)):
         ledger = SqlLedger(engine, name, "c", "o", lambda: NOW, timedelta(seconds=9), lambda _: "t")
         ledger.acquire(vitals)
         ledger.commit([], [Advance(vitals, 0, read, Tally(accepted=read), 1)])
