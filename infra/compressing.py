@@ -20,6 +20,7 @@ from schemas.layout import Layout
 from trainer.chapter import Chapter, chapter_of
 from trainer.fit import Fit
 from trainer.history import Piece, Stream
+from trainer.judging import judge
 from trainer.network import Network
 from trainer.pruning import narrower
 from trainer.rows import pack
@@ -119,15 +120,14 @@ def compress(options: FitOptions, model: str) -> Compressed:
     judged = history.judged(layout)
     if not judged:
         raise InputError(f"got no entity to judge by among {history.rows} rows; expected more of them")
-    fit = Fit(Network(layout), layout, judged, judged, options.seed)
-    losses = fit.judge(load_weights(layout, content)).losses
+    losses = judge(load_weights(layout, content), judged).losses
     steps: list[Step] = []
     smaller = content
     pieces = history.learned(layout), judged
     for ladder in _ladders(layout, content, pieces, options.seed):
         for name, change in ladder:
             candidate = change(smaller)
-            steps.append(_step(name, candidate, losses, fit.judge(load_weights(layout, candidate)).losses))
+            steps.append(_step(name, candidate, losses, judge(load_weights(layout, candidate), judged).losses))
             if not steps[-1].kept:
                 break
             smaller = candidate

@@ -23,10 +23,9 @@ from schemas.errors import ConfigError
 from schemas.layout import Layout
 from schemas.protocols import ModelRecord
 from trainer.best import ALL, Best
-from trainer.fit import Fit
 from trainer.gate import Gate
 from trainer.graft import graft
-from trainer.network import Network
+from trainer.judging import judge
 from trainer.weights import load_weights, save_weights
 
 
@@ -154,9 +153,8 @@ def _publish(
     serving = registry.serving()
     assert serving is not None
     judged = history.judged(layout)
-    judge = Fit(Network(layout), layout, judged, judged, seed=0).judge
     beaten = registry.load(serving) if start.transfer is None or start.content is None else start.content
-    candidate, before = (judge(load_weights(layout, each)).loss_WK for each in (content, beaten))
+    candidate, before = (judge(load_weights(layout, each), judged).loss_WK for each in (content, beaten))
     gate = Gate(len(layout.tasks), len(candidate))
     gate.add(candidate, before)
     if not gate.verdict().proved:

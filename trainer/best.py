@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trainer.fit import Judgement
+from trainer.judging import Judgement
 
 ALL = "all"
 """The mean over tasks: the epoch whose version serves. No task may be called so within a run's checkpoints."""

@@ -5,8 +5,8 @@ Injected faults stand on copies of some pieces, which teach the anomaly task alo
 P pieces, copies included, N rows of the chapter, S signals, F statistics, E packed entities.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ def chapter_of(
     hide: float = 0.0,
     hide_from_events: float = 0.0,
 ) -> Chapter:
-    """Make a chapter.
+    """Make a chapter to learn from.
 
     Args:
         pieces: what it is about.
@@ -89,8 +89,33 @@ def chapter_of(
         hide_from_events: share of each row's signals that event tasks' private paths do not see.
     """
     shown = [_shown(piece, rng, hide) for piece in pieces]
-    copied = rng.permutation(len(pieces))[: max(round(_COPIED * len(pieces)), 1)].tolist()
-    broken = [(each, _broken(shown[each], layout, rng)) for each in copied]
+    chapter = _chapter(pieces, shown, dict.fromkeys(copied_among(len(pieces), rng), rng), layout)
+    if not (layout.events and hide_from_events):
+        return chapter
+    return replace(chapter, shown_NS=_drawn(rng, chapter.rows.value_NS.shape, hide_from_events))
+
+
+def judged_chapter(pieces: Sequence[Piece], layout: Layout, faults: Mapping[int, np.random.Generator]) -> Chapter:
+    """Make a chapter that hides nothing.
+
+    Args:
+        pieces: what it is about.
+        layout: order of signals and tasks.
+        faults: the places of the pieces that are copied with faults -> what draws each one's.
+    """
+    return _chapter(pieces, [_values(piece) for piece in pieces], faults, layout)
+
+
+def copied_among(pieces: int, rng: np.random.Generator) -> list[int]:
+    """Places of the pieces that are copied with faults."""
+    places: list[int] = rng.permutation(pieces)[: max(round(_COPIED * pieces), 1)].tolist()
+    return places
+
+
+def _chapter(
+    pieces: Sequence[Piece], shown: Sequence[Float64], faults: Mapping[int, np.random.Generator], layout: Layout
+) -> Chapter:
+    broken = [(each, _broken(shown[each], layout, rng)) for each, rng in faults.items()]
     copies = [(each, found) for each, found in broken if found is not None]
     values = [*shown, *(found[0] for _, found in copies)]
     vectors = [_vectors(piece) for piece in pieces]
@@ -122,7 +147,6 @@ def chapter_of(
         pieces=len(whose),
         window_N=torch.from_numpy(placed(window, order, n, 0)),
         windows=int(window[-1]) + 1,
-        shown_NS=_drawn(rng, rows.value_NS.shape, hide_from_events) if layout.events and hide_from_events else None,
     )
 
 
@@ -136,8 +160,12 @@ def _windows(lengths: Sequence[int], length: int) -> Int64:
     return np.concatenate([start + np.arange(each) // length for start, each in zip(starts, lengths, strict=True)])
 
 
+def _values(piece: Piece) -> Float64:
+    return piece.stream.values[piece.first : piece.end]
+
+
 def _shown(piece: Piece, rng: np.random.Generator, hide: float) -> Float64:
-    values = piece.stream.values[piece.first : piece.end]
+    values = _values(piece)
     if not hide:
         return values
     return np.where(rng.random(values.shape[1]) < hide, np.nan, values)

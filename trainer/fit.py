@@ -1,7 +1,4 @@
-"""Fitting: epochs over history, every task learning together, judged after each epoch on what was kept aside.
-
-W pieces, K tasks.
-"""
+"""Fitting: epochs over history, every task learning together, judged after each epoch on what was kept aside."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,44 +16,17 @@ from trainer.chapter import Chapter, chapter_of
 from trainer.descent import PACE, Descent, Slope
 from trainer.held import Held
 from trainer.history import Piece, Stream
-from trainer.losses import Targets, TaskLoss, task_losses
-from trainer.metrics import metrics_of
+from trainer.judging import Judgement, judge
+from trainer.losses import Targets, TaskLoss
 from trainer.network import Network, Outputs, State
 from trainer.precision import PRECISIONS
 from trainer.rows import to_model
-from trainer.weighting.ranks import gather_rows, pool_mean, pool_metrics, pool_most, pool_sum
+from trainer.weighting.ranks import pool_mean, pool_most
 
 _LEAST_RATE = 0.01
 """Of the highest learning rate, at the end."""
 _LEAST_STEPS = 16
 """Of an epoch: a short history is learned from in smaller steps."""
-_ENOUGH = 64
-"""Pieces from which on a verdict can be had of them."""
-_JUDGED_TOGETHER = 128
-_VALIDATION = 20_120
-"""Seeds the faults of the validation part: the same ones every epoch, and for every network."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a network is worth on pieces that it did not learn from.
-
-    Attributes:
-        losses: per task, standardised (1 = knowing nothing), over all ranks.
-        metrics: `<task>.<metric>`, as in learning online.
-        loss_WK: this rank's pieces one by one (where they are few: the windows in them); NaN = not judged.
-        ways: the same by the shared way and by the private one; None: there are no private paths.
-    """
-
-    losses: Mapping[str, float]
-    metrics: Mapping[str, float]
-    loss_WK: Float64
-    ways: tuple[Float64, Float64] | None = None
-
-    @property
-    def mean(self) -> float:
-        """Of the tasks' losses: they are standardised."""
-        return sum(self.losses.values()) / len(self.losses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +67,7 @@ class Fit:
         network: learns in place.
         layout: its monitor; `fitting` holds the settings.
         pieces: what this rank learns from; at least one.
-        validation: what this rank judges.
+        validation: what is judged, the same on all ranks: they share the work.
         seed: of order, faults and what is hidden.
         group: ranks that learn together, each with other entities; all end up with the same weights.
         device: where the network computes.
@@ -154,47 +124,23 @@ class Fit:
             sharing=sharing,
         )
 
-    @torch.no_grad()
-    def judge(self, network: Network) -> Judgement:
-        """What a network is worth on the validation part, computed as in serving."""
-        network.to(self.device).eval()
-        nothing_WK = np.empty((0, len(self._layout.tasks)))
-        losses = [[nothing_WK] * (1 if network.private is None else 3)]
-        metrics: list[tuple[int, dict[str, float]]] = []
-        for chapter in self._kept_aside():
-            outputs, _ = network(chapter.rows, chapter.start(network), both_ways=True)
-            asked = [outputs, *(outputs.by(answers) for answers in outputs.ways or ())]
-            losses.append([self._apart(task_losses(each, chapter.targets, self._layout), chapter) for each in asked])
-            metrics.append((chapter.pieces, metrics_of(outputs, chapter.targets, self._layout)))
-        loss_WK, *ways = (np.concatenate(each) for each in zip(*losses, strict=True))
-        by_way = (ways[0], ways[1]) if ways else None
-        return Judgement(self._mean_losses(loss_WK), pool_metrics(metrics, self._group), loss_WK, by_way)
-
     def _judge_ways(self) -> tuple[Judgement, Mapping[str, TaskSharing]]:
         """Judge, and serve each task from now on by the way that generalises better.
 
         Not while the rate still rises: until then the smaller network is ahead, whatever sharing will do.
         """
-        validation, private = self.judge(self.network), self.network.private
+        validation, private = judge(self.network, self._validation, self._group), self.network.private
         if private is None:
             return validation, {}
-        shared_WK, private_WK = (
-            gather_rows(torch.from_numpy(each), self._group).numpy() for each in validation.ways or ()
-        )
-        attachment = Attachment(self._layout, len(shared_WK))
-        attachment.add(shared_WK, private_WK)
+        assert validation.ways is not None
+        attachment = Attachment(self._layout, len(validation.loss_WK))
+        attachment.add(*validation.ways)
         risen = self.epochs > self._settings.warm_up * self._settings.epochs
         changing = {change.task for change in attachment.due(private.detached) if risen} - self._resting
         if changing:
             private.detach_tasks([(task in changing) != was for task, was in enumerate(private.detached)])
-            validation = self.judge(self.network)
+            validation = judge(self.network, self._validation, self._group)
         return validation, attachment.standing(private.detached)
-
-    def _apart(self, losses: Sequence[TaskLoss], chapter: Chapter) -> Float64:
-        """[W, K]. Rows of one entity go together: windows are told apart only where entities are few."""
-        few = len(self._validation) < _ENOUGH
-        place_N, count = (chapter.window_N, chapter.windows) if few else (chapter.piece_N, chapter.pieces)
-        return torch.stack([each.by_window(place_N, count) for each in losses], 1).double().cpu().numpy()
 
     def _chapters(self) -> Iterator[Chapter]:
         """All pieces in random order; a rank with fewer than the others sees some of them again."""
@@ -206,12 +152,6 @@ class Fit:
             pieces = [self._pieces[place] for place in places.tolist()]
             hidden = self._settings.hide_signals, self._settings.hide_from_events
             yield chapter_of(pieces, self._layout, rng, *hidden).to(self.device)
-
-    def _kept_aside(self) -> Iterator[Chapter]:
-        rng = np.random.default_rng(_VALIDATION)
-        for first in range(0, len(self._validation), _JUDGED_TOGETHER):
-            pieces = self._validation[first : first + _JUDGED_TOGETHER]
-            yield chapter_of(pieces, self._layout, rng).to(self.device)
 
     def _step(self, chapter: Chapter) -> tuple[Slope, Outputs, WayLosses]:
         self.network.train()
@@ -260,12 +200,6 @@ class Fit:
         rate = self._settings.learning_rate * share_of_rate(step, steps, self._settings.warm_up)
         for parameters in self.descent.optimiser.param_groups:
             parameters["lr"] = rate * parameters.get(PACE, 1.0)
-
-    def _mean_losses(self, loss_WK: Float64) -> dict[str, float]:
-        summed_2K = torch.from_numpy(np.stack([np.nansum(loss_WK, 0), (~np.isnan(loss_WK)).sum(0)]))
-        sum_K, count_K = pool_sum(summed_2K, self._group)
-        judged = zip(self._layout.tasks, sum_K.tolist(), count_K.tolist(), strict=True)
-        return {task.name: total / count for task, total, count in judged if count}
 
 
 def share_of_rate(step: int, steps: int, warm_up: float) -> float:

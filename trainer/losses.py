@@ -4,7 +4,7 @@ Forecast: what persistence's median costs when changes are Laplace, of mean size
 horizon. Anomaly: an even guess, faulty and sound rows weighing half each (the probability is at even odds). State and
 event: an even guess among the classes. With that, equal weights mean equal importance, whatever loss a task learns by.
 
-N rows, S signals that are forecast, H horizons, Q quantiles, C classes, W windows.
+N rows, S signals that are forecast, H horizons, Q quantiles, C classes, W windows or pieces, G kinds of rows.
 """
 
 from collections.abc import Mapping
@@ -23,6 +23,10 @@ from trainer.network import Outputs
 
 _FARTHEST = 20.0
 """Targets count at most this many scales from the last value: one outlier must not own a step."""
+KINDS = 2
+"""Of rows, in every task's masses."""
+_NOTHING = 1e-9
+"""Mass below which there is none to divide by."""
 _ALIKE: Mapping[str, Tensor] = {}
 
 
@@ -94,9 +98,52 @@ class TaskLoss:
         return torch.where(judged_W, sums_W * judged_W.sum(), torch.nan)
 
 
+@dataclass(frozen=True, slots=True)
+class RowLoss:
+    """One task's loss row by row, before rows are weighed against each other.
+
+    Attributes:
+        task: its name.
+        loss_N: of each row.
+        mass_NG: how much each row has to say of each kind, 0 where it could not be judged. Kinds weigh alike, however
+            many rows there are of each: the anomaly task's are faulty and sound; other tasks know one, the first.
+    """
+
+    task: str
+    loss_N: Tensor
+    mass_NG: Tensor
+
+    def weighed(self) -> TaskLoss:
+        """Against each other, as in a step: there are no other rows."""
+        return TaskLoss(self.task, self.loss_N, evened(self.mass_NG, self.mass_NG.sum(0)))
+
+    def sums(self, part_N: Tensor, w: int) -> tuple[Tensor, Tensor]:
+        """Of each window or piece: loss times mass, and mass, summed over its rows; [W, G] each."""
+        of_rows = self.loss_N.detach()[:, None] * self.mass_NG, self.mass_NG
+        loss_WG, mass_WG = (each.new_zeros(w, each.shape[1]).index_add_(0, part_N, each) for each in of_rows)
+        return loss_WG, mass_WG
+
+
+def evened(sum_G: Tensor, mass_G: Tensor) -> Tensor:
+    """What stands by kinds of rows as one: each kind over all of its mass, those that there are weighing alike.
+
+    Args:
+        sum_G: [..., G].
+        mass_G: of all rows, [..., G].
+    """
+    return (sum_G / mass_G.clamp(min=_NOTHING)).sum(-1) / (mass_G > 0).sum(-1).clamp(min=1)
+
+
 def task_losses(
     outputs: Outputs, targets: Targets, layout: Layout, class_weights: Mapping[str, Tensor] = _ALIKE
 ) -> list[TaskLoss]:
+    """The step's losses, as `row_losses` has them."""
+    return [each.weighed() for each in row_losses(outputs, targets, layout, class_weights)]
+
+
+def row_losses(
+    outputs: Outputs, targets: Targets, layout: Layout, class_weights: Mapping[str, Tensor] = _ALIKE
+) -> list[RowLoss]:
     """Losses of forecast, anomaly, each state and each event task, in that order.
 
     Args:
@@ -112,7 +159,7 @@ def task_losses(
     return losses
 
 
-def forecast_loss(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
+def forecast_loss(outputs: Outputs, targets: Targets, layout: Layout) -> RowLoss:
     """Of all quantiles at all horizons, each signal in its own scale."""
     task = layout.forecast
     error_NSHQ, known_NSH1 = _errors(outputs, targets, layout)
@@ -126,7 +173,7 @@ def forecast_loss(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLos
         cost_NSHQ = torch.where(quantile_Q == 0.5, middle_NSH[..., None], cost_NSHQ)
     count_N = known_NSH1.float().sum((1, 2, 3))
     loss_N = (cost_NSHQ.mean(-1) / unit_H).sum((1, 2)) / count_N.clamp(min=1.0)
-    return TaskLoss(task.name, loss_N, _shares(count_N))
+    return RowLoss(task.name, loss_N, _of_one_kind(count_N))
 
 
 def _errors(outputs: Outputs, targets: Targets, layout: Layout) -> tuple[Tensor, Tensor]:
@@ -144,14 +191,14 @@ def _point(change: Tensor, loss: Loss) -> Tensor:
     return huber(change, loss.delta) if loss.name == "huber" else squared(change)
 
 
-def _anomaly(outputs: Outputs, targets: Targets, layout: Layout) -> TaskLoss:
+def _anomaly(outputs: Outputs, targets: Targets, layout: Layout) -> RowLoss:
     faulty_N = targets.faulty_N
     nats_N = functional.binary_cross_entropy_with_logits(outputs.anomaly_N, faulty_N, reduction="none")
-    share_N = _shares(faulty_N) + _shares((1.0 - faulty_N) * targets.known_N)
-    return TaskLoss(layout.anomaly.name, surprise(nats_N, layout.anomaly.criterion, 2), _shares(share_N))
+    mass_NG = torch.stack([faulty_N, (1.0 - faulty_N) * targets.known_N], -1)
+    return RowLoss(layout.anomaly.name, surprise(nats_N, layout.anomaly.criterion, 2), mass_NG)
 
 
-def _choice(task: Task, logits_NC: Tensor, class_N: Tensor, weight_C: Tensor | None, part_N: Tensor | None) -> TaskLoss:
+def _choice(task: Task, logits_NC: Tensor, class_N: Tensor, weight_C: Tensor | None, part_N: Tensor | None) -> RowLoss:
     """Of a state, or of an event: that is the choice between no and yes."""
     answer_N = class_N.clamp(min=0)
     nats_N = functional.cross_entropy(logits_NC, answer_N, reduction="none")
@@ -159,8 +206,8 @@ def _choice(task: Task, logits_NC: Tensor, class_N: Tensor, weight_C: Tensor | N
     if weight_C is not None:
         loss_N = loss_N * weight_C[answer_N]
     known_N = (class_N >= 0).float()
-    return TaskLoss(task.name, loss_N, _shares(known_N if part_N is None else known_N * part_N))
+    return RowLoss(task.name, loss_N, _of_one_kind(known_N if part_N is None else known_N * part_N))
 
 
-def _shares(weight_N: Tensor) -> Tensor:
-    return weight_N / weight_N.sum().clamp(min=1e-9)
+def _of_one_kind(mass_N: Tensor) -> Tensor:
+    return torch.stack([mass_N, torch.zeros_like(mass_N)], -1)

@@ -103,7 +103,9 @@ def hidden_loss(network: Network, outputs: Outputs, targets: Targets) -> TaskLos
     """What telling the hidden values costs, as the forecast is judged one row ahead: 1 is persistence."""
     assert targets.hidden_NS is not None
     wanted = replace(targets, future_NSH=targets.hidden_NS[..., None])
-    return forecast_loss(replace(outputs, forecast_NSHQ=told(network, outputs)), wanted, at_once(network.layout))
+    return forecast_loss(
+        replace(outputs, forecast_NSHQ=told(network, outputs)), wanted, at_once(network.layout)
+    ).weighed()
 
 
 def told(network: Network, outputs: Outputs) -> Tensor:

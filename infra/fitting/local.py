@@ -53,7 +53,7 @@ def fit_rank(
     rank, ranks = (0, 1) if group is None else (group.rank(), group.size())
     network = Network(layout) if start is None else load_weights(layout, start)
     meet(network, history.streams)
-    learned, judged = history.learned(layout, rank, ranks), history.judged(layout, rank, ranks)
+    learned, judged = history.learned(layout, rank, ranks), history.judged(layout)
     if not resume:
         for epoch in pretrain(network, layout, learned, judged, seed, group, device):
             if rank == 0:

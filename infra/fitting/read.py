@@ -69,10 +69,9 @@ class History:
             )
         return pieces_of(mine, layout)
 
-    def judged(self, layout: Layout, rank: int = 0, ranks: int = 1) -> list[Piece]:
-        """A rank's pieces of the validation part."""
-        mine = self.kept[rank::ranks]
-        return pieces_of([stream for stream, _ in mine], layout, [first for _, first in mine]) if mine else []
+    def judged(self, layout: Layout) -> list[Piece]:
+        """The pieces of the validation part: all ranks know them all."""
+        return pieces_of([stream for stream, _ in self.kept], layout, [first for _, first in self.kept])
 
 
 def layout_of(options: FitOptions, over: Mapping[str, object] = UNCHANGED) -> tuple[Layout, list[Outcome]]:

@@ -1,4 +1,4 @@
-"""Fitting on several ranks: the same curve as on one, and nobody waits for a shard that is shorter."""
+"""Fitting on several ranks: the same curve as on one, judged alike, and nobody waits for a shard that is shorter."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ import torch
 from torch import distributed, multiprocessing
 
 from schemas.layout import Layout
-from tests.laws.ward import autoregressive, batch, layout
+from tests.laws.ward import autoregressive, awake, batch, layout
 from trainer.fit import Fit, meet
 from trainer.history import pieces_of, streams_of
+from trainer.judging import judge
 from trainer.network import Network
 
 EPOCHS = 3
@@ -36,12 +37,8 @@ def fitted(rank: int, ranks: int, folder: Path) -> None:
     found, ward = streams(), fitting()
     network = Network(ward)
     meet(network, found[:32])
-    fit = Fit(
-        network, ward, pieces_of(found[:32][rank::ranks], ward), pieces_of(found[32:][rank::ranks], ward), 0, group
-    )
-    kept = pieces_of(found[32:], ward)
-    judge = Fit(Network(ward), ward, kept, kept, 0).judge  # the same faults for both: each rank draws its own
-    losses = [dict(judge(network).losses) for _ in range(EPOCHS) if fit.epoch()]
+    fit = Fit(network, ward, pieces_of(found[:32][rank::ranks], ward), pieces_of(found[32:], ward), 0, group)
+    losses = [dict(fit.epoch().validation.losses) for _ in range(EPOCHS)]
     torch.save((losses, network.state_dict()), folder / f"{ranks}-{rank}.pt")
     if ranks > 1:
         distributed.destroy_process_group()
@@ -49,7 +46,7 @@ def fitted(rank: int, ranks: int, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """What one rank, and each of two (with 16 entities each to learn from, 5 and 4 to judge), came to."""
+    """What one rank, and each of two (with 16 entities each to learn from, 9 to judge together), came to."""
     folder = tmp_path_factory.mktemp("ranks")
     fitted(0, 1, folder)
     multiprocessing.spawn(fitted, (2, folder), nprocs=2)
@@ -83,3 +80,30 @@ def _unequal(rank: int, folder: Path) -> None:
     fit.epoch()
     (folder / f"{rank}").write_text(str(len(list(fit._chapters()))))
     distributed.destroy_process_group()
+
+
+def judged(rank: int, ranks: int, folder: Path) -> None:
+    """What one rank makes of the same weights on 70 pieces, too few for any of several ranks alone, and on two."""
+    torch.set_num_threads(1)
+    group = None
+    if ranks > 1:
+        distributed.init_process_group("gloo", f"file://{folder / f'meet-{ranks}'}", rank=rank, world_size=ranks)
+        group = distributed.group.WORLD
+    ward = fitting()
+    kept = pieces_of([each.until(24 - place % 12) for place, each in enumerate(streams(70))], ward)
+    found = [judge(awake(Network(ward)), pieces, group) for pieces in (kept, kept[:2])]
+    torch.save([(each.losses, each.metrics, len(each.loss_WK)) for each in found], folder / f"{ranks}-{rank}.pt")
+    if ranks > 1:
+        distributed.destroy_process_group()
+
+
+def test_a_judgement_is_the_same_on_any_number_of_ranks_even_where_one_has_nothing_to_look_at(tmp_path):
+    judged(0, 1, tmp_path)
+    for ranks in (2, 3):
+        multiprocessing.spawn(judged, (ranks, tmp_path), nprocs=ranks)
+    alone, *others = (torch.load(tmp_path / f"{of}-{rank}.pt") for of in (1, 2, 3) for rank in range(of))
+    for together in others:
+        for (losses, metrics, parts), expected in zip(together, alone, strict=True):
+            assert losses == pytest.approx(expected[0], rel=1e-6)
+            assert metrics == pytest.approx(expected[1], rel=1e-6)
+            assert parts == expected[2]

@@ -5,8 +5,9 @@ import torch
 from schemas.layout import Layout
 from tests.laws.ward import autoregressive, batch, layout
 from trainer.best import ALL, Best
-from trainer.fit import Fit, Judgement, meet, share_of_rate
+from trainer.fit import Fit, meet, share_of_rate
 from trainer.history import pieces_of, streams_of
+from trainer.judging import Judgement, judge
 from trainer.network import Network
 from trainer.weights import load_weights, save_weights
 
@@ -36,14 +37,6 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit():
     assert save_weights(fits[0].network) == save_weights(fits[1].network)
 
 
-def test_judging_changes_nothing_and_repeats_itself():
-    fit = fit_of()
-    before = save_weights(fit.network)
-    first, second = fit.judge(fit.network), fit.judge(fit.network)
-    assert (first.losses, first.metrics) == (second.losses, second.metrics)
-    assert save_weights(fit.network) == before
-
-
 def test_a_task_whose_trunk_misleads_it_is_served_by_its_private_path_once_the_rate_has_risen():
     fit = fit_of(kept=8, warm_up=0.4)
     with torch.no_grad():
@@ -65,7 +58,7 @@ def test_a_fit_in_bfloat16_takes_every_step_and_is_judged_as_it_will_serve():
     epochs = [fit.epoch() for _ in range(3)]
     assert epochs[-1].validation.metrics["forecast.mase_h1"] < 0.97
     assert [epoch.refused for epoch in epochs] == [0, 0, 0]
-    served = fit_of().judge(load_weights(fit.network.layout, save_weights(fit.network)))
+    served = judge(load_weights(fit.network.layout, save_weights(fit.network)), fit._validation)
     assert served.losses == epochs[-1].validation.losses
 
 
@@ -94,7 +87,7 @@ def test_fitting_ends_once_no_task_improves_and_each_has_its_own_best_epoch():
 def test_tasks_that_do_not_learn_keep_their_weights_bit_for_bit_and_their_answers_where_the_trunk_stays():
     fit = fit_of(only=("soon",), trunk_rate=0.0)
     before = {name: weight.clone() for name, weight in fit.network.state_dict().items()}
-    validation = fit.judge(fit.network).losses
+    validation = judge(fit.network, fit._validation).losses
     epoch = fit.epoch()
     moved = {name for name, weight in fit.network.state_dict().items() if not torch.equal(weight, before[name])}
     assert {
