@@ -36,6 +36,7 @@ class Trained:
     Attributes:
         rows: of all files.
         epochs: that were learned, those of a resumed run included.
+        most: that there could have been; fewer were learned where no task improved any more.
         best: per task and `ALL` the epoch whose validation loss was lowest.
         losses: of the chosen version, per task, on the validation part.
         metrics: the same for metrics.
@@ -47,6 +48,7 @@ class Trained:
 
     rows: int
     epochs: int
+    most: int
     best: Mapping[str, int]
     losses: Mapping[str, float]
     metrics: Mapping[str, float]
@@ -83,9 +85,18 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
         options.output.write_bytes(content)
     elif registry is not None:
         published = _publish(layout, history, registry, start, content, chosen["metrics"])
-    losses, metrics, sharing = chosen["validation"], chosen["metrics"], chosen["sharing"]
-    told = _transferred(start)
-    return Trained(history.rows, len(directory.epochs), best.epoch, losses, metrics, sharing, told, path, published)
+    return Trained(
+        rows=history.rows,
+        epochs=len(directory.epochs),
+        most=layout.monitor.fitting.epochs,
+        best=best.epoch,
+        losses=chosen["validation"],
+        metrics=chosen["metrics"],
+        sharing=chosen["sharing"],
+        transferred=_transferred(start),
+        directory=path,
+        published=published,
+    )
 
 
 def _chosen(layout: Layout, directory: Directory, best: Best) -> tuple[bytes, dict[str, Any]]:

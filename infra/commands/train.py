@@ -44,6 +44,7 @@ def _plain(done: "Trained") -> dict[str, Any]:
     return {
         "rows": done.rows,
         "epochs": done.epochs,
+        "most": done.most,
         "best": dict(done.best),
         "losses": dict(done.losses),
         "metrics": dict(done.metrics),
@@ -57,6 +58,8 @@ def _plain(done: "Trained") -> dict[str, Any]:
 def _show(done: "Trained", output: Path | None) -> None:
     losses = ", ".join(f"{task} {loss:.3f} (best at {done.best[task]})" for task, loss in done.losses.items())
     click.echo(f"{done.rows:,} rows, {done.epochs} epochs, best {done.best['all']}; validation losses: {losses}")
+    if done.epochs < done.most:
+        click.echo(f"ended before epoch {done.most}: no task improved; with more fitting.patience --resume goes on")
     if done.transferred:
         click.echo("taken over: {taken} weights, {partly} of them in part; {fresh} fresh".format(**_taken(done)))
     for task, each in done.sharing.items():

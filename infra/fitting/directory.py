@@ -21,6 +21,8 @@ from trainer.fit import Epoch, Fit
 from trainer.weights import architecture, differences, save_weights
 
 MANIFEST = "manifest.json"
+_HOW_LONG = ("epochs", "patience")
+"""Settings of fitting that say when a run ends: it may go on with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,11 @@ class Directory:
             file.unlink()
 
     def resume(self, fit: Fit, best: Best) -> None:
-        """Put a fit where the run stopped.
+        """Put a fit where the run stopped. With more epochs than it had, its rate rises to that of a run so long.
 
         Raises:
-            ModelError: there is no run, or it is another one: the first difference is named; or it is of another width.
+            ModelError: there is no run, or it is a longer or another one: the first difference is named; or it is of
+                another width.
         """
         try:
             manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
@@ -89,9 +92,7 @@ class Directory:
             raise ModelError(
                 f"{self.path}: got no run to resume ({type(error).__name__}); expected a manifest"
             ) from error
-        for difference in differences(manifest["run"], json.loads(json.dumps(asdict(self._run)))):
-            expected = "a run goes on as it began; --model FILE begins another where it stands"
-            raise ModelError(f"{self.path / MANIFEST}: {difference}: {expected}")
+        self._check(manifest["run"])
         self._epochs = _epochs(manifest)
         best.epoch, best.loss, best.newest = manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs)
         try:
@@ -138,6 +139,17 @@ class Directory:
         manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
         self._epochs = _epochs(manifest)
         return Best(1, manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs))
+
+    def _check(self, begun: Mapping[str, Any]) -> None:
+        """Raise ModelError unless it is the run that was begun, or that one made longer."""
+        run, before = json.loads(json.dumps(asdict(self._run))), begun["fitting"]
+        if run["fitting"]["epochs"] < before["epochs"]:
+            expected = f"{before['epochs']} or more (--passes): a run can be made longer, not shorter"
+            raise ModelError(f"{self.path / MANIFEST}: got {run['fitting']['epochs']} epochs; expected {expected}")
+        now = {name: run["fitting"][name] for name in _HOW_LONG}
+        for difference in differences({**begun, "fitting": {**before, **now}}, run):
+            expected = "a run goes on as it began, but for epochs and patience; --model FILE begins another there"
+            raise ModelError(f"{self.path / MANIFEST}: {difference}: {expected}")
 
     def _write(self, name: str, content: bytes) -> None:
         unfinished = self.path / f".{name}.part"

@@ -1,6 +1,8 @@
 """`bellwether train`: files in, a version of the monitor's database or a file out."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from infra.database import connect
 from infra.registry import SqlRegistry
 from schemas.errors import ConfigError, ModelError
 from tests.wide import wide
+from trainer.fit import Fit
 
 
 @pytest.fixture
@@ -57,28 +60,66 @@ def test_a_file_is_written_without_a_database(monitor: Path) -> None:
     assert not (monitor.parent / "bellwether.db").exists()
 
 
+@contextmanager
+def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
+    """What fits within is broken off after so many epochs."""
+    undisturbed = Fit.epoch
+
+    def epoch(self):
+        if self.epochs == after:
+            raise InterruptedError
+        return undisturbed(self)
+
+    with monkeypatch.context() as within:
+        within.setattr(Fit, "epoch", epoch)
+        with pytest.raises(InterruptedError):
+            yield
+
+
 @pytest.mark.parametrize("before", [[], ["--pretrain", "1"]])
 def test_a_resumed_run_ends_bit_for_bit_where_an_undisturbed_one_does(monitor: Path, monkeypatch, before) -> None:
     output = [*before, "--output", str(monitor.parent / "pumps.safetensors")]
     whole = fitted(monitor, "--passes", "3", "--directory", str(monitor.parent / "whole"), *output)
     broken = ["--passes", "3", "--directory", str(monitor.parent / "broken"), *output]
-    from trainer import fit
-
-    undisturbed = fit.Fit.epoch
-
-    def interrupted(self):
-        if self.epochs == 1:
-            raise InterruptedError
-        return undisturbed(self)
-
-    monkeypatch.setattr(fit.Fit, "epoch", interrupted)
-    with pytest.raises(InterruptedError):
+    with interrupted(monkeypatch, after=1):
         fitted(monitor, *broken)
-    monkeypatch.setattr(fit.Fit, "epoch", undisturbed)
     resumed = fitted(monitor, *broken, "--resume")
     assert resumed | {"directory": None} == whole | {"directory": None}
     last = "epoch-00003.safetensors"
     assert (monitor.parent / "whole" / last).read_bytes() == (monitor.parent / "broken" / last).read_bytes()
+
+
+def test_a_run_made_longer_goes_on_from_its_last_epoch_and_can_be_resumed_as_any(monitor: Path, monkeypatch) -> None:
+    output = ["--output", str(monitor.parent / "pumps.safetensors")]
+    whole, broken = (["--directory", str(monitor.parent / name), *output] for name in ("whole", "broken"))
+    for each in (whole, broken):
+        fitted(monitor, "--passes", "1", *each)
+    longer = fitted(monitor, "--passes", "3", "--resume", *whole)
+    assert (longer["epochs"], longer["most"]) == (3, 3)
+    epochs = json.loads((monitor.parent / "whole" / "manifest.json").read_text())["epochs"]
+    assert [(epoch["epoch"], epoch["most"]) for epoch in epochs] == [(1, 1), (2, 3), (3, 3)]
+    with interrupted(monkeypatch, after=2):
+        fitted(monitor, "--passes", "3", "--resume", *broken)
+    fitted(monitor, "--passes", "3", "--resume", *broken)
+    last = "epoch-00003.safetensors"
+    assert (monitor.parent / "whole" / last).read_bytes() == (monitor.parent / "broken" / last).read_bytes()
+    with pytest.raises(ModelError, match=r"manifest.json: got 2 epochs; expected 3 or more \(--passes\): a run can be"):
+        fitted(monitor, "--passes", "2", "--resume", *whole)
+
+
+def test_a_run_in_which_no_task_improved_goes_on_with_more_patience(monitor: Path) -> None:
+    more = ["--output", str(monitor.parent / "p.safetensors"), "--directory", str(monitor.parent / "run")]
+    described = yaml.safe_load(monitor.read_text())
+    described["fitting"] |= {"learning_rate": 1e-9, "patience": 1}
+    monitor.write_text(yaml.safe_dump(described))
+    begun = fitted(monitor, "--passes", "3", *more)
+    assert (begun["epochs"], begun["most"]) == (2, 3)
+    arguments = [str(monitor), "--input", str(monitor.parent / "history.csv"), "--passes", "4", "--resume", *more]
+    assert "2 epochs" in (said := CliRunner().invoke(train, arguments, catch_exceptions=False).stdout)
+    assert "ended before epoch 4: no task improved; with more fitting.patience --resume goes on" in said
+    described["fitting"]["patience"] = 2
+    monitor.write_text(yaml.safe_dump(described))
+    assert fitted(monitor, "--passes", "4", "--resume", *more)["epochs"] == 3
 
 
 def test_another_run_is_not_resumed_and_the_difference_is_named(monitor: Path) -> None:
