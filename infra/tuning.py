@@ -11,9 +11,9 @@ import yaml
 from infra.fitting.directory import MANIFEST
 from infra.fitting.options import FitOptions
 from infra.fitting.runs import directory_of_run
-from infra.fitting.space import DEFAULT, Point, axis_of, drawn, nested
+from infra.fitting.space import DEFAULT, Axis, Point, axis_of, drawn, nested
 from infra.settings import load_monitor
-from schemas.errors import ModelError, StackError
+from schemas.errors import ConfigError, ModelError, StackError
 from trainer.best import ALL
 from trainer.weights import differences
 
@@ -65,7 +65,7 @@ class Tuned:
 def tune(options: FitOptions, over: Sequence[str], trials: int, at_once: int) -> Tuned:
     """Draw settings, fit each, early-stopped where it falls behind.
 
-    Every point is checked before the first fit begins.
+    Every value that was said, and every point that was drawn, is checked before the first fit begins.
 
     Args:
         options: of every fit; `directory`: of the search.
@@ -74,13 +74,16 @@ def tune(options: FitOptions, over: Sequence[str], trials: int, at_once: int) ->
         at_once: processes.
 
     Raises:
-        ConfigError: a field cannot be searched, a drawn value is wrong, or a search lies in the directory already.
+        ConfigError: a field cannot be searched, a value is wrong, or a search lies in the directory already.
         InputError: a file cannot be read, or holds too little.
         ModelError: there is no such search to resume.
         StackError: Ray, or a trial, failed.
     """
     monitor = load_monitor(options.monitor)
-    points = drawn([axis_of(each) for each in over or DEFAULT], trials, options.seed)
+    axes = [axis_of(each) for each in over or DEFAULT]
+    for axis in axes:
+        _check(axis, options.monitor)
+    points = drawn(axes, trials, options.seed)
     for point in points:
         load_monitor(options.monitor, over=point)
     home = monitor.database.folder / "tuning" / monitor.monitor
@@ -95,6 +98,18 @@ def tune(options: FitOptions, over: Sequence[str], trials: int, at_once: int) ->
     if not fitted:
         raise StackError(f"ray tune: got no epoch of {trials} trials; expected one of each: go on with --resume")
     return Tuned(fitted, unfinished, directory)
+
+
+def _check(axis: Axis, monitor: str) -> None:
+    """Raise ConfigError unless each of its values goes with the monitor's other settings."""
+    for value in axis.said:
+        try:
+            load_monitor(monitor, over={axis.field: value})
+        except ConfigError as error:
+            if error.key == axis.field:
+                raise
+            expected = f"a value that goes with the monitor's others: {error}"
+            raise ConfigError("command line", axis.field, value, expected) from error
 
 
 def _absolute(options: FitOptions) -> FitOptions:

@@ -57,6 +57,11 @@ class Axis:
     ends: tuple[float, float] | None
     choices: tuple[object, ...] = ()
 
+    @property
+    def said(self) -> tuple[object, ...]:
+        """Every choice, or both ends."""
+        return self.choices if self.ends is None else self.ends
+
     def draw(self, rng: np.random.Generator) -> object:
         """A value; whole numbers between ends that are."""
         if self.ends is None:

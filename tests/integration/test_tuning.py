@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -26,7 +27,9 @@ def monitor(tmp_path: Path) -> Path:
         "database": {"directory": str(tmp_path / "kept")},
     }
     (tmp_path / "pumps.yaml").write_text(yaml.safe_dump(described))
-    wide(8).to_csv(tmp_path / "history.csv", index=False)
+    frame = wide(8)
+    frame["temp"] = 20.0 + np.random.default_rng(8).normal(size=len(frame))  # who learns more is told by more than luck
+    frame.to_csv(tmp_path / "history.csv", index=False)
     return tmp_path / "pumps.yaml"
 
 
@@ -52,9 +55,22 @@ def test_trials_are_ranked_ended_early_where_they_fall_behind_and_told_again_whe
     assert [trial for trial in more["trials"] if trial["number"] < 3] == found["trials"]
 
 
-def test_a_search_is_refused_before_any_trial_begins(monitor: Path) -> None:
-    with pytest.raises(ConfigError, match=r"command line: model\.width: got 12; expected a multiple of 8"):
-        tuned(monitor, "--trials", "4", "--over", "model.width=12")
+@pytest.mark.parametrize(
+    ("over", "refused"),
+    [
+        ("model.width=16,12", "model.width: got 12; expected a multiple of 8"),
+        ("model.width=12,16", "model.width: got 12; expected a multiple of 8"),
+        ("model.width=16,24", r"model.width: got 24; expected .*: model.heads: got 16; expected a divisor of width"),
+        ("fitting.warm_up=0.1..1", "fitting.warm_up: got 1; expected less than 1"),
+        ("fitting.learning_rate=0..1e-2", "fitting.learning_rate: got 0; expected greater than 0"),
+    ],
+)
+def test_a_search_is_refused_before_any_trial_begins_whatever_is_drawn(monitor: Path, over: str, refused: str) -> None:
+    described = yaml.safe_load(monitor.read_text())
+    described["model"] = {"width": 16, "heads": 16}
+    monitor.write_text(yaml.safe_dump(described))
+    with pytest.raises(ConfigError, match=rf"^command line: {refused}"):
+        tuned(monitor, "--trials", "1", "--over", over)
     assert not (monitor.parent / "kept").exists()
 
 
