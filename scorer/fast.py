@@ -1,12 +1,12 @@
-"""The fast head: a linear forecast per entity and signal, learned at every value, served while it is the better one.
+"""The fast head: a linear forecast per entity and signal, learned at every value, served as far as it is better.
 
 It starts as persistence and adds what the signal's own averages, the hour and the network's forecast have been worth:
 normalised least mean squares (Nagumo and Noda, 1967), inputs in units of their own running size and clipped, errors
 clipped (Huber, 1964), the step 1 / n until it reaches a floor that keeps it following drift; where errors grow, it is
 that of a younger stream again. With inputs so scaled a full covariance was measured to be hardly better (ETTh1, first
 row ahead, MSE 0.211 against 0.214), at P^2 of state.
-Whichever of network and fast head had the smaller delayed error serves, signal by signal and horizon by horizon; the
-network's band moves along, scaled by the two errors; whoever serves, `scorer.bands` widens it to what it claims.
+What serves is a mean of network and fast head (`scorer.mixture`), signal by signal and horizon by horizon; the
+network's band moves along, scaled by the two errors; `scorer.bands` widens it to what it claims.
 
 Learning an error needs what was known when the forecast was made: the last rows' inputs are state. A duration horizon
 keeps the network's forecast. Every operation is element-wise along entities.
@@ -25,6 +25,7 @@ from schemas.layout import Layout
 from schemas.observation import Bool, Field, Float64, Int64
 from schemas.prediction import Float32
 from scorer.bands import SIDES, Bands
+from scorer.mixture import FAST, MOMENTS, SLOW, rate, share, weigh
 from scorer.recurrence import slices, total
 from scorer.served import Served
 
@@ -37,9 +38,6 @@ _REACH, _EARLY_REACH = 3.0, 30.0
 """Sizes that an input counts as at most; more for the first rows, which say what its size is."""
 _CLIP = 8.0
 """Mean absolute errors that one error teaches at most."""
-_ERROR_SPAN, _MARGIN = 300.0, 1.0
-"""Values that errors are averaged over; the fast head serves where its error is smaller by 1 / sqrt(values), so that
-a short stream's luck decides nothing."""
 _LATELY, _ALARM, _ANEW = 24.0, 1.5, 100.0
 """Values that the nearest error is averaged over to see a change, how many times the usual one it must be for that, and
 how many values what was learned counts as from then on."""
@@ -82,7 +80,7 @@ class FastHead:
         """State of entities never seen, [E, ...]; what both said is kept until it can be judged."""
         s, h, r, c = self._n_signals, len(self._ahead), self._remembered, self._clock_MC.shape[1]
         shapes = {"weight": (s, h, c + _INPUTS + 1), "square": (s, _INPUTS + h), "error": (s, h, 2)}
-        shapes |= {"known": (s,), "lately": (s,), "width": (s, h, SIDES)}
+        shapes |= {"moment": (s, h, MOMENTS), "known": (s,), "lately": (s,), "width": (s, h, SIDES)}
         kept = {"minute": ((r,), np.int16), "input": ((r, s, _INPUTS + h), np.float16), "last": ((r, s), np.float64)}
         kept |= dict.fromkeys(("said", "bound"), ((self._starts[-1], s, 2), np.float32))
         return {
@@ -122,20 +120,22 @@ class FastHead:
             told_ES = np.isfinite(came_ES) & (state["rows"] >= ahead)[:, None]
             came_ES = np.where(told_ES, came_ES, 0.0).astype(np.float32)
             kept = entity, self._kept(h, state)
-            said_ES2, error_ES2 = state["said"][kept], state["error"][:, :, h]
+            said_ES2, error_ES2, moment_ES2 = state["said"][kept], state["error"][:, :, h], state["moment"][:, :, h]
             if ahead == 1:
-                fast_ES = _serves(rows.count - rows.present, error_ES2) & (state["rows"] > 0)[:, None]
-                np.copyto(expected_ES, last_ES + said_ES2[..., _FAST], where=fast_ES)
+                share_ES = share(rows.count - rows.present, moment_ES2)
+                moved_ES = share_ES * (last_ES + said_ES2[..., FAST] - expected_ES)
+                np.add(expected_ES, moved_ES, out=expected_ES, where=(share_ES > 0) & (state["rows"] > 0)[:, None])
             if ahead == min(self._ahead):
-                _notice(state["known"], state["lately"], error_ES2[..., _FAST], came_ES - said_ES2[..., _FAST], told_ES)
+                _notice(state["known"], state["lately"], error_ES2[..., FAST], came_ES - said_ES2[..., FAST], told_ES)
             # Errors far ahead overlap: they say less of a change, and steps as large would follow noise.
             count_ES = np.minimum(rows.count, state["known"] * np.float32(ahead))
             _correct(weight_ESP, error_ES2, x_ESP, came_ES, told_ES, count_ES)
+            weigh(moment_ES2, error_ES2[..., SLOW], came_ES, said_ES2, told_ES, count_ES)
             _judge(error_ES2, came_ES, said_ES2, told_ES, count_ES)
             self._bands.learn(state["width"][:, :, h], state["bound"][kept], came_ES, told_ES, count_ES)
 
     def _serve(self, rows: "_Rows", state: dict[str, Field], quantile_ESHQ: Float64) -> None:
-        """Remember the row's inputs, and put the fast head's forecasts in place where it is the better one."""
+        """Remember the row's inputs, and move the forecasts towards the fast head's as far as it is the better one."""
         raw_ESI = np.concatenate([rows.input, rows.slow], axis=-1)
         input_ESI = _scaled(raw_ESI, state["square"], rows.count, rows.present)
         entity, place = np.arange(len(rows.minute)), state["rows"] % self._remembered
@@ -144,16 +144,15 @@ class FastHead:
         state["last"][entity, place] = rows.last
         input_ESI = input_ESI.astype(np.float16).astype(np.float32)
         for h in range(len(self._ahead)):
-            error_ES2 = state["error"][:, :, h]
-            fast_ES = _serves(rows.count, error_ES2)
+            error_ES2, share_ES = state["error"][:, :, h], share(rows.count, state["moment"][:, :, h])
             said_ES = _dot(self._weighed(rows.minute, input_ESI, h), state["weight"][:, :, h])
             kept = entity, self._kept(h, state)
             state["said"][kept] = np.stack([said_ES, rows.slow[..., h]], axis=-1)
-            ratio_ES = np.clip(error_ES2[..., _FAST] / np.maximum(error_ES2[..., _SLOW], _TINY), _NARROWEST, _WIDEST)
-            median_ES1 = quantile_ESHQ[:, :, h, self._median, None].copy()
-            band_ESQ = (quantile_ESHQ[:, :, h] - median_ES1) * ratio_ES[..., None]
-            moved_ESQ = (rows.last + said_ES)[..., None] + band_ESQ
-            np.copyto(quantile_ESHQ[:, :, h], moved_ESQ, where=fast_ES[..., None])
+            ratio_ES = np.clip(error_ES2[..., FAST] / np.maximum(error_ES2[..., SLOW], _TINY), _NARROWEST, _WIDEST)
+            median_ES = quantile_ESHQ[:, :, h, self._median].copy()
+            wider_ESQ = (quantile_ESHQ[:, :, h] - median_ES[..., None]) * (ratio_ES - np.float32(1.0))[..., None]
+            moved_ESQ = share_ES[..., None] * ((rows.last + said_ES - median_ES)[..., None] + wider_ESQ)
+            np.add(quantile_ESHQ[:, :, h], moved_ESQ, out=quantile_ESHQ[:, :, h], where=share_ES[..., None] > 0)
             self._bands.widen(quantile_ESHQ[:, :, h], state["width"][:, :, h])
             state["bound"][kept] = self._bands.bounds(quantile_ESHQ[:, :, h], rows.last)
         state["rows"] += 1
@@ -173,7 +172,6 @@ class FastHead:
 
 _INPUTS = 5
 """The last change, the short averages and the mean minus the last value, and the rhythm."""
-_FAST, _SLOW = range(2)
 _TINY = np.float32(1e-30)
 
 
@@ -230,14 +228,6 @@ def _dot(x_ESP: Float32, weight_ESP: Float32) -> Float32:
     return total(x_ESP * weight_ESP)
 
 
-def _serves(count_ES: Float32, error_ES2: Float32) -> Bool:
-    """Where the fast head is the better one, by more than so few values' luck."""
-    counted = np.clip(count_ES, np.float32(1.0), np.float32(_ERROR_SPAN))
-    enough = np.float32(1.0) - np.float32(_MARGIN) / np.sqrt(counted)
-    better: Bool = error_ES2[..., _FAST] < enough * error_ES2[..., _SLOW]
-    return better
-
-
 def _scaled(raw_ESI: Float32, square_ESI: Float32, count_ES: Float32, present_ES: Bool) -> Float32:
     """Inputs in units of their own running size, clipped; the size learns them afterwards."""
     size = np.sqrt(square_ESI)
@@ -265,7 +255,7 @@ def _correct(
 ) -> None:
     """One step where something was told, from what the weights would say of it now."""
     missed_ES = came_ES - _dot(x_ESP, weight_ESP)
-    limit_ES = _limit(error_ES2[..., _FAST])
+    limit_ES = _limit(error_ES2[..., FAST])
     step_ES = np.maximum(np.float32(_SHORTEST_STEP), np.float32(1.0) / (count_ES + np.float32(1.0 / _LONGEST_STEP)))
     gain_ES = step_ES / (np.float32(1.0) + step_ES * total(np.square(x_ESP)))
     weight_ESP += (gain_ES * np.clip(missed_ES, -limit_ES, limit_ES) * told_ES)[..., None] * x_ESP
@@ -273,9 +263,8 @@ def _correct(
 
 def _judge(error_ES2: Float32, came_ES: Float32, said_ES2: Float32, told_ES: Bool, count_ES: Float32) -> None:
     """Both mean absolute errors, of what was said at the time."""
-    rate_ES = np.maximum(np.float32(1.0 / _ERROR_SPAN), np.float32(1.0) / np.maximum(count_ES, 1.0)) * told_ES
-    missed_ES2 = np.minimum(np.abs(came_ES[..., None] - said_ES2), _limit(error_ES2[..., _FAST])[..., None])
-    error_ES2 += rate_ES[..., None] * (missed_ES2 - error_ES2)
+    missed_ES2 = np.minimum(np.abs(came_ES[..., None] - said_ES2), _limit(error_ES2[..., FAST])[..., None])
+    error_ES2 += rate(told_ES, count_ES)[..., None] * (missed_ES2 - error_ES2)
 
 
 def _limit(error_ES: Float32) -> Float32:

@@ -110,10 +110,17 @@ def test_it_does_not_matter_how_a_stream_is_grouped():
     assert np.array_equal(whole, parts, equal_nan=True)
 
 
-def test_it_starts_as_the_slow_forecast():
-    forecast = Stream(layout(1, 3), 3).scan(*waves(9))
-    median = forecast.quantiles[..., 1]
-    assert np.array_equal(median, np.repeat(median[..., :1], 2, axis=-1), equal_nan=True)
+def test_it_starts_as_the_slow_forecast_and_leaves_it_by_as_much_as_values_have_come():
+    _, values, time_ms = waves(60, n_entities=1)
+    stream = Stream(layout(1), 1)
+    median = stream.scan(np.zeros(60, dtype=int), values, time_ms).quantiles[:, 0, 0, 1]
+    present = np.isfinite(values[:, 0])
+    last = np.where(present, values[:, 0], np.nan)[np.maximum.accumulate(np.where(present, np.arange(60), 0))]
+    count = np.cumsum(present)
+    said = stream.state[2]["said"][0, 0, 0]
+    assert median[0] == last[0]
+    assert abs(median[59] - last[59]) <= abs(said[0]) * count[59] / (count[59] + 30.0) + 1e-6
+    assert abs(median[59] - last[59]) > 0
 
 
 def test_a_rhythm_is_learned_and_a_random_walk_is_left_alone(scanned):

@@ -23,7 +23,7 @@ def test_a_budget_and_watched_feeds_cost_an_entity_little():
         sum(value.nbytes for value in state_template(Layout(monitor)).values())
         for monitor in (six, type(six).model_validate(asked))
     ]
-    assert (sizes[1] - sizes[0] <= 640, sizes[1] <= 4608) == (True, True)
+    assert (sizes[1] - sizes[0] <= 640, sizes[0] <= 4096) == (True, True)
 
 
 def test_a_false_discovery_rate_costs_an_entity_little():
