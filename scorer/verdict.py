@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 
 from schemas.components import FEWEST_SHADOW_ROWS
-from schemas.shadow import Outcome, Role, Settlement, Shadow, Sums
+from schemas.shadow import Outcome, Role, Settlement, Shadow, Sums, Tally
 from trainer.gate import TOLERANCE
 
 _TRIAL_ERRORS = 1.645
@@ -101,9 +101,9 @@ def _of_watch(watch: Shadow) -> Settlement | None:
     """Its champion goes for being worse, with those before it or alone; it stays once it had all the rows itself."""
     if worse := _worse(watch):
         return Settlement(Outcome.ROLLED_BACK, f"v{watch.champion} is worse: {worse}")
-    own = [each.tally.rows for each in (watch, *watch.earlier) if each.champion == watch.champion]
-    tasks = compared(watch.tally.sums)
-    return Settlement(Outcome.KEPT, _said(tasks, tasks)) if sum(own) >= watch.rows else None
+    own = sum((each.tally for each in (watch, *watch.earlier) if each.champion == watch.champion), Tally())
+    tasks = compared(own.sums)
+    return Settlement(Outcome.KEPT, _said(tasks, tasks)) if own.rows >= watch.rows else None
 
 
 def _worse(watch: Shadow) -> str:
