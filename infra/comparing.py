@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, or_, select
 
-from infra.standings import MODELS, SHADOWS, shadow_of
+from infra.shadows import SHADOWS, shadow_of
+from infra.standings import MODELS
 from schemas.alert import Change
 from schemas.errors import InputError
 from schemas.shadow import Shadow, Sums
@@ -50,11 +51,11 @@ def read_comparison(connection: Connection, monitor: str, first: int, second: in
     )
     shadows = select(SHADOWS).where(SHADOWS.c.monitor == monitor, pair).order_by(SHADOWS.c.id.desc())
     tried = [(row, shadow_of(connection, row)) for row in connection.execute(shadows)]
-    # Either may have shadowed the other, more than once: a watch that the next trial ended has seen nothing.
-    row, shadow = max(tried, key=lambda each: each[1].tally.rows if each[1] else 0, default=(None, None))
     found: Record = {"monitor": monitor, "versions": [first, second], "metrics": metrics, "shadow": None}
-    if shadow is None or row is None:
+    if not tried:
         return found
+    # Either may have shadowed the other, more than once: a part of a watch may have seen little before the next trial.
+    row, shadow = max(tried, key=lambda each: each[1].tally.rows)
     turned = shadow.champion != first
     return found | {
         "shadow": {"champion": shadow.champion, "challenger": shadow.challenger, "role": shadow.role.value}

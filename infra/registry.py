@@ -12,9 +12,9 @@ import structlog
 from sqlalchemy import Connection, Engine, Select, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from infra.shadows import ShadowTable
 from infra.standings import MODELS as _MODELS
-from infra.standings import PINNED, PUBLISHED, Change, Standing, Standings, shadow_of
-from infra.standings import SHADOWS as _SHADOWS
+from infra.standings import PINNED, PUBLISHED, Change, Standing, Standings
 from infra.weight_files import WeightFiles, read_weights
 from schemas.errors import LedgerError, ModelError
 from schemas.newest import UNKNOWN, Newest
@@ -158,9 +158,8 @@ class SqlRegistry:
 
     def shadow(self) -> Shadow | None:
         """The shadow that runs, with what all partitions have added to it."""
-        query = select(_SHADOWS).where(_SHADOWS.c.monitor == self.monitor, _SHADOWS.c.settled_at.is_(None))
         reader = self.engine.execution_options(reading=True)
-        return transact(reader, lambda connection, _: shadow_of(connection, connection.execute(query).one_or_none()))
+        return transact(reader, lambda connection, _: ShadowTable(connection, self.monitor, self.clock()).running())
 
     def settle(self, shadow: Shadow, settlement: Settlement) -> bool:
         """End a shadow, and let serve what it says; False: somebody else was quicker."""
@@ -263,7 +262,7 @@ class SqlRegistry:
             row["status"] = Standing.SERVING.value
         else:
             standings.note(version, Standing.CHALLENGER, change)
-            standings.open_shadow(champion, version, "trial", self.shadow_rows)
+            standings.open_trial(champion, version, self.shadow_rows)
         self._files().write(version, weights)
         return self._record(row)
 

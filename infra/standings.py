@@ -3,24 +3,25 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, cast
+from typing import cast
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, union, update
+from sqlalchemy import Connection, and_, func, insert, select, union, update
 from sqlalchemy import Table as SqlTable
 
+from infra.shadows import ShadowTable
 from schemas.protocols import TRAINER
-from schemas.shadow import Outcome, Role, Settlement, Shadow, Tally
-from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, SHADOW_TALLIES, SNAPSHOTS, SWAPS
+from schemas.shadow import Outcome, Role, Settlement, Shadow
+from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, SNAPSHOTS, SWAPS
 from schemas.tables import CheckpointRow, ModelRow
-from schemas.versions import ModelEventRow, ShadowRow
+from schemas.versions import ModelEventRow
+from scorer.verdict import confirmed
 
 PINNED = 8
 """Versions that served well, and whose files stay: one can go back to each."""
 EXPLAINED = timedelta(days=1)
 """How long an alert can be explained by the version that raised it."""
 MODELS = cast("SqlTable", ModelRow.__table__)
-_MODEL_EVENTS, SHADOWS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", ShadowRow.__table__)
-_CHECKPOINTS = cast("SqlTable", CheckpointRow.__table__)
+_MODEL_EVENTS, _CHECKPOINTS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", CheckpointRow.__table__)
 
 
 PUBLISHED = "published"
@@ -65,6 +66,11 @@ class Standings:
     monitor: str
     now: datetime
 
+    @property
+    def shadows(self) -> ShadowTable:
+        """What is scored beside the one that serves."""
+        return ShadowTable(self.connection, self.monitor, self.now)
+
     def serving(self) -> int | None:
         """The version that serves."""
         return next(iter(self._of(Standing.SERVING)), None)
@@ -82,14 +88,11 @@ class Standings:
         return list(self.connection.execute(query.order_by(last.scalar_subquery().desc())).scalars())
 
     def serve(self, version: int, change: Change, former: Standing = Standing.PINNED) -> None:
-        """Let a version serve; what served until now stands as `former`. A shadow that runs is of no use any more."""
-        for before in self._of(Standing.SERVING):
-            if before != version:
-                self.move(before, former, Change(change.who, f"v{version} serves: {change.why}"))
-        self.move(version, Standing.SERVING, change)
-        for old in self.pinned()[PINNED:]:
-            self.move(old, Standing.RETIRED, Change(change.who, f"{PINNED} newer ones are pinned"))
-        self._end_trials(f"v{version} serves: {change.why}")
+        """Let a version serve; what served until now stands as `former`. Shadows are of no use any more."""
+        why = f"v{version} serves: {change.why}"
+        self._dismiss(why, spared=version)
+        self.shadows.settle(Settlement(Outcome.OVERTAKEN, why))
+        self._take_over(version, change, former)
 
     def move(self, version: int, to: Standing, change: Change) -> None:
         """Change one version's standing."""
@@ -104,34 +107,35 @@ class Standings:
         row |= {"learned_until": change.learned_until, "written_until": change.written_until}
         self.connection.execute(insert(_MODEL_EVENTS), row)
 
-    def open_shadow(self, champion: int, challenger: int, role: str, rows: int) -> None:
-        """From now on the challenger is scored beside the champion. One shadow runs at a time."""
-        self._end_trials(f"v{challenger} is tried instead", spared=challenger)
-        row = {"monitor": self.monitor, "champion": champion, "challenger": challenger, "role": role, "rows": rows}
-        self.connection.execute(insert(SHADOWS), row | {"started_at": self.now})
-
-    def close_shadow(self, outcome: str, why: str, shadow: int | None = None) -> bool:
-        """End the shadow that runs, or only the one named: was there one? Of several that come, the first ends it."""
-        running = and_(SHADOWS.c.monitor == self.monitor, SHADOWS.c.settled_at.is_(None))
-        if shadow is not None:
-            running = and_(running, SHADOWS.c.id == shadow)
-        ended = {"outcome": outcome, "why": why[:1000], "settled_at": self.now}
-        return self.connection.execute(update(SHADOWS).where(running).values(ended)).rowcount > 0
+    def open_trial(self, champion: int, challenger: int, rows: int) -> None:
+        """From now on the challenger is tried beside the champion, and no other; a watch over that one waits."""
+        why = f"v{challenger} is tried instead"
+        self._dismiss(why, spared=challenger)
+        self.shadows.settle(Settlement(Outcome.OVERTAKEN, why), role=Role.TRIAL)
+        self.shadows.open(champion, challenger, Role.TRIAL, rows)
 
     def settle(self, shadow: Shadow, settlement: Settlement) -> bool:
-        """End a shadow and move its versions as it says; after a promotion the former champion is its shadow."""
-        if not self.close_shadow(settlement.outcome.value, settlement.why, shadow.id):
+        """End the shadow that runs, and move its versions as it says; False: it runs no more, another one was quicker.
+
+        What is promoted is watched by the last version that was confirmed. With a watch all its parts end.
+        """
+        running, change = self.shadows.running(), Change("shadow", settlement.why)
+        if running is None or running.id != shadow.id or not self.shadows.settle(settlement, shadow.id):
             return False
-        change = Change("shadow", settlement.why)
         match settlement.outcome:
             case Outcome.PROMOTED:
-                self.serve(shadow.challenger, change)
-                self.open_shadow(shadow.challenger, shadow.champion, Role.WATCH.value, shadow.rows)
-            case Outcome.ROLLED_BACK:
-                self.serve(shadow.challenger, change, former=Standing.ROLLED_BACK)
+                watchman = self._watchman() or shadow.champion
+                self._take_over(shadow.challenger, change)
+                self.shadows.open(shadow.challenger, watchman, Role.WATCH, shadow.rows)
             case Outcome.REFUSED:
                 self.move(shadow.challenger, Standing.RETIRED, change)
+                if (watch := self.shadows.running()) is not None:
+                    self.shadows.open(watch.champion, watch.challenger, Role.WATCH, watch.rows)
+            case Outcome.ROLLED_BACK:
+                self.shadows.settle(settlement)
+                self._take_over(shadow.challenger, change, former=Standing.ROLLED_BACK)
             case _:
+                self.shadows.settle(settlement)
                 self.note(shadow.champion, settlement.outcome.value, change)
         return True
 
@@ -145,11 +149,31 @@ class Standings:
         query = select(func.coalesce(func.max(MODELS.c.version), 0)).where(MODELS.c.monitor == self.monitor)
         return int(self.connection.execute(query).scalar_one())
 
-    def _end_trials(self, why: str, spared: int | None = None) -> None:
+    def _take_over(self, version: int, change: Change, former: Standing = Standing.PINNED) -> None:
+        for before in self._of(Standing.SERVING):
+            if before != version:
+                self.move(before, former, Change(change.who, f"v{version} serves: {change.why}"))
+        self.move(version, Standing.SERVING, change)
+        watching = self.shadows.watching()
+        for old in self.pinned()[PINNED:]:
+            if old not in watching:
+                self.move(old, Standing.RETIRED, Change(change.who, f"{PINNED} newer ones are pinned"))
+
+    def _watchman(self) -> int | None:
+        """Who watches what serves, and shall watch what follows it; None: what serves is confirmed."""
+        watch = self.shadows.running()
+        if watch is None:
+            return None
+        if confirmed(watch):
+            why = f"not worse than v{watch.challenger}, nor were those before it"
+            self.settle(watch, Settlement(Outcome.KEPT, why))
+            return None
+        return watch.challenger
+
+    def _dismiss(self, why: str, spared: int) -> None:
         for challenger in self._of(Standing.CHALLENGER):
             if challenger != spared:
                 self.move(challenger, Standing.RETIRED, Change("registry", why))
-        self.close_shadow(Outcome.OVERTAKEN.value, why)
 
     def _of(self, standing: Standing) -> list[int]:
         query = select(MODELS.c.version).where(MODELS.c.monitor == self.monitor, MODELS.c.status == standing.value)
@@ -176,16 +200,6 @@ class Standings:
         )
         judged = select(_CHECKPOINTS.c.model_version).where(_CHECKPOINTS.c.monitor == self.monitor)
         return set(self.connection.execute(union(swapped, judged)).scalars())
-
-
-def shadow_of(connection: Connection, row: Row[*tuple[Any, ...]] | None) -> Shadow | None:
-    """A shadow's row with the sums of all partitions."""
-    if row is None:
-        return None
-    tally = Tally()
-    for each in connection.execute(select(SHADOW_TALLIES).where(SHADOW_TALLIES.c.shadow == row.id)):
-        tally += Tally(each.rows, {name: tuple(sums) for name, sums in each.sums.items()})
-    return Shadow(row.id, row.champion, row.challenger, Role(row.role), row.rows, tally)
 
 
 def lives(connection: Connection) -> dict[tuple[str, int], dict[str, object]]:

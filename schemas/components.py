@@ -158,7 +158,8 @@ class TrainingSettings(Frozen):
     shadow_rows: int = Field(
         default=0,
         ge=0,
-        description="rows on which a version is scored beside the one that serves before it may; 0: it serves at once",
+        description="rows on which a version is scored beside the one that serves before it may; four times"
+        " as many where answers are few; 0: it serves at once",
     )
 
     @field_validator("shadow_rows")

@@ -59,6 +59,7 @@ class Predictions:
         rules: score of each rule, NaN = its signals are missing, [N, R].
         last: last known value of each signal, this row included, raw units, NaN = never seen, [N, S].
         age: seconds since it was seen, inf = never, [N, S].
+        scale: typical |change| of each signal that is forecast, model scale, > 0, [N, S_t].
         remembered: what rules that remember were told of each row, as `trainer.rule_memory` says it, [N, ...].
         version: model version that made each row, 0 = the network could not run, [N].
         strictness: how much stronger a task's evidence must be before it alerts, by what people said: of the learned
@@ -89,6 +90,7 @@ class Predictions:
     rules: Float64
     last: Float64
     age: Float64
+    scale: Float64
     remembered: Float64
     version: NDArray[np.int64]
     guarded: Mapping[str, int]

@@ -7,13 +7,17 @@ from enum import StrEnum
 from schemas.alert import Alert
 
 Sums = Mapping[str, tuple[float, ...]]
-"""`<task>.loss`: n, sum of the champion's, of the challenger's, of their squared difference. `<task>.coverage`: n, how
-many the champion's outer band held, how many the challenger's. `<task>.champion` and `<task>.challenger`: of each tenth
-of probability the count, the sum of probabilities, and how often it came true."""
+"""A question is a state task, or the forecast at one horizon (`forecast.h6`).
+
+`<question>.loss`: n, sum of the champion's, of the challenger's, of their squared difference. Of a horizon
+`<question>.coverage`: n, how many values the champion's outer band held, how many the challenger's. Of a state
+`<task>.champion` and `<task>.challenger`: of each tenth of probability the count, the sum of probabilities, and how
+often it came true.
+"""
 
 
 class Role(StrEnum):
-    """Why a version is scored beside the one that serves: to be promoted, or because it served before."""
+    """Why a version is scored beside the one that serves: to be promoted, or as the last one that was confirmed."""
 
     TRIAL = "trial"
     WATCH = "watch"
@@ -62,6 +66,8 @@ class Shadow:
         role: why.
         rows: how many rows it takes.
         tally: of all partitions so far.
+        earlier: of a watch its parts before the trials that interrupted it, the newest first: those of the champion
+            itself, and of its forerunners back to the last version that was confirmed, which is the challenger of all.
     """
 
     id: int
@@ -70,6 +76,7 @@ class Shadow:
     role: Role
     rows: int
     tally: Tally
+    earlier: "tuple[Shadow, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)

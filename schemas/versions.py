@@ -31,9 +31,10 @@ class ModelEventRow(Table):
 
 
 class ShadowRow(Table):
-    """One version scored in another's shadow for so many rows. `settled_at` empty: it still is.
+    """One version scored in another's shadow for so many rows. `settled_at` empty: it still is, or waits.
 
-    `role` is "trial" before the challenger serves, "watch" when it is the one that served before the champion.
+    `role` is "trial" before the challenger serves, "watch" when it is the last version that was confirmed. The newest
+    that is not settled runs. A watch that a trial interrupts goes on as a new row; all its rows are settled together.
     """
 
     __tablename__ = "shadows"

@@ -53,6 +53,7 @@ class _Columns:
     rules: Field
     last: Field
     age: Field
+    scale: Field
     remembered: Field
     lent: Field
     guarded: Counter[str]
@@ -124,6 +125,7 @@ class Scorer:
             rules=_rounded(columns.rules),
             last=columns.last,
             age=columns.age,
+            scale=columns.scale,
             remembered=columns.remembered,
             version=versions,
             lent=columns.lent,
@@ -170,6 +172,7 @@ class Scorer:
         columns.rules[rows] = self._rules.score(served.known)[order]
         columns.last[rows] = served.known.last[order]
         columns.age[rows] = served.known.age[order]
+        columns.scale[rows] = served.known.scale[order, : self._layout.n_targets]
         columns.remembered[rows] = served.known.remembered[order]
         columns.backing.append(Backing(rows, order, detection.statistics, served.attention, served.affinity))
 
@@ -214,6 +217,7 @@ class Scorer:
             rules=np.full((n, len(layout.monitor.rules)), np.nan),
             last=np.full((n, len(layout.signals)), np.nan),
             age=np.full((n, len(layout.signals)), np.inf),
+            scale=np.ones((n, layout.n_targets)),
             remembered=np.full((n, said(layout)), np.nan),
             lent=np.zeros(n, dtype=np.bool_),
             guarded=Counter(),

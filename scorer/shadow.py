@@ -13,7 +13,7 @@ import numpy as np
 import structlog
 
 from schemas.alert import Alert, Change
-from schemas.errors import LedgerError
+from schemas.errors import LedgerError, SnapshotError
 from schemas.layout import Layout
 from schemas.observation import Batch, Bool, Field, Float64, Int64, Partition, Status
 from schemas.prediction import Predictions
@@ -147,12 +147,15 @@ class Beside:
         return {_WHICH: which} | {f"{_PREFIX}{name}": value for name, value in tensors.items()}
 
     def restore(self, partition: Partition, fields: dict[str, Field]) -> None:
-        """What `snapshot` gave, if it was of the shadow that still runs. Raises SnapshotError when it is unfit."""
+        """What `snapshot` gave, if it was of the shadow that still runs; where that is unfit the shadow begins anew."""
         self.drop(partition)
         if self._shadow is None or _WHICH not in fields or json.loads(fields[_WHICH].tobytes()) != self._shadow.id:
             return
         held = {name.removeprefix(_PREFIX): value for name, value in fields.items() if name.startswith(_PREFIX)}
-        self._store.put(partition, held, "shadow")
+        try:
+            self._store.put(partition, held, "shadow")
+        except SnapshotError as error:  # as of a program before this one: the champion's state may be whole
+            _log.warning("the shadow begins anew", partition=str(partition), why=str(error))
 
     def fresh(self, partition: Partition) -> bool:
         """Has its shadow only begun? Then a snapshot must hold it before more is added."""
@@ -206,4 +209,5 @@ def _picked(predictions: Predictions, rows: Int64) -> Predictions:
         forecast=predictions.forecast[rows],
         states=tuple(state[rows] for state in predictions.states),
         rules=predictions.rules[rows],
+        scale=predictions.scale[rows],
     )

@@ -1,11 +1,17 @@
-"""What a shadow's sums say: is the challenger better, no worse on any task, and no less calibrated?"""
+"""What a shadow's sums say: is the challenger better, no worse on any question, and no less calibrated?
+
+A question is a state task, or the forecast at one horizon, as `scorer.questions` names them.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
 
 from schemas.components import FEWEST_SHADOW_ROWS
-from schemas.shadow import Outcome, Role, Settlement, Shadow, Sums
+from schemas.shadow import Outcome, Role, Settlement, Shadow, Sums, Tally
 from trainer.gate import TOLERANCE
 
 _TRIAL_ERRORS = 1.645
@@ -14,17 +20,19 @@ _WATCH_ERRORS = 3.0
 """The same of a rollback, which is looked for again and again: 1 in 740 a look."""
 _CALIBRATION = 0.05
 """How much further from what it claims to be a challenger's coverage, or its probabilities, may lie."""
+_PATIENCE = 4
+"""A trial takes so many times its rows at most, where a question has too few answers before that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One task's losses on the same rows.
+    """Both versions' losses at one question, on the same rows.
 
     Attributes:
         n: how many rows could be judged.
         champion, challenger: mean losses.
         difference: challenger minus champion, the mean.
-        error: its standard error, rows taken as independent.
+        error: its standard error, rows taken as independent: they do not overlap.
     """
 
     n: int
@@ -39,7 +47,7 @@ class Compared:
 
 
 def compared(sums: Sums) -> dict[str, Compared]:
-    """Task -> its losses."""
+    """Question -> its losses, where it has enough answers."""
     return {
         name.removesuffix(".loss"): _compared(*found)
         for name, found in sums.items()
@@ -50,13 +58,15 @@ def compared(sums: Sums) -> dict[str, Compared]:
 def calibration(sums: Sums, claimed: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     """`<task>.coverage` and `<task>.ece` -> how far champion and challenger are from what they claim to be.
 
-    ECE is the mean distance of probability and frequency over tenths (Naeini et al., 2015).
+    Coverage: the mean distance over horizons. ECE: that of probability and frequency over tenths (Naeini et al., 2015).
     """
     found = {}
     for task, share in claimed.items():
-        n, champion, challenger = sums.get(f"{task}.coverage", (0.0, 0.0, 0.0))
-        if n >= FEWEST_SHADOW_ROWS:
-            found[f"{task}.coverage"] = abs(champion / n - share), abs(challenger / n - share)
+        bands = [each for name, each in sums.items() if name.startswith(f"{task}.") and name.endswith(".coverage")]
+        judged = np.array([each for each in bands if each[0] >= FEWEST_SHADOW_ROWS])
+        if len(judged):
+            champion, challenger = np.abs(judged[:, 1:] / judged[:, :1] - share).mean(0).tolist()
+            found[f"{task}.coverage"] = champion, challenger
     for name, bins in sums.items():
         task, _, side = name.rpartition(".")
         if side == "champion" and sum(bins[::3]) >= FEWEST_SHADOW_ROWS:
@@ -69,20 +79,50 @@ def settled(shadow: Shadow, claimed: Mapping[str, float]) -> Settlement | None:
 
     Args:
         shadow: with the sums of all partitions.
-        claimed: task -> the share of rows that its outer band is to hold.
+        claimed: task -> the share of values that its outer band is to hold.
     """
-    tasks, done = compared(shadow.tally.sums), shadow.tally.rows >= shadow.rows
     if shadow.role is Role.WATCH:
-        worse = [name for name, each in tasks.items() if each.bounds(_WATCH_ERRORS)[1] < -TOLERANCE]
-        if worse:
-            return Settlement(Outcome.ROLLED_BACK, f"v{shadow.champion} is worse: {_said(tasks, worse)}")
-        return Settlement(Outcome.KEPT, _said(tasks, tasks)) if done else None
-    if not done:
+        return _of_watch(shadow)
+    if not _tried(shadow):
         return None
+    tasks = compared(shadow.tally.sums)
     hindrances = _hindrances(tasks, calibration(shadow.tally.sums, claimed))
     if hindrances:
         return Settlement(Outcome.REFUSED, "; ".join(hindrances))
     return Settlement(Outcome.PROMOTED, _said(tasks, tasks))
+
+
+def confirmed(watch: Shadow) -> bool:
+    """Were versions that followed each other under one watch seen for its rows in all, and are they not worse?"""
+    return sum(each.tally.rows for each in (watch, *watch.earlier)) >= watch.rows and not _worse(watch)
+
+
+def _of_watch(watch: Shadow) -> Settlement | None:
+    """Its champion goes for being worse, with those before it or alone; it stays once it had all the rows itself."""
+    if worse := _worse(watch):
+        return Settlement(Outcome.ROLLED_BACK, f"v{watch.champion} is worse: {worse}")
+    own = sum((each.tally for each in (watch, *watch.earlier) if each.champion == watch.champion), Tally())
+    tasks = compared(own.sums)
+    return Settlement(Outcome.KEPT, _said(tasks, tasks)) if own.rows >= watch.rows else None
+
+
+def _worse(watch: Shadow) -> str:
+    """What it is surely worse at; empty: at nothing.
+
+    From the newest on, backwards: what a version shows must not drown in how good its forerunners were.
+    """
+    for seen in accumulate(each.tally for each in (watch, *watch.earlier)):
+        tasks = compared(seen.sums)
+        if worse := [name for name, each in tasks.items() if each.bounds(_WATCH_ERRORS)[1] < -TOLERANCE]:
+            return _said(tasks, worse)
+    return ""
+
+
+def _tried(trial: Shadow) -> bool:
+    """Has it had its rows, and every question its answers, or all of our patience?"""
+    answers = [found[0] for name, found in trial.tally.sums.items() if name.endswith(".loss")]
+    enough = min(answers, default=0.0) >= FEWEST_SHADOW_ROWS
+    return trial.tally.rows >= trial.rows * (1 if enough else _PATIENCE)
 
 
 def _hindrances(tasks: Mapping[str, Compared], distances: Mapping[str, tuple[float, float]]) -> list[str]:

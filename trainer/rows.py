@@ -168,8 +168,8 @@ def windows(value_BTS: Float64, time_BT: Float64) -> Rows:
 
 
 def to_model(values: Float64, layout: Layout) -> Float64:
-    """Raw units [..., S] to model scale; what has no logarithm becomes NaN."""
-    logarithmic = np.array(layout.logarithmic)
+    """Raw units to model scale, [..., S] or the first columns only; what has no logarithm becomes NaN."""
+    logarithmic = np.array(layout.logarithmic)[: values.shape[-1]]
     if not logarithmic.any():
         return values
     logs = np.log(np.where(logarithmic & (values > 0), values, np.nan))

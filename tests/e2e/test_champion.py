@@ -90,7 +90,7 @@ def test_a_version_is_promoted_by_its_shadow_and_rolled_back_by_a_word_while_sco
     taken = sum(max(at, 0) for at in checkpoints_of(load_monitor(path)).all()[0].offsets.values())
     assert [each["trainers"]["shards"] for each in listed.values() if "trainers" in each] == [sent - taken]
     compared = json.loads(said("compare", "1", str(better), "--json", "--database", url))
-    assert compared["tasks"]["next"]["difference"] < 0.0
+    assert compared["tasks"]["next.h1"]["difference"] < 0.0
     assert set(compared["alerts"]) == {"same", "added", "removed", "earlier", "later"}
     assert said("replay", str(path), str(newest(path))).count("the same bit for bit") > 0
 

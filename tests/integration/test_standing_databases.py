@@ -44,6 +44,24 @@ def test_shards_that_settle_a_shadow_together_settle_it_once(engine: Engine, tmp
     assert registry.standing() in {(2, 0), (1, 0)}
 
 
+def test_shards_that_settle_a_watch_together_settle_it_once(engine: Engine, tmp_path: Path) -> None:
+    registry = SqlRegistry(engine, "ward", tmp_path, lambda: NOW, shadow_rows=10)
+    registry.publish(b"one", None, {})
+    for version in (2, 3):
+        registry.publish(b"next", version - 1, {})
+        trial = registry.shadow()
+        assert trial is not None
+        registry.settle(trial, Settlement(Outcome.PROMOTED, "better"))
+    watch = registry.shadow()
+    assert watch is not None
+    ends = [Settlement(outcome, outcome.value) for outcome in (Outcome.ROLLED_BACK, Outcome.KEPT)] * 3
+    with ThreadPoolExecutor(6) as pool:
+        settled = list(pool.map(lambda end: registry.settle(watch, end), ends))
+    assert sum(settled) == 1
+    assert registry.standing() in {(1, 0), (3, 0)}
+    assert registry.shadow() is None
+
+
 def test_files_that_nobody_needs_are_deleted(engine: Engine, tmp_path: Path) -> None:
     registry = SqlRegistry(engine, "ward", tmp_path, lambda: NOW)
     for number in range(PINNED + 3):

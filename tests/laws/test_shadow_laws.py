@@ -15,10 +15,14 @@ from schemas.layout import Layout
 from schemas.shadow import Outcome, Settlement
 from schemas.tables import AlertEventRow, AlertRow
 from schemas.versions import ModelEventRow, ShadowAlertRow, ShadowRow, ShadowTallyRow
+from scorer import shadow
 from scorer.ledger import SqlLedger
+from scorer.questions import question_template
 from scorer.run import run
 from scorer.shard import SnapshotPolicy
-from tests.laws.test_recovery_laws import ROWS, Records, monitor, ward
+from scorer.verdict import compared
+from tests.laws.test_recovery_laws import BATCH, ROWS, Records, monitor, ward
+from tests.laws.ward import TOPIC
 from trainer.network import Network
 from trainer.weights import save_weights
 
@@ -40,13 +44,13 @@ def plain(layout: Layout) -> bytes:
     return save_weights(Network(layout))
 
 
-def sabotaged(layout: Layout) -> bytes:
+def sabotaged(layout: Layout, noise: float = 1.0) -> bytes:
     """The same with noise in every weight."""
     torch.manual_seed(0)
     network, generator = Network(layout), torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in network.parameters():
-            weight.add_(torch.randn(weight.shape, generator=generator))
+            weight.add_(noise * torch.randn(weight.shape, generator=generator))
     return save_weights(network)
 
 
@@ -62,15 +66,24 @@ class World:
         if challenger is not None:
             self.registry.publish(challenger, 1, {})
 
+    def promote(self, weights):
+        """Let a version serve as if it had proved itself."""
+        self.registry.publish(weights, self.registry.standing()[0], {})
+        self.registry.settle(self.registry.shadow(), Settlement(Outcome.PROMOTED, "made so"))
+
     def live(self, whole, lengths=(ROWS,), every=timedelta(0)):
         """Shards live, one after the other, so many batches each; the last one's scores."""
         scores = []
         for number, length in enumerate(lengths):
-            ledger = SqlLedger(self.engine, "ward", "c", f"o-{number}", clock, timedelta(seconds=9), lambda _: "t")
-            policy = SnapshotPolicy(self.directory / "snapshots", every)
-            parts = shard_parts(self.layout, ledger, self.registry, policy, look_seconds=0.0)
+            parts = self.parts(number, every)
             scores += [each.predictions for each in run(Records(whole, length), parts.shard, parts.pipeline) if each]
         return scores
+
+    def parts(self, number=0, every=timedelta(0)):
+        """A shard that owns nothing yet."""
+        ledger = SqlLedger(self.engine, "ward", "c", f"o-{number}", clock, timedelta(seconds=9), lambda _: "t")
+        policy = SnapshotPolicy(self.directory / "snapshots", every)
+        return shard_parts(self.layout, ledger, self.registry, policy, look_seconds=0.0)
 
     def rows(self, table):
         with self.engine.connect() as connection:
@@ -103,13 +116,39 @@ def test_a_sabotaged_challenger_is_refused_and_raises_no_alert(tmp_path):
 
 def test_a_version_that_turns_out_worse_is_rolled_back_by_itself(tmp_path):
     layout = trying(800)
-    world = World(tmp_path, layout, plain(layout), sabotaged(layout))
-    shadow = world.registry.shadow()
-    world.registry.settle(shadow, Settlement(Outcome.PROMOTED, "made so"))
+    world = World(tmp_path, layout, plain(layout))
+    world.promote(sabotaged(layout))
     world.live(ward(0))
     assert world.settled() == [(1, 2, "trial", "promoted"), (2, 1, "watch", "rolled back")]
     assert (world.registry.standing(), world.registry.get(2).status) == ((1, 0), "rolled back")
     assert [row["who"] for row in world.rows(ModelEventRow)][-2:] == ["shadow", "shadow"]
+
+
+def test_versions_that_turn_out_worse_bit_by_bit_are_rolled_back_though_one_follows_the_other(tmp_path):
+    layout = trying(600)
+    world = World(tmp_path, layout, plain(layout))
+    world.promote(sabotaged(layout, 0.1))
+    world.live(ward(0), (3,))
+    assert world.registry.standing() == (2, 0)
+    world.promote(sabotaged(layout, 0.3))
+    world.live(ward(0), (3,))
+    assert world.settled()[1::2] == [(2, 1, "watch", "rolled back"), (3, 1, "watch", "rolled back")]
+    assert world.registry.standing() == (1, 0)
+    *_, alone = world.rows(ShadowTallyRow)
+    assert compared({name: tuple(sums) for name, sums in alone["sums"].items()}) == {}
+
+
+def test_a_shadow_that_another_program_wrote_begins_anew_and_the_champion_does_not(tmp_path, monkeypatch):
+    layout = trying(10 * ROWS)
+    world = World(tmp_path, layout, plain(layout), sabotaged(layout))
+    world.live(ward(0), (6,))
+    monkeypatch.setattr(
+        shadow, "question_template", lambda each: question_template(each) | {"question.new": np.zeros(1)}
+    )
+    assert world.parts(1).shard.adopt([TOPIC]) == {TOPIC: 6 * BATCH}
+    world.live(ward(0))
+    [tally] = world.rows(ShadowTallyRow)
+    assert tally["next"] == ROWS
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -17,7 +17,7 @@ from schemas.versions import ShadowAlertRow, ShadowRow, ShadowTallyRow
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLACE = {"topic": "t", "partition": 0}
-SUMS = {"forecast.loss": [400.0, 400.0, 360.0, 8.0], "forecast.coverage": [400.0, 300.0, 320.0]}
+SUMS = {"forecast.h1.loss": [400.0, 400.0, 360.0, 8.0], "forecast.h1.coverage": [400.0, 300.0, 320.0]}
 
 
 def minutes(count: float) -> datetime:
@@ -86,12 +86,12 @@ def test_seen_from_the_other_version_everything_is_turned_round(url: str) -> Non
         name: [each["entity"] for each in found["alerts"][name]] for name in ("added", "removed", "earlier", "later")
     }
     assert told == {"added": ["removed"], "removed": ["added"], "earlier": ["later"], "later": ["earlier"]}
-    assert found["tasks"]["forecast"]["losses"] == [0.9, 1.0]
-    assert found["calibration"]["forecast.coverage"] == [0.8, 0.75]
+    assert found["tasks"]["forecast.h1"]["losses"] == [0.9, 1.0]
+    assert found["calibration"]["forecast.h1.coverage"] == [0.8, 0.75]
 
 
 def test_losses_differ_by_their_mean_with_bounds(url: str) -> None:
-    task = asked(url, "1", "2")["tasks"]["forecast"]
+    task = asked(url, "1", "2")["tasks"]["forecast.h1"]
     assert (task["n"], task["losses"], task["difference"]) == (400, [1.0, 0.9], pytest.approx(-0.1))
     assert task["bounds"] == pytest.approx([-0.1 - 0.00823, -0.1 + 0.00823], abs=1e-4)
 
@@ -110,7 +110,7 @@ def test_people_read_the_same(url: str) -> None:
     assert said.splitlines()[:3] == [
         "  forecast.mae             0.5 -> 0.4",
         "on 400 rows (of 1000) that both scored, trial: not settled yet",
-        "  forecast loss            1.0000 -> 0.9000  -0.1000 (-0.1082 to -0.0918), 400 answers",
+        "  forecast.h1 loss         1.0000 -> 0.9000  -0.1000 (-0.1082 to -0.0918), 400 answers",
     ]
     assert "alerts: 1 the same, 1 added, 1 removed, 1 earlier, 1 later" in said
 
