@@ -111,9 +111,18 @@ class TrainingRank:
             if leave:
                 return
 
-    def lag(self) -> int:
-        """Records of its partitions that it has not read yet."""
-        return sum(self._source.lag().values()) if self._source else 0
+    def read(self) -> dict[int, int]:
+        """Partition's number -> offset before which it has taken everything in."""
+        return {each.number: max(self._offsets[each], 0) for each in self._mine}
+
+    def ends(self) -> dict[int, int]:
+        """Partition's number -> end of it, where that is known yet."""
+        return {each.number: end for each, end in self._source.ends().items()} if self._source else {}
+
+    def lag(self) -> int | None:
+        """Records of its partitions that it has not taken in yet; None: the end of one is not known yet."""
+        read, ends = self.read(), self.ends()
+        return sum(max(ends[each] - at, 0) for each, at in read.items()) if read.keys() <= ends.keys() else None
 
     def close(self) -> None:
         """Stop reading."""
@@ -281,9 +290,11 @@ class TrainingRank:
             log=[each["log"] for each in told],
         )
 
-    def _measure(self, lags: Sequence[int], newest_ms: int) -> None:
+    def _measure(self, lags: Sequence[int | None], newest_ms: int) -> None:
         """Record how far all ranks are behind, and what serves is."""
-        metrics = {"lag": float(sum(lags))}
+        metrics: dict[str, float] = {}
+        if None not in lags:
+            metrics["lag"] = float(sum(filter(None, lags)))
         if self.learner.served_ms:
             metrics["staleness"] = (newest_ms - self.learner.served_ms) / 1000.0
         self._registry.record_metrics(self.learner.version, self.learner.steps, self.learner.events, metrics)
