@@ -15,15 +15,15 @@ class Behind:
     """How far.
 
     Attributes:
-        heard_at: when the trainers last wrote down where they stood.
-        topic: records that they had not read then, up to the end of the topic as of their last fetch.
-        shards: records that the shards have accounted for by now, and that trainers had not read then; None: of what
-            the shards read they have read nothing.
+        heard_at: when the trainers last wrote down how far it was.
+        then: records that they had not read then.
+        now: those, or what the shards have accounted for by now and they had not read then, if that is more. What they
+            read since is not taken off, so that it is never too low while shards keep up, however trainers fare.
     """
 
     heard_at: datetime
-    topic: int
-    shards: int | None
+    then: int
+    now: int
 
 
 def behind_of(connection: Connection, monitor: str) -> Behind | None:
@@ -33,17 +33,18 @@ def behind_of(connection: Connection, monitor: str) -> Behind | None:
     lag = connection.execute(lags.order_by(c.recorded_at.desc(), c.id.desc()).limit(1)).one_or_none()
     if lag is None:
         return None
-    return Behind(lag.recorded_at, int(lag.value), _behind_shards(connection, monitor))
+    then = int(lag.value)
+    return Behind(lag.recorded_at, then, max(then, _behind_shards(connection, monitor)))
 
 
-def _behind_shards(connection: Connection, monitor: str) -> int | None:
+def _behind_shards(connection: Connection, monitor: str) -> int:
     c = PARTITIONS.c
     latest = (
         select(c.cluster, c.topic, c.topic_id).where(c.monitor == monitor).order_by(c.updated_at.desc()).limit(1)
     )  # of a topic that was made anew the former rows stay
     now = connection.execute(latest).one_or_none()
     if now is None:
-        return None
+        return 0
     here = select(c.partition, c.offset).where(
         c.cluster == now.cluster, c.topic == now.topic, c.topic_id == now.topic_id
     )
@@ -52,7 +53,7 @@ def _behind_shards(connection: Connection, monitor: str) -> int | None:
         return {row.partition: max(row.offset, 0) for row in connection.execute(here.where(c.monitor == name))}
 
     scored, read = offsets(monitor), offsets(ledger_of_trainers(monitor))
-    return sum(max(at - read.get(number, 0), 0) for number, at in scored.items()) if read else None
+    return sum(max(at - read.get(number, 0), 0) for number, at in scored.items())
 
 
 def ledger_of_trainers(monitor: str) -> str:

@@ -1,9 +1,13 @@
-"""Where a monitor's trainers stood together: files on disk, one row each in SQL, the last few kept."""
+"""Where a monitor's trainers stood together, and what they did in between: files on disk, rows in SQL, some kept.
+
+A version's steps are written down with it, for its trainers may die before they write down what they hold: then others
+go on from the checkpoint before, and this way leads nowhere but to the version.
+"""
 
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -30,11 +34,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One of them.
+    """One of them; not `whole`: the log that led to a version, where nobody can go on from.
 
     Attributes:
         id: its number; 0 before it was recorded.
-        parent: of the one that its trainers went on from; None: they began.
+        parent: of the one before, whole or not, since which its log goes; None: they began.
         generation: the ledger's epoch, which grows whenever trainers are counted anew.
         ranks: how many learned together.
         step: how many steps were taken, and how many rows learned (`events`), since the beginning.
@@ -44,7 +48,7 @@ class Checkpoint:
         offsets: partition -> first offset not taken in.
         log: for each rank a list of [step, batches taken in before it, version published by it or null, versions that
             served and were tried where that was news before it, or null]; a batch is a list of [partition, first
-            offset, next one]. An entry may repeat the last step's number: no step followed.
+            offset, next one]. An entry of a whole one may repeat the last step's number: no step followed.
     """
 
     id: int
@@ -60,9 +64,18 @@ class Checkpoint:
     log: Sequence[Sequence[Sequence[Any]]]
 
     @property
+    def whole(self) -> bool:
+        """Does it hold what the next steps depend on?"""
+        return SHARED in self.files
+
+    @property
     def published(self) -> set[int]:
         """Versions that were published on the way to it."""
         return {entry[2] for entries in self.log for entry in entries if entry[2] is not None}
+
+    def publishing(self, version: int) -> "Checkpoint":
+        """The same, whose last step published this version."""
+        return replace(self, log=[[*before, [*last[:2], version, *last[3:]]] for *before, last in self.log])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +110,8 @@ class Checkpoints:
         return content
 
     def newest_sound(self) -> Checkpoint | None:
-        """The newest one of which every file is what it was; None: there is none to go on from."""
-        for checkpoint in self.all():
+        """The newest whole one of which every file is what it was; None: there is none to go on from."""
+        for checkpoint in self.whole():
             try:
                 for name in checkpoint.files:
                     self.read(checkpoint, name)
@@ -113,8 +126,21 @@ class Checkpoints:
         reader = self.engine.execution_options(reading=True)
         return transact(reader, lambda connection, _: self._all(connection))
 
+    def whole(self) -> list[Checkpoint]:
+        """Those of them that one can go on from."""
+        return [each for each in self.all() if each.whole]
+
     def add(self, checkpoint: Checkpoint) -> int:
         """Record one whose files are written, and let go of old ones; its number."""
+        number, gone = transact(
+            self.engine, lambda connection, _: (self.record(connection, checkpoint), self._let_go(connection))
+        )
+        for folder in gone:
+            shutil.rmtree(self.directory / folder, ignore_errors=True)
+        return number
+
+    def record(self, connection: Connection, checkpoint: Checkpoint) -> int:
+        """Record one whose files are written within somebody's transaction; its number."""
         row = {
             "monitor": self.monitor,
             "parent": checkpoint.parent,
@@ -129,20 +155,17 @@ class Checkpoints:
             "log": list(checkpoint.log),
             "recorded_at": self.clock(),
         }
-        number, gone = transact(self.engine, lambda connection, _: self._add(connection, row))
-        for folder in gone:
-            shutil.rmtree(self.directory / folder, ignore_errors=True)
-        return number
+        return int(connection.execute(insert(_CHECKPOINTS).returning(_CHECKPOINTS.c.id), row).scalar_one())
 
-    def _add(self, connection: Connection, row: Mapping[str, object]) -> tuple[int, list[str]]:
-        number = connection.execute(insert(_CHECKPOINTS).returning(_CHECKPOINTS.c.id), row).scalar_one()
+    def _let_go(self, connection: Connection) -> list[str]:
+        """Delete the rows of old ones; the folders that no other needs."""
         found = self._all(connection)
         kept = _kept(found)
         gone = [each for each in found if each.id not in kept]
         if gone:
             connection.execute(delete(_CHECKPOINTS).where(_CHECKPOINTS.c.id.in_([each.id for each in gone])))
         folders = {each.folder for each in found if each.id in kept}
-        return number, [each.folder for each in gone if each.folder not in folders]
+        return [each.folder for each in gone if each.folder not in folders]
 
     def _all(self, connection: Connection) -> list[Checkpoint]:
         c = _CHECKPOINTS.c
@@ -161,23 +184,35 @@ def told_of(rank: int) -> str:
     return f"told-{rank}.pt"
 
 
+def way_to(last: Checkpoint, kept: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """From the whole one before it to `last`, each going on from the one before; empty: one of them is not kept."""
+    known = {each.id: each for each in kept}
+    way = [last]
+    while (parent := way[0].parent) in known:
+        way.insert(0, known[parent])
+        if way[0].whole:
+            return way
+    return []
+
+
 def _kept(found: Sequence[Checkpoint]) -> set[int]:
-    """The newest, those during which the last versions were published, and those that they went on from.
+    """The newest whole ones, those during which the last versions were published, and the ways to these.
 
     Besides, one of each age in steps, 1, 2-3, 4-7 and so on: what was learned since any step can be learned anew from
     at most four times as long ago.
     """
-    kept = {each.id for each in found[:_KEPT]}
+    whole = [each for each in found if each.whole]
+    kept = {each.id for each in whole[:_KEPT]}
     # A later one of the same step wrote over the files; of an age the oldest comes last.
-    whole = {each.folder: each for each in reversed(found)}
-    kept |= set({max(found[0].step - each.step, 0).bit_length(): each.id for each in reversed(whole.values())}.values())
+    last = {each.folder: each for each in reversed(whole)}
+    kept |= set({max(whole[0].step - each.step, 0).bit_length(): each.id for each in reversed(last.values())}.values())
     publishing = [each for each in found if each.published]
     versions = 0
     for each in publishing:
         if versions >= _KEPT_VERSIONS:
             break
         versions += len(each.published)
-        kept |= {each.id} | ({each.parent} if each.parent is not None else set())
+        kept |= {each.id, *(before.id for before in way_to(each, found))}
     return kept
 
 

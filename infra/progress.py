@@ -29,6 +29,8 @@ class Seen:
     private: Sequence[str] = ()
     per_second: float = 0.0
     members: list[dict[str, Any]] = field(default_factory=list)
+    _read: dict[int, int] = field(default_factory=dict)
+    _ends: dict[int, int] = field(default_factory=dict)
 
     def take(self, members: Sequence[Mapping[str, Any]], seconds: float) -> None:
         """Sum what the members say; `seconds` since the last time."""
@@ -44,10 +46,24 @@ class Seen:
         self.version = max((int(shard.get("model_version", 0)) for shard in shards), default=0)
         learning = [member for member in members if member["name"] == "trainer" and member.get("ranks")]
         self.trainers = len(learning)
-        self.behind = sum(int(trainer["lag"]) for trainer in learning)
+        self.behind = self._behind(members)
         if learning:
             trainer = max(learning, key=lambda trainer: int(trainer["steps"]))  # one that has just come has none yet
             self.steps, self.losses, self.private = trainer["steps"], trainer["losses"], trainer["private"]
+
+    def _behind(self, members: Sequence[Mapping[str, Any]]) -> int:
+        """From where trainers last said they were to the farthest end that any member knows.
+
+        A trainer that hangs, or died, knows of no row that came since; shards do.
+        """
+        read: dict[int, int] = {}
+        for member in members:
+            for partition, at in member.get("read", {}).items():
+                read[partition] = min(at, read.get(partition, at))  # one that hangs may speak of another's by now
+            for partition, end in member.get("ends", {}).items():
+                self._ends[partition] = max(end, self._ends.get(partition, 0))
+        self._read |= read
+        return sum(max(self._ends.get(partition, 0) - at, 0) for partition, at in self._read.items())
 
     @property
     def steps_text(self) -> str:

@@ -45,6 +45,7 @@ class SqlRegistry:
         clock: the time now, timezone-aware.
         shadow_rows: how many rows a version that is published must first be scored on in the shadow; 0: none.
         fence: asked in each transaction that publishes: another trainer may have taken over.
+        beside: writes in the same transaction what belongs to the version of that number; a rival's may roll it back.
     """
 
     engine: Engine
@@ -53,6 +54,7 @@ class SqlRegistry:
     clock: Callable[[], datetime]
     shadow_rows: int = 0
     fence: Fence = lambda _: None
+    beside: Callable[[Connection, int], None] = lambda *_: None
 
     def serving(self) -> ModelRecord | None:
         """The version that should serve now; None before the first was published."""
@@ -263,6 +265,7 @@ class SqlRegistry:
         else:
             standings.note(version, Standing.CHALLENGER, change)
             standings.open_trial(champion, version, self.shadow_rows)
+        self.beside(connection, version)
         self._files().write(version, weights)
         return self._record(row)
 

@@ -80,7 +80,7 @@ def relearn(monitor: Monitor, who: str) -> Relearned:
     _refuse_fitted(registry, base)
     again = _Again(_learner(layout, registry, labels, checkpoints, base))
     unwanted: list[Lesson] = []
-    end, newest = base, checkpoints.all()[0]
+    end, newest = base, checkpoints.whole()[0]
     while newest.id != end.id and (end is base or _ahead(end, newest) > _NEAR):
         taught = labels.taught(end.step, newest.step)
         unwanted += [each for each in taught if each.label.source in excluded]
@@ -88,7 +88,7 @@ def relearn(monitor: Monitor, who: str) -> Relearned:
             break
         again.expect(each for each in taught if each.label.source not in excluded)
         again.learn(_joined(layout, end.offsets, newest.offsets))
-        end, newest = newest, checkpoints.all()[0]
+        end, newest = newest, checkpoints.whole()[0]
     if not unwanted:
         raise _nobody(monitor.monitor)
     again.finish()
@@ -163,7 +163,7 @@ def _before(checkpoints: Checkpoints, registry: SqlRegistry, step: int | None) -
     """The last sound checkpoint before a step, of a line that was not rolled back."""
     if step is None:
         raise _nobody(registry.monitor)
-    kept = checkpoints.all()
+    kept = checkpoints.whole()
     for checkpoint in kept:
         if checkpoint.step < step and not _rolled_back(registry, checkpoint.version):
             try:

@@ -11,9 +11,8 @@ from torch import distributed
 from torch.distributed import HashStore, ProcessGroup  # type: ignore[attr-defined]
 
 from infra.assembly import registry_of, utc_now
-from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of, way_to
 from infra.database import connect, migrate
-from infra.labels.store import SqlLabels
 from infra.unpublished import Unpublished
 from ingest.lookback import batches_between, globals_of
 from schemas.errors import InputError
@@ -61,8 +60,7 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     """Learn again what made a version, with as many ranks, from the same rows in the same steps.
 
     Raises:
-        InputError: it was made by no trainer whose checkpoint is kept, or its rows are no longer in the topic, or what
-            labels taught on the way was not kept.
+        InputError: it was made by no trainer whose checkpoint is kept, or its rows are no longer in the topic.
         ModelError: it is unknown, or a file is missing or torn.
         StackError: the database or the broker cannot be read.
     """
@@ -74,13 +72,8 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     if maker != TRAINER:
         raise InputError(f"model version {version}: made by `{maker}`; expected one that a trainer made")
     checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
-    base, after, logs = _way(checkpoints.all(), version)
-    labels = SqlLabels(engine, monitor.monitor, lambda: ("", ""), utc_now).taught(base.step, logs[0][-1][0])
-    if labels and not any(told_of(rank) in after.files for rank in range(after.ranks)):
-        raise InputError(
-            f"model version {version}: {len(labels)} labels taught on the way to it, and what they taught was not kept "
-            "by the trainer of then; expected a later version"
-        )
+    base, *way = _way(checkpoints.all(), version)
+    logs = _logs(way, version)
     numbers = [entry[2] for entry in logs[0] if entry[2] is not None]
     found = Unpublished(registry, base.version, numbers, tried=bool(registry.shadow_rows))
     ranks, store = len(logs), HashStore()
@@ -91,8 +84,9 @@ def replay(monitor: Monitor, version: int) -> Replayed:
         learner.load_state_dict(unpacked(checkpoints.read(base, SHARED)))
         mine = list(base.offsets)[rank::ranks]
         learner.add_shares({each: unpacked(checkpoints.read(base, file_of(each))) for each in mine})
-        name = told_of(rank)
-        told = read(unpacked(checkpoints.read(after, name))) if name in after.files else {}
+        name, told = told_of(rank), dict[int, Told]()
+        for each in way:
+            told |= read(unpacked(checkpoints.read(each, name))) if name in each.files else {}
         _learn(learner, layout, logs[rank], told)
         return learner
 
@@ -103,16 +97,22 @@ def replay(monitor: Monitor, version: int) -> Replayed:
     return Replayed(version, base.step, learner.steps - base.step, rows, ranks, published)
 
 
-def _way(kept: Sequence[Checkpoint], version: int) -> tuple[Checkpoint, Checkpoint, list[list[Entry]]]:
-    """The checkpoints before and after, and each rank's log from the one to the step that published the version."""
-    after = next((each for each in kept if version in each.published), None)
-    base = next((each for each in kept if after is not None and each.id == after.parent), None)
-    if after is None or base is None:
-        within = sorted(made for each in kept for made in each.published if each.parent in {k.id for k in kept})
+def _way(kept: Sequence[Checkpoint], version: int) -> list[Checkpoint]:
+    """From the whole checkpoint before the version to the one that tells how it was published."""
+    ways = [way for each in kept for way in [way_to(each, kept)] if way]
+    found = next((way for way in ways if version in way[-1].published), None)
+    if found is None:
+        within = sorted(set().union(*(way[-1].published for way in ways)))
         expected = f"one of {', '.join(map(str, within))}" if within else "one that a running trainer published lately"
         raise InputError(f"model version {version}: no checkpoint before it is kept; expected {expected}")
-    end = next(place for place, entry in enumerate(after.log[0]) if entry[2] == version) + 1
-    return base, after, [list(log[:end]) for log in after.log]  # a step has an entry on every rank
+    return found
+
+
+def _logs(way: Sequence[Checkpoint], version: int) -> list[list[Entry]]:
+    """Each rank's, to the step that published the version."""
+    logs = [[entry for each in way for entry in each.log[rank]] for rank in range(way[0].ranks)]
+    end = next(place for place, entry in enumerate(logs[0]) if entry[2] == version) + 1
+    return [log[:end] for log in logs]  # a step has an entry on every rank
 
 
 def _learn(learner: Learner, layout: Layout, log: Sequence[Entry], told: Mapping[int, Told]) -> None:

@@ -49,8 +49,9 @@ class ShardService:
             self._source.close()
 
     def status(self) -> dict[str, object]:
-        """Counts, lag and model version."""
-        return {**self._meter.snapshot(), "lag": sum(self._source.lag().values()), "pid": os.getpid()}
+        """Counts, lag, the ends of its partitions and model version."""
+        ends = {each.number: end for each, end in self._source.ends().items()}
+        return {**self._meter.snapshot(), "lag": sum(self._source.lag().values()), "ends": ends, "pid": os.getpid()}
 
     def stop(self) -> None:
         """Ask `serve` to return after the batch in hand."""

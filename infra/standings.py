@@ -8,6 +8,7 @@ from typing import cast
 from sqlalchemy import Connection, and_, func, insert, select, union, update
 from sqlalchemy import Table as SqlTable
 
+from infra.checkpoints import SHARED
 from infra.shadows import ShadowTable
 from schemas.protocols import TRAINER
 from schemas.shadow import Outcome, Role, Settlement, Shadow
@@ -185,7 +186,7 @@ class Standings:
         return set(self.connection.execute(query.distinct()).scalars())
 
     def _replayed(self) -> set[int]:
-        """Of each partition what served since its oldest snapshot; of trainers what their checkpoints judged by."""
+        """Of each partition what served since its oldest snapshot; of trainers what whole checkpoints judged by."""
         same = [PARTITIONS.c[name] == SNAPSHOTS.c[name] for name in KEY]
         oldest = (
             select(func.coalesce(func.min(SNAPSHOTS.c.offset), -1)).where(*same).correlate(PARTITIONS).scalar_subquery()
@@ -198,7 +199,8 @@ class Standings:
             .join(PARTITIONS, and_(*(SWAPS.c[name] == PARTITIONS.c[name] for name in KEY)))
             .where(PARTITIONS.c.monitor == self.monitor, SWAPS.c.offset >= last.correlate(PARTITIONS).scalar_subquery())
         )
-        judged = select(_CHECKPOINTS.c.model_version).where(_CHECKPOINTS.c.monitor == self.monitor)
+        whole = _CHECKPOINTS.c.files[SHARED].as_string().is_not(None)
+        judged = select(_CHECKPOINTS.c.model_version).where(_CHECKPOINTS.c.monitor == self.monitor, whole)
         return set(self.connection.execute(union(swapped, judged)).scalars())
 
 

@@ -77,7 +77,7 @@ class TrainerService:
             return f"{self._host}:{free.getsockname()[1]}"
 
     def status(self) -> dict[str, object]:
-        """Steps, smoothed per-task losses and lag."""
+        """Steps, smoothed per-task losses, lag (None: not known yet), and what of each partition is read and there."""
         rank, place = self._rank, self._place
         learner = rank.learner if rank else None
         sharing = learner.candidate.sharing if learner else {}
@@ -87,7 +87,9 @@ class TrainerService:
             "refused": self._refused,
             "losses": dict(self._losses),
             "private": [name for name, at in sharing.items() if at.path == "private"],
-            "lag": rank.lag() if rank else 0,
+            "lag": rank.lag() if rank else None,
+            "read": rank.read() if rank else {},
+            "ends": rank.ends() if rank else {},
             "labels": rank.labels.counts() if rank and rank.labels else {},
             "rank": place.rank if place else None,
             "ranks": place.ranks if place else 0,

@@ -1,18 +1,19 @@
 """One rank of a monitor's trainers: it reads its own partitions, and steps when all of them do.
 
 What the ranks hold, and how far they have read, they write down together now and then, between the same two steps. So
-whoever goes on from there, in whatever number, skips no row and learns none twice.
+whoever goes on from there, in whatever number, skips no row and learns none twice. The steps that led to a version are
+written down with it: should its trainers die before the next time, others go on from before, and it can still be made
+anew.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import structlog
 import torch
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from torch.distributed import ProcessGroup
 
 from infra.assembly import ledger_of, registry_of, utc_now
@@ -20,6 +21,7 @@ from infra.behind import ledger_of_trainers
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
 from infra.labels.feed import label_feed
 from infra.place import Place
+from infra.step_log import StepLog
 from ingest.kafka import KafkaSource
 from ingest.topics import partitions_of
 from schemas.layout import Layout
@@ -30,7 +32,7 @@ from scorer.globals import GlobalTable
 from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
 from trainer.step_report import StepReport
-from trainer.told import Told, bytes_of, written
+from trainer.told import written
 from trainer.weighting.ranks import gather_words, pool_most, pool_sum
 
 BEGINNING = -2
@@ -39,8 +41,6 @@ _IDLE_MS = 20
 _ALONE_MS = 100
 _LOOK_SECONDS = 0.5
 """How often the first rank looks which version serves."""
-_MOST_TOLD = 16 << 20
-"""Bytes of labelled pieces, each counted as often as it was taught, after which they are written down."""
 _log = structlog.get_logger(__name__)
 
 
@@ -74,7 +74,7 @@ class TrainingRank:
         self._mine = self._partitions[place.rank :: place.ranks]
         self._committed, self._generation = self._acquire()
         fence = self._ledger.fence(self._partitions, self._generation)
-        self._registry = replace(registry_of(monitor, engine), fence=fence)
+        self._registry = replace(registry_of(monitor, engine), fence=fence, beside=self._log_version)
         labelled = monitor.topics.labels is not None
         self.learner = Learner(
             layout, monitor.model.seed, self._registry, labelled=labelled, hurried=labelled, group=group, device=device
@@ -82,11 +82,8 @@ class TrainingRank:
         self.labels = label_feed(layout, engine, self.learner, fence)
         self._offsets = dict(self._committed)
         self._parent: int | None = None
-        self._taken: list[list[Any]] = []
-        self._entries: list[list[Any]] = []
-        self._told: dict[int, Told] = {}
-        self._told_bytes = 0
-        self._followed: list[int] | None = None
+        self._steps = StepLog()
+        self._made: Checkpoint | None = None
         self._restore()
         if self.labels is not None:
             self.labels.go_on(self.learner.steps, {each: self._offsets[each] for each in self._mine})
@@ -114,9 +111,18 @@ class TrainingRank:
             if leave:
                 return
 
-    def lag(self) -> int:
-        """Records of its partitions that it has not read yet."""
-        return sum(self._source.lag().values()) if self._source else 0
+    def read(self) -> dict[int, int]:
+        """Partition's number -> offset before which it has taken everything in."""
+        return {each.number: max(self._offsets[each], 0) for each in self._mine}
+
+    def ends(self) -> dict[int, int]:
+        """Partition's number -> end of it, where that is known yet."""
+        return {each.number: end for each, end in self._source.ends().items()} if self._source else {}
+
+    def lag(self) -> int | None:
+        """Records of its partitions that it has not taken in yet; None: the end of one is not known yet."""
+        read, ends = self.read(), self.ends()
+        return sum(max(ends[each] - at, 0) for each, at in read.items()) if read.keys() <= ends.keys() else None
 
     def close(self) -> None:
         """Stop reading."""
@@ -165,7 +171,7 @@ class TrainingRank:
         found = self._checkpoints.newest_sound() if self.learner.leads else None
         number = int(pool_sum(torch.tensor(found.id if found else 0), self._group))
         if found is None and number:
-            found = next(each for each in self._checkpoints.all() if each.id == number)
+            found = next(each for each in self._checkpoints.whole() if each.id == number)
         return found
 
     def _reading(self, layout: Layout) -> KafkaSource | None:
@@ -190,7 +196,7 @@ class TrainingRank:
         if self.labels is not None:
             self.labels.observe(batch)
         after = dict(zip(batch.partitions, batch.next_offsets, strict=True))
-        self._taken.append([[each.number, self._offsets[each], after[each]] for each in after])
+        self._steps.take({each: (self._offsets[each], after[each]) for each in after})
         self._offsets |= after
 
     def _agree(self, leaving: bool) -> list[int]:
@@ -198,7 +204,7 @@ class TrainingRank:
 
         The first rank's clock says when a checkpoint or a look is due.
         """
-        due = (self.learner.leads and time.monotonic() >= self._due) or self._told_bytes >= _MOST_TOLD
+        due = (self.learner.leads and time.monotonic() >= self._due) or self._steps.full
         wishes = torch.tensor([self.learner.ready, leaving, due, *self._standing()], dtype=torch.int32)
         found: list[int] = pool_most(wishes, self._group).tolist()
         return found
@@ -214,71 +220,84 @@ class TrainingRank:
         """Another version serves than before, or one is no longer tried: a checkpoint must hold that at once."""
         if not standing[0] or not self.learner.follow(*standing):
             return False
-        self._followed = list(standing)
+        self._steps.follow(*standing)
         if self.labels is not None:
             self.labels.look()  # what came out of the weights must not come back with the next step
         return True
 
     def _step(self) -> None:
         report = self.learner.step()
-        version = self.learner.publish_if_proved()
-        self._entries.append([report.step, self._taken, version, self._followed])
-        self._taken, self._followed = [], None
-        if report.told is not None:
-            self._told[report.step] = report.told
-            self._told_bytes += sum(map(bytes_of, chain(*report.told)))
+        self._steps.step(report)
+        if self.learner.passed_gate():
+            self._publish()
         self._on_step(report)
         if self.labels is not None:
             self.labels.report([report])
 
+    def _publish(self) -> None:
+        """With it its steps alone are written down: what ranks hold takes long, and shards wait for the version."""
+        self._made = self._since(self._folder(), {})
+        self.learner.publish()
+
+    def _log_version(self, connection: Connection, version: int) -> None:
+        """Within the transaction that publishes it."""
+        assert self._made is not None
+        self._parent = self._checkpoints.record(connection, self._made.publishing(version))
+
     def _write_down(self) -> None:
         """All ranks write their files, then the first one records them: only then do they count."""
-        folder = self._checkpoints.folder(self._generation, self.learner.steps)
+        folder = self._folder()
         files = {
             file_of(each): self._checkpoints.write(folder, file_of(each), packed(self.learner.share_of(each)))
             for each in self._mine
         }
-        if self._told:
-            name = told_of(self._place.rank)
-            files[name] = self._checkpoints.write(folder, name, packed(written(self._told)))
         if self.learner.leads:
             files[SHARED] = self._checkpoints.write(folder, SHARED, packed(self.learner.state_dict()))
-        if self._taken:  # in no step yet
-            self._entries.append([self.learner.steps, self._taken, None, None])
-        offsets = [self._offsets[partition] for partition in self._mine]
-        newest_ms = self.learner.newest.event_ms
-        mine = {"files": files, "offsets": offsets, "log": self._entries, "lag": self.lag(), "newest_ms": newest_ms}
-        told = gather_words(mine, self._group)
-        number = self._record(folder, told) if self.learner.leads else 0
-        self._parent = int(pool_sum(torch.tensor(number), self._group))
-        self._taken, self._entries, self._followed, self._told, self._told_bytes = [], [], None, {}, 0
+        self._steps.end(self.learner.steps)
+        checkpoint = self._since(folder, files)
+        lag, newest_ms = zip(*gather_words((self.lag(), self.learner.newest.event_ms), self._group), strict=True)
+        if self.learner.leads:
+            self._advance(checkpoint.offsets)
+            self._measure(lag, max(newest_ms))
+            self._parent = self._checkpoints.add(checkpoint)
         self.learner.draw_anew()
         self._due = time.monotonic() + self._monitor.training.checkpoint_every.total_seconds()
 
-    def _record(self, folder: str, told: Sequence[Mapping[str, Any]]) -> int:
+    def _folder(self) -> str:
+        return self._checkpoints.folder(self._generation, self.learner.steps)
+
+    def _since(self, folder: str, files: dict[str, str]) -> Checkpoint:
+        """What all ranks did since the last time, where they stand now, and the files that each wrote."""
+        if self._steps.told:
+            name = told_of(self._place.rank)
+            files[name] = self._checkpoints.write(folder, name, packed(written(self._steps.told)))
+        offsets = [self._offsets[partition] for partition in self._mine]
+        mine: dict[str, Any] = {"files": files, "offsets": offsets, "log": self._steps.entries}
+        told = gather_words(mine, self._group)
+        self._steps = StepLog()
         ranks = self._place.ranks
-        offsets = {each: told[each.number % ranks]["offsets"][each.number // ranks] for each in self._partitions}
-        self._advance(offsets)
-        step, events, lag = self.learner.steps, self.learner.events, sum(each["lag"] for each in told)
-        metrics = {"lag": float(lag)}
-        if self.learner.served_ms:
-            metrics["staleness"] = (max(each["newest_ms"] for each in told) - self.learner.served_ms) / 1000.0
-        self._registry.record_metrics(self.learner.version, step, events, metrics)
-        return self._checkpoints.add(
-            Checkpoint(
-                id=0,
-                parent=self._parent,
-                generation=self._generation,
-                ranks=ranks,
-                step=self.learner.steps,
-                events=self.learner.events,
-                version=self.learner.version,
-                folder=folder,
-                files={name: digest for each in told for name, digest in each["files"].items()},
-                offsets=offsets,
-                log=[each["log"] for each in told],
-            )
+        return Checkpoint(
+            id=0,
+            parent=self._parent,
+            generation=self._generation,
+            ranks=ranks,
+            step=self.learner.steps,
+            events=self.learner.events,
+            version=self.learner.version,
+            folder=folder,
+            files={name: digest for each in told for name, digest in each["files"].items()},
+            offsets={each: told[each.number % ranks]["offsets"][each.number // ranks] for each in self._partitions},
+            log=[each["log"] for each in told],
         )
+
+    def _measure(self, lags: Sequence[int | None], newest_ms: int) -> None:
+        """Record how far all ranks are behind, and what serves is."""
+        metrics: dict[str, float] = {}
+        if None not in lags:
+            metrics["lag"] = float(sum(filter(None, lags)))
+        if self.learner.served_ms:
+            metrics["staleness"] = (newest_ms - self.learner.served_ms) / 1000.0
+        self._registry.record_metrics(self.learner.version, self.learner.steps, self.learner.events, metrics)
 
     def _advance(self, offsets: Mapping[Partition, int]) -> None:
         """Dead letters are the shards' to write; here every record merely counts as read."""

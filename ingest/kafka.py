@@ -121,9 +121,13 @@ class KafkaSource:
         """Tell Kafka, for its tools' sake, how far the ledger is. Costs no round trip, promises nothing."""
         self._poller.hint(dict(offsets))
 
+    def ends(self) -> dict[Partition, int]:
+        """The end of each partition as of about a second ago; none before its first fetch."""
+        return dict(self._poller.ends)
+
     def lag(self) -> dict[Partition, int]:
-        """Records behind the end of each partition, as of the last fetch."""
-        ends = dict(self._poller.ends)
+        """Records behind the end of each partition."""
+        ends = self.ends()
         return {p: max(0, ends[p] - offset) for p, offset in self._positions.items() if p in ends}
 
     @property

@@ -30,6 +30,8 @@ _RETRY_SECONDS = 0.3
 _LEAVE_MS = 2_000
 _ASK_SECONDS = 20.0
 """Without a record for so long, the brokers are asked whether this member is still one."""
+_ENDS_SECONDS = 1.0
+"""How often the brokers are asked for the ends of partitions while nothing is fetched, which would tell them."""
 
 
 class Poller:
@@ -60,7 +62,7 @@ class Poller:
         self._hints: deque[Mapping[Partition, int]] = deque(maxlen=1)
         self._read: set[Partition] = set()
         self._held = False
-        self._ask_at = float("inf")
+        self._ask_at, self._ends_at = float("inf"), 0.0
         self._consumer: Any = None
         self.gaps = 0
         self.ends: dict[Partition, int] = {}
@@ -122,6 +124,7 @@ class Poller:
         else:
             self._hold(True)
             self._poll(_FULL_POLL_MS)
+            self._ask_ends()
         if self._context:
             self._context.poll()
         if self._forsaken():
@@ -213,7 +216,20 @@ class Poller:
                 self.ends.pop(partition, None)
                 continue
             if end is not None:
-                self.ends[partition] = end
+                self._note_end(partition, end)
+
+    def _ask_ends(self) -> None:
+        if time.monotonic() < self._ends_at:
+            return
+        self._ends_at = time.monotonic() + _ENDS_SECONDS
+        wanted = [client.theirs(partition) for partition in self._read]
+        with suppress(KafkaError):  # what is known stays, and is asked again
+            for found, end in self._consumer.end_offsets(wanted, timeout_ms=_ENDS_SECONDS * 1_000).items():
+                self._note_end(Partition(found.topic, found.partition), end)
+
+    def _note_end(self, partition: Partition, end: int) -> None:
+        """The later one counts: a fetch may be older than an answer."""
+        self.ends[partition] = max(end, self.ends.get(partition, 0))
 
     def _commit(self, offsets: Mapping[Partition, int]) -> None:
         if self._assign:

@@ -245,10 +245,10 @@ class QuarantineRow(Table):
 
 
 class CheckpointRow(Table):
-    """Where all trainers of a monitor stood together: what they held, and what they did since the checkpoint before.
+    """Where all trainers of a monitor stood together: what they held, and what they did since the row before.
 
     `files` maps each file of its folder to its SHA-256; `offsets` a partition to the first offset not taken in; `log`
-    holds, for each rank, what it took in before each step.
+    holds, for each rank, what it took in before each step. One that was written with a version holds the log alone.
     """
 
     __tablename__ = "trainer_checkpoints"

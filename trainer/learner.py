@@ -153,16 +153,20 @@ class Learner:
         return self.intake.hindsight.unmatched if self.intake.hindsight is not None else 0
 
     def publish_if_proved(self) -> int | None:
-        """Publish the candidate if it proved itself since the last time; it is then what the next one must beat.
+        """Publish the candidate if it passed the gate: its version; None: it did not."""
+        return self.publish() if self.passed_gate() else None
 
-        Where the registry first tries what is published, the next one waits until that is settled: see `follow`.
+    def passed_gate(self) -> bool:
+        """Did the candidate prove itself since the last version, and forget nothing that the canaries hold?
 
-        Returns:
-            Its version; None: it did not, or it forgot what the canaries hold.
+        Where the registry first tries what is published, the next one waits until that is settled: see `follow`. All
+        ranks ask after the same step; one that forgot is another candidate from then on.
         """
+        return not self._challenger and self.candidate.proved and not self.candidate.harmed()
+
+    def publish(self) -> int:
+        """Publish the candidate, which is then what the next one must beat; its version. All ranks at the same step."""
         candidate, voice = self.candidate, self._voice
-        if self._challenger or not candidate.proved or candidate.harmed():
-            return None
         newest = voice.newest(self.newest)
         version, tried = voice.publish(candidate.average.network, candidate.metrics, newest)
         if tried:

@@ -19,8 +19,8 @@ from infra.commands.whose import which_monitor
 def metrics(spans: int, tensorboard: Path | None, monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Each task's metrics in equal spans of learning, oldest first: every row was judged before it was learned.
 
-    Of the whole network `lag`, records that trainers had not read yet, and `staleness`, seconds of event time from the
-    newest row that the serving version had learned from to the newest that trainers had read.
+    Of the whole network `lag`, records of the topic that trainers had not read yet, and `staleness`, seconds of event
+    time from the newest row that the serving version had learned from to the newest that trainers had read.
     """
     from infra.explained import table
     from infra.prequential import read_courses, write_tensorboard

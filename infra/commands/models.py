@@ -61,9 +61,9 @@ def list_(name: str | None, monitor: str | None, database: str | None, *, as_jso
     were written (`written_until`); `taken_up_seconds` how long that shard took to take it up once it was let serve.
 
     The version that serves says besides since when (`serving_since`), and where its monitor's `trainers` stood when
-    they last wrote it down (`heard_at`): how many records behind the end of the `topic` as of their last fetch, and how
-    many behind what the `shards` have accounted for by now. Below the table these are a line a monitor. Times are UTC;
-    - is not known.
+    they last wrote it down (`heard_at`): how many records behind the end of the topic `then`, and how many `now`, with
+    what shards have scored since, however many of those trainers have read meanwhile. Below the table these are a line
+    a monitor. Times are UTC; - is not known.
     """
     if name is not None and monitor is not None:
         raise click.UsageError("got a monitor and --monitor; expected one of them")
@@ -170,9 +170,8 @@ def _now(row: Mapping[str, Any]) -> str:
     """What serves and since when, and how far the trainers are behind."""
     told, trainers = row["trainers"], "-"
     if told is not None:
-        shards = "-" if told["shards"] is None else f"{told['shards']:,}"
-        trainers = f"at {_moment(told['heard_at'])}: {told['topic']:,} records behind the topic as they knew it"
-        trainers += f", {shards} behind where the shards are now"
+        trainers = f"at {_moment(told['heard_at'])}: {told['then']:,} records behind"
+        trainers += f", {told['now']:,} with what shards have scored since"
     return (
         f"{row['monitor']}: v{row['version']} serves since {_moment(row['serving_since'])},"
         f" its newest record written {_moment(row.get('written_until'))}; trainers {trainers}"

@@ -87,8 +87,8 @@ def test_a_version_is_promoted_by_its_shadow_and_rolled_back_by_a_word_while_sco
     assert ("rolled back", "v1 serves: alarms for nothing") in events_of(url, rolled_back)
     listed = {each["version"]: each for each in json.loads(said("list", str(path), "--json", "--database", url))}
     assert 0.0 < listed[better]["record_staleness_seconds"] < (datetime.now(UTC) - begun).total_seconds()
-    taken = sum(max(at, 0) for at in checkpoints_of(load_monitor(path)).all()[0].offsets.values())
-    assert [each["trainers"]["shards"] for each in listed.values() if "trainers" in each] == [sent - taken]
+    taken = sum(max(at, 0) for at in checkpoints_of(load_monitor(path)).whole()[0].offsets.values())
+    assert [each["trainers"]["now"] for each in listed.values() if "trainers" in each] == [sent - taken]
     compared = json.loads(said("compare", "1", str(better), "--json", "--database", url))
     assert compared["tasks"]["next.h1"]["difference"] < 0.0
     assert set(compared["alerts"]) == {"same", "added", "removed", "earlier", "later"}

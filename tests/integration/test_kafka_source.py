@@ -203,6 +203,20 @@ def test_reading_starts_at_the_ledgers_offsets(kafka: str, topic: str) -> None:
     assert source.lag() == dict.fromkeys(starts, 0)
 
 
+def test_the_end_of_a_partition_is_known_though_its_reader_takes_nothing(kafka: str, topic: str) -> None:
+    create_topics(kafka, {topic: 1})
+    partition = Partition(topic, 0)
+    publish(messages(400), kafka, topic)
+    source = KafkaSource(layout(kafka, topic, max_poll_records=10, queue_batches=1), now, assign=[partition])
+    taken = next(batch for batch in source.batches(Member(source, Ledger())) if batch is not None)
+    try:
+        publish(messages(300, start=400), kafka, topic)
+        wait_until(lambda: source.ends()[partition] == 700)
+        assert source.lag() == {partition: 700 - taken.next_offsets[0]}
+    finally:
+        source.close()
+
+
 def test_records_deleted_before_they_were_read_are_a_reported_gap(kafka: str, topic: str) -> None:
     create_topics(kafka, {topic: 1})
     partition = Partition(topic, 0)

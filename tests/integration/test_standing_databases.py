@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from infra.behind import Behind, behind_of, ledger_of_trainers
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints
 from infra.database import connect, migrate
 from infra.prequential import Course, read_courses
 from infra.registry import SqlRegistry
@@ -67,6 +68,17 @@ def test_files_that_nobody_needs_are_deleted(engine: Engine, tmp_path: Path) -> 
     for number in range(PINNED + 3):
         registry.publish(bytes([number]), None, {})
     assert len(list((tmp_path / "models" / "ward").iterdir())) == PINNED + 1
+
+
+def test_the_version_that_a_whole_checkpoint_judged_by_is_kept_for_replays(engine: Engine, tmp_path: Path) -> None:
+    registry = SqlRegistry(engine, "ward", tmp_path, lambda: NOW)
+    checkpoints = Checkpoints(engine, "ward", tmp_path, lambda: NOW)
+    for version, files in ((1, {SHARED: "", "told-0.pt": ""}), (2, {"told-0.pt": ""})):
+        checkpoints.add(Checkpoint(0, None, 1, 1, version, 0, version, f"{version}", files, {}, [[]]))
+    for number in range(PINNED + 4):
+        registry.publish(bytes([number]), None, {})
+    files = sorted(each.name for each in (tmp_path / "models" / "ward").iterdir())
+    assert files == [f"v{version:05d}.safetensors" for version in (1, *range(4, PINNED + 5))]
 
 
 def test_metrics_are_cut_into_equal_spans_of_steps(engine: Engine, tmp_path: Path) -> None:

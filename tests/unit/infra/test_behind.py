@@ -53,13 +53,20 @@ def test_trainers_are_as_far_behind_the_shards_as_their_offsets_say(registry: Sq
     assert behind(engine) == Behind(NOW, 30, 40 + 9)
 
 
+def test_what_trainers_knew_of_counts_though_shards_have_not_scored_it(registry: SqlRegistry, engine: Engine) -> None:
+    registry.record_metrics(1, 7, 100, {"lag": 80.0})
+    stand(engine, "ward", [100])
+    stand(engine, ledger_of_trainers("ward"), [60])
+    assert behind(engine) == Behind(NOW, 80, 80)
+
+
 def test_the_last_word_counts(registry: SqlRegistry, engine: Engine) -> None:
     registry.record_metrics(1, 7, 100, {"lag": 30.0})
     later = SqlRegistry(engine, "ward", registry.directory, lambda: NOW + timedelta(seconds=15))
     later.record_metrics(1, 9, 200, {"lag": 12.0})
     other = SqlRegistry(engine, "mill", registry.directory, lambda: NOW + timedelta(seconds=30))
     other.record_metrics(1, 9, 200, {"lag": 99.0})
-    assert behind(engine) == Behind(NOW + timedelta(seconds=15), 12, None)
+    assert behind(engine) == Behind(NOW + timedelta(seconds=15), 12, 12)
 
 
 def test_of_a_topic_that_was_made_anew_the_former_one_does_not_count(registry: SqlRegistry, engine: Engine) -> None:
@@ -70,10 +77,10 @@ def test_of_a_topic_that_was_made_anew_the_former_one_does_not_count(registry: S
     assert behind(engine) == Behind(NOW, 0, 5)
 
 
-def test_what_the_trainers_never_read_of_it_is_not_known(registry: SqlRegistry, engine: Engine) -> None:
+def test_of_a_topic_that_trainers_never_read_they_are_behind_all(registry: SqlRegistry, engine: Engine) -> None:
     registry.record_metrics(1, 7, 100, {"lag": 0.0})
     stand(engine, "ward", [20])
-    assert behind(engine) == Behind(NOW, 0, None)
+    assert behind(engine) == Behind(NOW, 0, 20)
 
 
 def test_the_list_says_what_serves_and_how_far_trainers_are_behind(registry: SqlRegistry, engine: Engine) -> None:
@@ -84,12 +91,12 @@ def test_the_list_says_what_serves_and_how_far_trainers_are_behind(registry: Sql
     stand(engine, ledger_of_trainers("ward"), [200])
     two, one = json.loads(shown(engine, "ward", "--json"))
     assert (two["serving_since"], two["written_until"]) == (SAID, "2026-01-31T11:59:58.000+00:00")
-    assert two["trainers"] == {"heard_at": SAID, "topic": 1234, "shards": 4800}
+    assert two["trainers"] == {"heard_at": SAID, "then": 1234, "now": 4800}
     assert not {"trainers", "serving_since"} & one.keys()
     line = shown(engine, "ward").splitlines()[-1]
     assert line.startswith("ward: v2 serves since 2026-01-31 12:00:00 (")
     assert "its newest record written 2026-01-31 11:59:58 (" in line
-    assert "1,234 records behind the topic as they knew it, 4,800 behind where the shards are now" in line
+    assert "1,234 records behind, 4,800 with what shards have scored since" in line
 
 
 def test_what_nobody_said_is_a_dash(engine: Engine, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.checkpoints import Checkpoint, Checkpoints
+from infra.checkpoints import SHARED, Checkpoint, Checkpoints, way_to
 from infra.database import connect, migrate
 
 
@@ -18,7 +18,7 @@ def checkpoints(tmp_path):
 
 def checkpoint(step, published=None):
     log = [[[step, [], published, None]]]
-    return Checkpoint(0, None, 1, 1, step, 16 * step, 1, f"trainers/ward/{step}", {}, {}, log)
+    return Checkpoint(0, None, 1, 1, step, 16 * step, 1, f"trainers/ward/{step}", {SHARED: ""}, {}, log)
 
 
 def test_of_each_age_one_is_kept_so_that_any_step_can_be_gone_back_to(checkpoints):
@@ -44,3 +44,29 @@ def test_of_several_checkpoints_of_one_step_the_last_is_kept_for_its_files_are_t
     old = checkpoints.all()[3:]
     assert len(old) >= 6
     assert {checkpoints.read(each, "shared.pt") for each in old} == {b"third"}
+
+
+def test_nobody_goes_on_from_the_log_of_a_version(checkpoints):
+    digest = checkpoints.write(checkpoint(0).folder, SHARED, b"weights")
+    whole = checkpoints.add(replace(checkpoint(0), files={SHARED: digest}))
+    with checkpoints.engine.begin() as connection:
+        checkpoints.record(connection, replace(checkpoint(1, 2), parent=whole, files={}))
+    assert len(checkpoints.all()) == 2
+    assert checkpoints.newest_sound().id == whole
+
+
+def test_the_way_to_each_of_the_last_versions_is_kept_though_nobody_goes_on_from_it(checkpoints):
+    parent = checkpoints.add(checkpoint(0))
+    for step in range(1, 40):
+        made = replace(checkpoint(step, step + 1), parent=parent, files={})
+        with checkpoints.engine.begin() as connection:
+            parent = checkpoints.record(connection, made)
+        if step % 10 == 0:
+            parent = checkpoints.add(replace(checkpoint(step), parent=parent))
+    kept = checkpoints.all()
+    assert [each.step for each in checkpoints.whole()] == [30, 20, 10, 0]
+    last = [each for each in kept if each.published][:8]
+    assert [each.step for each in last] == list(range(39, 31, -1))
+    assert [[each.step for each in way_to(made, kept)] for made in last] == [
+        [30, *range(31, made.step + 1)] for made in last
+    ]
