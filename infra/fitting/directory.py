@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +15,11 @@ from safetensors.torch import load, save
 from infra.fitting.read import History
 from schemas.errors import ModelError
 from schemas.layout import Layout
+from trainer.architecture import architecture, as_told
 from trainer.attachment import TaskSharing
 from trainer.best import Best
 from trainer.fit import Epoch, Fit
-from trainer.weights import architecture, differences, save_weights
+from trainer.weights import differences, save_weights, unlike
 
 MANIFEST = "manifest.json"
 
@@ -89,7 +90,7 @@ class Directory:
             raise ModelError(
                 f"{self.path}: got no run to resume ({type(error).__name__}); expected a manifest"
             ) from error
-        for difference in differences(manifest["run"], json.loads(json.dumps(asdict(self._run)))):
+        for difference in _unlike(manifest["run"], json.loads(json.dumps(asdict(self._run)))):
             expected = "a run goes on as it began; --model FILE begins another where it stands"
             raise ModelError(f"{self.path / MANIFEST}: {difference}: {expected}")
         self._epochs = _epochs(manifest)
@@ -143,6 +144,13 @@ class Directory:
         unfinished = self.path / f".{name}.part"
         unfinished.write_bytes(content)
         unfinished.replace(self.path / name)
+
+
+def _unlike(seen: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+    """Where two runs differ, in words."""
+    there, here = seen["architecture"], expected["architecture"]
+    yield from unlike(there, as_told(here, there))
+    yield from differences({**seen, "architecture": None}, {**expected, "architecture": None})
 
 
 def epochs_in(path: Path) -> list[dict[str, Any]]:
