@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from infra.database import connect
+from infra.database import database_of
 from infra.registry import SqlRegistry
 from ingest.cluster import cluster_of
 from ingest.topics import partitions_of
@@ -91,7 +91,7 @@ def snapshot_policy(monitor: Monitor) -> SnapshotPolicy:
 
 def registry_of(monitor: Monitor, engine: Engine | None = None) -> SqlRegistry:
     """The monitor's registry in its database, which must exist where no engine is given."""
-    engine = engine or connect(monitor.database.url, must_exist=True)
+    engine = engine or database_of(monitor)
     directory = monitor.database.folder
     return SqlRegistry(engine, monitor.monitor, directory, utc_now, monitor.training.shadow_rows)
 

@@ -6,7 +6,6 @@ B rows of a step.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from infra.fitting.options import FitOptions
 from infra.fitting.read import layout_of, read_history
-from infra.weights import weights_of
+from infra.weights import weights_of, write
 from schemas.errors import InputError
 from schemas.layout import Layout
 from trainer.chapter import Chapter, chapter_of
@@ -115,7 +114,9 @@ def compress(options: FitOptions, model: str) -> Compressed:
     """
     torch.set_num_threads(1)
     layout, outcomes = layout_of(options)
-    content = weights_of(layout, model)
+    weights = weights_of(layout, model)
+    content = weights.content
+    load_weights(layout, content, weights.source)  # what does not fit is refused before history is read
     history = read_history(options.files, layout, outcomes, options.seed)
     judged = history.judged(layout)
     if not judged:
@@ -136,12 +137,6 @@ def compress(options: FitOptions, model: str) -> Compressed:
     if options.output is not None:
         write(options.output, smaller)
     return Compressed(losses, steps, before, after, smaller)
-
-
-def write(path: Path, content: bytes) -> None:
-    """A file, and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def _ladders(layout: Layout, content: bytes, pieces: Pieces, seed: int) -> Iterator[Iterable[tuple[str, Change]]]:

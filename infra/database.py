@@ -12,12 +12,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from schemas.database import masked, parse_url
 from schemas.errors import StackError
+from schemas.monitor import Monitor
 from scorer.alerts import require_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["connect", "masked", "migrate"]
+__all__ = ["connect", "database_of", "masked", "migrate"]
 
 _LOG = structlog.get_logger(__name__)
 _BUSY_SECONDS = 15
@@ -57,6 +58,12 @@ def connect(url: str, *, must_exist: bool = False, ask_first: bool = True) -> En
     except (DBAPIError, OSError) as error:
         raise _unreachable(url, error) from error
     return engine
+
+
+def database_of(monitor: Monitor) -> Engine:
+    """The monitor's own, which must exist. Raises as `connect` does."""
+    require_file(parse_url(monitor.database.url), "the monitor's database.url or DATABASE_URL")
+    return connect(monitor.database.url)
 
 
 def migrate(engine: Engine) -> None:

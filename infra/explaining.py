@@ -60,7 +60,8 @@ def explain_alert(
     if task is None or not origin["model_version"]:
         return told | {"network": None, "why_not": _why_not(record, origin)}
     registry = registry_of(monitor)
-    network = load_weights(layout, registry.load(registry.get(origin["model_version"])))
+    served = registry.get(origin["model_version"])
+    network = load_weights(layout, registry.load(served), f"model version {served.version}")
     torch.set_num_threads(1)
     time_ms, values = _history(layout, record, origin, rows, files)
     explainer = Explainer(network, values, time_ms / 1_000.0)

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from infra.compressing import write
 from infra.fitting.options import FitOptions
 from infra.fitting.read import layout_of
-from infra.weights import weights_of
+from infra.weights import weights_of, write
 from trainer.export import exported, manifest
 from trainer.weights import load_weights
 
@@ -20,7 +19,8 @@ def export(options: FitOptions, model: str) -> tuple[Mapping[str, Any], int]:
         ModelError: the weights are of another kind, or the network reads frames or vectors.
     """
     layout, _ = layout_of(options)
-    network = load_weights(layout, weights_of(layout, model))
+    weights = weights_of(layout, model)
+    network = load_weights(layout, weights.content, weights.source)
     content = exported(network)
     if options.output is not None:
         write(options.output, content)

@@ -8,7 +8,7 @@ import torch
 
 from infra.assembly import registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of
-from infra.database import connect, migrate
+from infra.database import database_of, migrate
 from infra.labels.feed import recall, remembered
 from infra.labels.store import Lesson, SqlLabels
 from infra.registry import SqlRegistry
@@ -71,7 +71,7 @@ def relearn(monitor: Monitor, who: str) -> Relearned:
         StackError: the database or the broker cannot be read.
     """
     torch.set_num_threads(1)
-    engine, layout = connect(monitor.database.url, must_exist=True), Layout(monitor)
+    engine, layout = database_of(monitor), Layout(monitor)
     migrate(engine)
     registry, labels = registry_of(monitor, engine), SqlLabels(engine, monitor.monitor, lambda: ("", ""), utc_now)
     checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)

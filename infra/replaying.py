@@ -12,7 +12,7 @@ from torch.distributed import HashStore, ProcessGroup  # type: ignore[attr-defin
 
 from infra.assembly import registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of, way_to
-from infra.database import connect, migrate
+from infra.database import database_of, migrate
 from infra.unpublished import Unpublished
 from ingest.lookback import batches_between, globals_of
 from schemas.errors import InputError
@@ -65,7 +65,7 @@ def replay(monitor: Monitor, version: int) -> Replayed:
         StackError: the database or the broker cannot be read.
     """
     torch.set_num_threads(1)
-    engine, layout = connect(monitor.database.url, must_exist=True), Layout(monitor)
+    engine, layout = database_of(monitor), Layout(monitor)
     registry = registry_of(monitor, engine)
     migrate(engine)
     maker = registry.get(version).made_by

@@ -8,7 +8,7 @@ import torch
 from sqlalchemy import Connection, and_, select
 
 from infra.assembly import registry_of, shard_parts, shares_of, utc_now
-from infra.database import connect
+from infra.database import database_of
 from ingest.cluster import cluster_of
 from ingest.lookback import batches_between, globals_of
 from schemas.alert import JUDGED, Alert
@@ -73,7 +73,7 @@ def rescore(monitor: Monitor, *, from_snapshot: bool = False) -> Rescored:
         StackError: the database or the broker cannot be read.
     """
     torch.set_num_threads(1)
-    engine = connect(monitor.database.url, must_exist=True)
+    engine = database_of(monitor)
     plain = monitor.model_copy(update={"training": monitor.training.model_copy(update={"shadow_rows": 0})})
     layout = Layout(plain)
     with engine.connect() as connection:

@@ -18,6 +18,7 @@ from infra.fitting.start import Start, start_of
 from infra.registry import SqlRegistry
 from infra.settings import load_monitor
 from infra.standings import Standing
+from infra.weights import stored, write
 from ingest.outcomes import Outcome
 from schemas.errors import ConfigError
 from schemas.layout import Layout
@@ -42,6 +43,7 @@ class Trained:
         metrics: the same for metrics.
         sharing: task -> the way by which it serves the task, as the manifest has it; empty without private paths.
         transferred: how many weights were taken over whole and in part, and how many are fresh; empty: no transfer.
+        others: task -> what it asks else than the one of its name, of which nothing was taken over.
         directory: of the run.
         published: None: written to a file, or no better than the version that serves.
     """
@@ -54,6 +56,7 @@ class Trained:
     metrics: Mapping[str, float]
     sharing: Mapping[str, Mapping[str, Any]]
     transferred: Mapping[str, int]
+    others: Mapping[str, str]
     directory: Path
     published: ModelRecord | None
 
@@ -81,10 +84,9 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     content, chosen = _chosen(layout, directory, best)
     published = None
     if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_bytes(content)
+        write(options.output, content)
     elif registry is not None:
-        published = _publish(layout, history, registry, start, content, chosen["metrics"])
+        published = _publish(layout, history, registry, start, content, chosen)
     return Trained(
         rows=history.rows,
         epochs=len(directory.epochs),
@@ -94,6 +96,7 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
         metrics=chosen["metrics"],
         sharing=chosen["sharing"],
         transferred=_transferred(start),
+        others=start.transfer.others if start.transfer else {},
         directory=path,
         published=published,
     )
@@ -109,7 +112,7 @@ def _chosen(layout: Layout, directory: Directory, best: Best) -> tuple[bytes, di
         chosen["validation"] = chosen["validation"] | {task: own["validation"][task]}
         chosen["metrics"] = chosen["metrics"] | metrics
         chosen["sharing"] = chosen["sharing"] | {name: way for name, way in own["sharing"].items() if name == task}
-    return save_weights(version), chosen
+    return save_weights(version, similarity=chosen["similarity"]), chosen
 
 
 def _fit(
@@ -138,7 +141,9 @@ def _registry(layout: Layout, options: FitOptions) -> SqlRegistry:
     engine = connect(layout.monitor.database.url)
     migrate(engine)
     registry = registry_of(layout.monitor, engine)
-    first_version(layout, registry)
+    serving = stored(registry, first_version(layout, registry))
+    if not options.transfer:
+        load_weights(layout, serving.content, serving.source)  # what the fit must beat: refused before it, not after
     return registry
 
 
@@ -154,7 +159,7 @@ def _publish(
     registry: SqlRegistry,
     start: Start,
     content: bytes,
-    metrics: Mapping[str, float],
+    chosen: Mapping[str, Any],
 ) -> ModelRecord | None:
     """Publish what is better on a task and inferior on none, on the validation part, with error to spare.
 
@@ -170,7 +175,8 @@ def _publish(
     gate.add(candidate, before)
     if not gate.verdict().proved:
         return None
-    published = registry.publish(content, serving.version, metrics, made_by="train")
+    published = registry.publish(content, serving.version, chosen["metrics"], made_by="train")
+    registry.record_metrics(published.version, 0, history.rows, chosen["similarity"])
     if start.transfer is not None and published.status != Standing.SERVING:
         return registry.promote(published.version, "train", f"took over what v{serving.version} had in common with it")
     return published

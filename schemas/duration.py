@@ -24,6 +24,13 @@ def short_form(seconds: float) -> str:
     return f"{round(seconds / _UNITS[unit], 1):g}{unit}"
 
 
+def exact_form(duration: timedelta) -> str:
+    """The short form, whole to the millisecond: in the largest unit of which it is a whole number."""
+    ms = duration // timedelta(milliseconds=1)
+    unit, size = next((unit, each) for unit, each in reversed(_UNITS.items()) if ms % (each * 1000) == 0)
+    return f"{ms / (size * 1000):.0f}{unit}"
+
+
 def _judge(value: object, parse: ValidatorFunctionWrapHandler) -> timedelta:
     """One message for whatever is no duration, in the words of the other settings."""
     try:

@@ -328,10 +328,13 @@ def _older(error: DBAPIError) -> bool:
     return missing or str(error.orig).startswith(("no such table", "no such column"))
 
 
-def require_file(url: URL) -> None:
-    """Raise StackError where the URL is of an SQLite file that does not exist: opening it would make it."""
+def require_file(url: URL, named_in: str = "--database or DATABASE_URL") -> None:
+    """Raise StackError where the URL is of an SQLite file that does not exist: opening it would make it.
+
+    `named_in` is where people say which database is meant.
+    """
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        expected = "one made by `bellwether run` or `demo`, or the URL of another in --database or DATABASE_URL"
+        expected = f"one made by `bellwether run` or `demo`, or the URL of another in {named_in}"
         raise StackError(f"no database at {url.database or 'memory'}; expected {expected}")
 
 

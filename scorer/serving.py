@@ -77,7 +77,7 @@ class ServingModels:
         if record.version in self._networks:
             return self._networks[record.version]
         try:
-            network = load_weights(self._layout, self._registry.load(record))
+            network = load_weights(self._layout, self._registry.load(record), f"model version {record.version}")
         except ModelError as error:
             _log.error("model version unfit, keeping the last good one", version=record.version, why=str(error))
             return None

@@ -54,7 +54,8 @@ class Average:
         """
         self._steps = state["steps"]
         if self.network is not self._learning:
-            self.network.load_state_dict(load_weights(self.network.layout, state["weights"]).state_dict())
+            found = load_weights(self.network.layout, state["weights"], "checkpoint")
+            self.network.load_state_dict(found.state_dict())
 
     @torch.no_grad()
     def _follow(self, share: float, *, moved: bool) -> None:

@@ -174,7 +174,7 @@ class Candidate:
 
         Raises ModelError when the weights are of another architecture.
         """
-        self.network.load_state_dict(load_weights(self._layout, state["weights"]).state_dict())
+        self.network.load_state_dict(load_weights(self._layout, state["weights"], "checkpoint").state_dict())
         if "average" in state:
             self.average.load_state_dict(state["average"])
         else:  # written before there were means

@@ -17,9 +17,9 @@ from torch.export import Dim
 from schemas.errors import ModelError
 from schemas.horizon import name_of
 from schemas.layout import Layout
+from trainer.architecture import architecture
 from trainer.network import Network, State
 from trainer.rows import MULTIPLE, Rows
-from trainer.weights import architecture
 
 FORMAT = "1"
 """Of the manifest, and of what goes in and comes out."""

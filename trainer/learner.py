@@ -19,7 +19,7 @@ from trainer.hindsight import Hindsight
 from trainer.intake import Intake
 from trainer.lesson import blank_lesson, hindsight_lesson
 from trainer.network import Network
-from trainer.shares import kept_of
+from trainer.shares import fits, kept_of
 from trainer.slots import Slots
 from trainer.states import state_template
 from trainer.step_report import StepReport
@@ -67,7 +67,9 @@ class Learner:
         """How new the rows are that were read."""
         self.served_ms = self._tried_ms = 0
         """Event time of the newest row that what serves had learned from; 0: unknown."""
-        network = Network(layout) if record is None else load_weights(layout, registry.load(record))
+        network = Network(layout)
+        if record is not None:
+            network = load_weights(layout, registry.load(record), f"model version {record.version}")
         network = network.to(device or torch.device("cpu"))
         if network.private is None and layout.monitor.model.private:
             _log.warning("no private paths in the version: which tasks share is not judged", version=voice.against)
@@ -188,7 +190,7 @@ class Learner:
         tried, self._challenger = self._challenger, self._challenger if challenger == self._challenger else 0
         if serving in {0, self.version}:
             return tried != self._challenger
-        found = load_weights(self._layout, self._voice.weights(serving)).state_dict()
+        found = load_weights(self._layout, self._voice.weights(serving), f"model version {serving}").state_dict()
         if serving == tried:
             self.candidate.beat(found)
         else:
@@ -233,9 +235,12 @@ class Learner:
         return self.intake.share_of(partition, self.candidate.adaptation.kept_of(partition))
 
     def add_shares(self, shares: Mapping[Partition, Mapping[str, Any]]) -> None:
-        """Hold what others held of these partitions."""
-        self.intake.add_shares(shares)
-        for partition, share in shares.items():
+        """Hold what others held of these partitions; where the monitor was changed since, their entities begin anew."""
+        held = {partition: share for partition, share in shares.items() if fits(share, self._slots)}
+        if len(held) < len(shares):
+            _log.warning("held for other windows than the monitor's, let go", partitions=len(shares) - len(held))
+        self.intake.add_shares(held)
+        for partition, share in held.items():
             self.candidate.adaptation.keep(kept_of(partition, share), self.steps)
 
     def _steps(self) -> list[StepReport]:

@@ -44,6 +44,11 @@ def share_of(partition: Partition, slots: Slots, waiting: Iterable[Window], kept
     }
 
 
+def fits(share: Mapping[str, Any], slots: Slots) -> bool:
+    """Was it held for the same windows and network? Those of other horizons look further ahead."""
+    return slots.fits({name: field.numpy() for name, field in share["fields"].items()})
+
+
 def waiting_of(shares: Mapping[Partition, Mapping[str, Any]], slots: Slots) -> list[Window]:
     """Put the entities into slots; the windows that wait, in the order of the queue that they were in."""
     waiting: list[tuple[int, Window]] = []

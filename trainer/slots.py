@@ -55,6 +55,11 @@ class Slots:
         for name, value in values.items():
             self._fields[name][slots] = value
 
+    def fits(self, values: Mapping[str, Field]) -> bool:
+        """Are they of sizes that can be written back?"""
+        sizes = {name: value.shape[1:] for name, value in self._template.items()}
+        return all(sizes.get(name) == value.shape[1:] for name, value in values.items())
+
     def copy_field(self, source: str, target: str) -> None:
         """Every slot's `target` becomes its `source`."""
         self._fields[target][:] = self._fields[source]

@@ -4,10 +4,12 @@ A weight's name ends in its shape (`query_KAD`), and some of its axes have named
 modalities. What both networks have is taken row by row, so that the order in which tasks are configured may change.
 """
 
+import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +17,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from schemas.layout import Layout
+from trainer.architecture import OF_DOMAIN, OF_TASKS, Architecture, fitting, tasks_by_name
 from trainer.network import Network
-from trainer.weights import CUT, OF_DOMAIN, OF_TASKS, Architecture, fitting, fresh_for, read_weights
+from trainer.weights import CUT, SIDES, WEIGHTS, differences, fresh_for, read_weights
 
 TRUNK, TASKS = "trunk", "tasks"
 """Groups of weights."""
@@ -55,26 +58,29 @@ class Transfer:
         taken: whole.
         partly: those rows that both have.
         fresh: not at all, so that they are as in any new network.
+        others: state or event task -> what it asks else than the one of its name did, which gave it nothing.
     """
 
     network: Network
     taken: tuple[str, ...]
     partly: tuple[str, ...]
     fresh: tuple[str, ...]
+    others: Mapping[str, str]
 
 
-def transfer(layout: Layout, content: bytes) -> Transfer:
-    """A network that starts from another one's weights, from `save_weights`.
+def transfer(layout: Layout, content: bytes, source: str = WEIGHTS) -> Transfer:
+    """A network that starts from another one's weights, from `save_weights`, which refusals call `source`.
 
-    Tasks, horizons and quantiles may differ. So may modalities and signals: then that part of the trunk is taken which
-    does not depend on signals (cells, modality by modality as they stand; fusion, task attention, sharing). Where
-    modalities have different cells, both networks must have the same ones in the same order.
+    Tasks, horizons and quantiles may differ; a state or event task that asks something else is another one, whatever
+    its name; one that learns by another loss is the same. So may modalities and signals: then that part of the trunk is
+    taken which does not depend on signals (cells, modality by modality as they stand; fusion, task attention, sharing).
+    Where modalities have different cells, both networks must have the same ones in the same order.
 
     Raises:
         ModelError: the content is torn, not finite, of another format or of other model settings (the first is named).
     """
-    seen, weights = read_weights(content)
-    network = fresh_for(layout, seen, OF_TASKS + OF_DOMAIN)
+    seen, weights = read_weights(content, source)
+    network = fresh_for(layout, seen, source, OF_TASKS + OF_DOMAIN)
     expected = fitting(network.layout, seen)
     here, there = _labels(expected), _labels(seen)
     same_domain = _without((CUT, *OF_TASKS), seen) == _without(OF_TASKS, expected)
@@ -84,7 +90,8 @@ def transfer(layout: Layout, content: bytes) -> Transfer:
         other = found.get(_by_task(name, here))
         names["fresh" if other is None else _take(name, weight, other, here, there)].append(name)
     network.load_state_dict(network.state_dict())  # whoever was detached is so again
-    return Transfer(network, *map(tuple, names.values()))
+    taken, partly, fresh = map(tuple, names.values())
+    return Transfer(network, taken, partly, fresh, dict(_others(seen, expected)))
 
 
 def weight_groups(network: Network) -> dict[str, list[Parameter]]:
@@ -115,10 +122,23 @@ def _without(parts: Sequence[str], whole: Architecture) -> Architecture:
 
 
 def _labels(described: Architecture) -> Labels:
-    tasks = ["forecast", "anomaly", *(repr(task) for task in described["classes"])]
+    tasks = ["forecast", "anomaly", *(json.dumps(task, sort_keys=True) for task in _asked(described).items())]
     modalities = range(len(described["modalities"]))
     horizons, quantiles = described["horizons"], described["quantiles"]
     return {"K": [*tasks, "no task"], "H": horizons, "Q": quantiles, "M": modalities}
+
+
+def _asked(described: Architecture) -> dict[str, dict[str, Any]]:
+    """State or event task -> what it asks, whatever it learns by."""
+    tasks = [*tasks_by_name(described).items()][len(_HEADS) :]
+    return {name: {part: each for part, each in meaning.items() if part != "loss"} for name, meaning in tasks}
+
+
+def _others(seen: Architecture, expected: Architecture) -> Iterator[tuple[str, str]]:
+    there = _asked(seen)
+    for task, meaning in _asked(expected).items():
+        if (why := next(differences(there.get(task, meaning), meaning, words=SIDES), None)) is not None:
+            yield task, why
 
 
 def _by_task(name: str, labels: Labels) -> str:

@@ -20,7 +20,7 @@ from infra.backtest.reveals import Reveals, of_entities, of_rows
 from infra.backtest.served import ways_served
 from infra.backtest.table import ScoresTable
 from infra.memory import MemoryLedger, MemoryRegistry
-from infra.weights import weights_of
+from infra.weights import FRESH, weights_of
 from ingest.files import INPUT, FileSource
 from ingest.outcomes import Outcome, read_outcomes
 from schemas.layout import Layout
@@ -60,10 +60,11 @@ def backtest(options: Options) -> Backtested:
     source = FileSource(options.files, layout, BATCH_ROWS, labelled=True)
     found = _found(source, layout, auto)
     registry = MemoryRegistry()
-    if options.model != "fresh":
-        weights = weights_of(layout, options.model)
-        load_weights(layout, weights)  # a stream would go on without: its figures would not be the model's
-        registry.publish(weights, None, {})
+    if options.model != FRESH:
+        weights = weights_of(layout, options.model, "--model")
+        # A stream would go on without: its figures would not be the model's.
+        load_weights(layout, weights.content, weights.source)
+        registry.publish(weights.content, None, {})
     first_version(layout, registry)
     reveals = _reveals(source, layout, options, outcomes)
     learner = Learner(layout, options.seed, registry, labelled=len(reveals) > 0) if options.learn else None

@@ -80,22 +80,40 @@ def list_(name: str | None, monitor: str | None, database: str | None, *, as_jso
 
 
 @models.command()
+@click.argument("model", required=False, metavar="[VERSION|FILE]")
 @monitor_option
 @click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object, for programs.")
-def similarity(monitor: str | None, database: str | None, *, as_json: bool) -> None:
-    """Running cosines of the tasks' gradients, as last recorded: below 0 two tasks pull in different directions."""
-    from infra.similarity import print_similarity, read_similarity
+def similarity(model: str | None, monitor: str | None, database: str | None, *, as_json: bool) -> None:
+    """Running cosines of the tasks' gradients, as last recorded: below 0 two tasks pull in different directions.
 
-    found = read_similarity(database, known(database, monitor))
+    VERSION: as the fit that made it recorded them, or trainers that learned against it. FILE: as the fit did.
+    """
+    from infra.similarity import print_similarity, read_similarity, similarity_of
+
+    if model is None or model.isdecimal():
+        found = read_similarity(database, known(database, monitor), None if model is None else int(model))
+    elif monitor is not None:
+        raise click.UsageError("got a file and --monitor; expected one of them")
+    else:
+        matrix = similarity_of(model)
+        found = {model: matrix} if matrix else {}
     if as_json:
         click.echo(json.dumps(found))
     elif not found:
-        click.echo(
-            "no similarity recorded: it is measured while a network learns, every training.similarity_every steps"
-        )
+        click.echo(_no_similarity(model))
     else:
         print_similarity(found)
+
+
+def _no_similarity(model: str | None) -> str:
+    """Where it was looked for."""
+    measured = "it is measured every training.similarity_every steps"
+    if model is None:
+        return f"no similarity recorded: {measured} while a network learns, on the stream or by `bellwether train`"
+    if model.isdecimal():
+        return f"no similarity recorded of version {model}, by the fit that made it or by trainers since: {measured}"
+    return f"{model}: no similarity in it: {measured}, and only `bellwether train` writes it into a file"
 
 
 def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:

@@ -50,6 +50,7 @@ def _plain(done: "Trained") -> dict[str, Any]:
         "metrics": dict(done.metrics),
         "sharing": dict(done.sharing),
         "transferred": dict(done.transferred),
+        "others": dict(done.others),
         "directory": str(done.directory),
         "published": None if done.published is None else done.published.version,
     }
@@ -62,6 +63,8 @@ def _show(done: "Trained", output: Path | None) -> None:
         click.echo(f"ended before epoch {done.most}: no task improved; with more fitting.patience --resume goes on")
     if done.transferred:
         click.echo("taken over: {taken} weights, {partly} of them in part; {fresh} fresh".format(**_taken(done)))
+    for task, why in done.others.items():
+        click.echo(f"nothing of {task}, which is another one: {why}")
     for task, each in done.sharing.items():
         click.echo(f"{task}: {_way(each)}")
     click.echo(f"checkpoints and manifest: {done.directory}")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +15,11 @@ from safetensors.torch import load, save
 from infra.fitting.read import History
 from schemas.errors import ModelError
 from schemas.layout import Layout
+from trainer.architecture import architecture, as_told
 from trainer.attachment import TaskSharing
 from trainer.best import Best
 from trainer.fit import Epoch, Fit
-from trainer.weights import architecture, differences, save_weights
+from trainer.weights import differences, save_weights, unlike
 
 MANIFEST = "manifest.json"
 _HOW_LONG = ("epochs", "patience")
@@ -147,7 +148,7 @@ class Directory:
             expected = f"{before['epochs']} or more (--passes): a run can be made longer, not shorter"
             raise ModelError(f"{self.path / MANIFEST}: got {run['fitting']['epochs']} epochs; expected {expected}")
         now = {name: run["fitting"][name] for name in _HOW_LONG}
-        for difference in differences({**begun, "fitting": {**before, **now}}, run):
+        for difference in _unlike({**begun, "fitting": {**before, **now}}, run):
             expected = "a run goes on as it began, but for epochs and patience; --model FILE begins another there"
             raise ModelError(f"{self.path / MANIFEST}: {difference}: {expected}")
 
@@ -155,6 +156,13 @@ class Directory:
         unfinished = self.path / f".{name}.part"
         unfinished.write_bytes(content)
         unfinished.replace(self.path / name)
+
+
+def _unlike(seen: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+    """Where two runs differ, in words."""
+    there, here = seen["architecture"], expected["architecture"]
+    yield from unlike(there, as_told(here, there))
+    yield from differences({**seen, "architecture": None}, {**expected, "architecture": None})
 
 
 def epochs_in(path: Path) -> list[dict[str, Any]]:

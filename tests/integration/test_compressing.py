@@ -12,7 +12,7 @@ from infra.commands.backtest import backtest
 from infra.commands.models import models
 from infra.commands.train import train
 from infra.settings import load_monitor
-from schemas.errors import ModelError
+from schemas.errors import BellwetherError, ModelError
 from schemas.layout import Layout
 from tests.wide import wide
 from trainer.network import Network
@@ -136,3 +136,17 @@ def test_private_paths_that_serve_a_task_are_never_left_out(folder: Path) -> Non
     network.private.detach_tasks([True, False])
     (folder / "pumps.safetensors").write_bytes(save_weights(network))
     assert "private paths left out" not in [step["name"] for step in compressed(folder)["steps"]]
+
+
+def test_what_cannot_be_read_or_does_not_fit_is_told_before_history_is_read(folder: Path) -> None:
+    (folder / "history.csv").write_text("entity,time\n")
+    files = ["--input", str(folder / "history.csv"), "--output", str(folder / "small.safetensors")]
+    for model, words in (
+        ("fresh", "^fresh: No such file or directory; expected a version number or a file$"),
+        ("3", f"^no database at {folder}/bellwether.db; .* in the monitor's database.url or DATABASE_URL$"),
+        (str(folder / "narrow.safetensors"), "narrow.safetensors: width is 8 in the file, 32 in the monitor"),
+    ):
+        narrow = Layout(load_monitor(str(folder / "pumps.yaml"), over={"model.width": 8}))
+        (folder / "narrow.safetensors").write_bytes(save_weights(Network(narrow)))
+        with pytest.raises(BellwetherError, match=words):
+            CliRunner().invoke(models, ["compress", str(folder / "pumps.yaml"), model, *files], catch_exceptions=False)

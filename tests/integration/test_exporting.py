@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from infra.commands.models import models
 from infra.settings import load_monitor
-from schemas.errors import ModelError
+from infra.weights import write
+from schemas.errors import BellwetherError, ModelError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from tests.laws.ward import GATE, MIXES, REMEMBERING, WARD, awake, layout
@@ -126,6 +127,26 @@ answers, state = program(
 )
 print(json.dumps([sorted(answers), [name for name in ("trainer", "schemas") if name in sys.modules]]))
 """
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("fresh", "^fresh: No such file or directory; expected a version number or a file$"),
+        ("3", "^no database at .*; expected .* or the URL of another in the monitor's database.url or DATABASE_URL$"),
+    ],
+)
+def test_what_is_not_there_is_answered_with_what_can_be_exported(model, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with pytest.raises(BellwetherError, match=words):
+        CliRunner().invoke(models, ["export", "health", model, "--output", "step.pt2"], catch_exceptions=False)
+
+
+def test_a_program_that_cannot_be_written_is_an_error_of_the_file(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ModelError, match=r"taken/step\.pt2: File exists; expected a file that can be written"):
+        write(tmp_path / "taken" / "step.pt2", b"")
 
 
 def test_the_command_writes_a_program_that_runs_where_torch_alone_is(tmp_path):

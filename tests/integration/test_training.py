@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from safetensors.torch import load
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from infra.commands.models import models
 from infra.commands.train import train
 from infra.database import connect
 from infra.registry import SqlRegistry
@@ -242,6 +243,62 @@ def test_another_domain_starts_from_what_reads_no_signal(monitor: Path) -> None:
     output = str(monitor.parent / "other.safetensors")
     found = fitted(monitor, "--passes", "1", "--model", trunk, "--transfer", "--output", output)
     assert min(found["transferred"][part] for part in ("taken", "fresh")) > 20
+
+
+def with_heat(monitor: Path, **target) -> None:
+    """Give the monitor a state task, asking what is said."""
+    described = yaml.safe_load(monitor.read_text())
+    described["rules"] = [{"name": "hot", "kind": "band", "signal": "temp", "high": 21.0}]
+    target = {"rule": "hot", "cuts": [0.5], "within": 4} | target
+    heat = {"name": "heat", "kind": "state", "classes": ["cool", "hot"], "target": target}
+    described["tasks"] = [*described["tasks"][:2], heat]
+    monitor.write_text(yaml.safe_dump(described))
+
+
+def test_a_task_that_means_something_else_is_refused_before_the_fit_and_told_of_where_the_rest_is_taken_over(
+    monitor: Path,
+) -> None:
+    with_heat(monitor)
+    fitted(monitor, "--passes", "1")
+    with_heat(monitor, within=8)
+    refused = "^model version [12]: task heat: within is 4 in the file, 8 in the monitor .*--transfer"
+    for start in ([], ["--model", "fresh"], ["--model", "1", "--output", str(monitor.parent / "x.safetensors")]):
+        with pytest.raises(ModelError, match=refused):
+            fitted(monitor, "--passes", "1", *start)
+    assert [each.name for each in (monitor.parent / "fits" / "pumps").iterdir()] == ["1"]
+    assert fitted(monitor, "--passes", "1", "--transfer")["others"] == {
+        "task heat": "within is 4 in the file, 8 in the monitor"
+    }
+
+
+def test_a_run_goes_on_only_with_tasks_that_mean_the_same(monitor: Path) -> None:
+    with_heat(monitor)
+    more = ["--passes", "1", "--output", str(monitor.parent / "p.safetensors"), "--directory", str(monitor.parent)]
+    whole = fitted(monitor, *more)
+    with_heat(monitor, cuts=[0.7])
+    with pytest.raises(ModelError, match=r"manifest.json: task heat: cuts\[0\] is 0.5 in the file, 0.7 in the monitor"):
+        fitted(monitor, *more, "--resume")
+    manifest = json.loads((monitor.parent / "manifest.json").read_text())
+    del manifest["run"]["architecture"]["tasks"]  # as a run that began before meaning was written down
+    (monitor.parent / "manifest.json").write_text(json.dumps(manifest))
+    with_heat(monitor)
+    assert fitted(monitor, *more, "--resume") == whole
+
+
+def test_what_a_fit_measured_of_tasks_similarity_is_shown_of_its_version_and_of_its_file(monitor: Path) -> None:
+    with_heat(monitor)
+    monitor.write_text(f"{monitor.read_text()}training: {{similarity_every: 1}}\n")
+    file, url = str(monitor.parent / "pumps.safetensors"), f"sqlite:///{monitor.parent / 'bellwether.db'}"
+    fits = [fitted(monitor, "--passes", "2", *more) for more in ([], ["--model", "fresh", "--output", file])]
+    cosines = []
+    for fit in fits:
+        manifest = json.loads((Path(fit["directory"]) / "manifest.json").read_text())
+        cosines.append(manifest["epochs"][fit["best"]["all"] - 1]["similarity"]["forecast.similarity_heat"])
+    version = str(fits[0]["published"])
+    asked = ["similarity"], ["similarity", version], ["similarity", file]
+    shown = [CliRunner().invoke(models, [*each, "--database", url, "--json"]).stdout for each in asked]
+    found = [next(iter(json.loads(each).values()))["heat"]["forecast"] for each in shown]
+    assert found == [cosines[0], cosines[0], cosines[1]]
 
 
 def test_nothing_can_be_transferred_from_nothing(monitor: Path) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.duration import Duration, Span, short_form
+from schemas.duration import Duration, Span, exact_form, short_form
 from schemas.horizon import Horizon
 
 DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
@@ -59,3 +59,8 @@ def test_a_horizon_is_not(text: object) -> None:
 @pytest.mark.parametrize("horizon", [6, timedelta(minutes=15)])
 def test_a_horizon_survives_json(horizon: int | timedelta) -> None:
     assert HORIZON.validate_json(HORIZON.dump_json(horizon)) == horizon
+
+
+@pytest.mark.parametrize("text", ["1500ms", "90s", "61m", "36h", "1d"])
+def test_the_exact_form_of_a_duration_is_read_back_as_it_was(text: str) -> None:
+    assert exact_form(DURATION.validate_python(text)) == text

@@ -9,9 +9,10 @@ from safetensors.torch import load, save
 
 from schemas.errors import ModelError
 from tests.laws.ward import awake, different, layout, run, stream
+from trainer.architecture import architecture
 from trainer.int8 import narrowed, widened
 from trainer.network import Network
-from trainer.weights import architecture, load_weights, save_weights
+from trainer.weights import load_weights, save_weights
 
 
 @pytest.fixture

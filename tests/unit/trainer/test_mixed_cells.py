@@ -8,6 +8,7 @@ from schemas.errors import ModelError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from tests.laws.ward import MIXES, WARD, autoregressive, awake, batch, different, layout, run, stream, with_cells
+from trainer.architecture import architecture
 from trainer.cells import CELLS
 from trainer.fit import Fit
 from trainer.history import pieces_of, streams_of
@@ -15,7 +16,7 @@ from trainer.network import Network
 from trainer.rows import windows
 from trainer.transfer import transfer, weight_groups
 from trainer.units import axes_of
-from trainer.weights import architecture, load_weights, save_weights
+from trainer.weights import load_weights, save_weights
 
 MIX = MIXES[0]
 LATER = {
@@ -98,9 +99,9 @@ def test_weights_in_int8_are_smaller_and_say_nearly_the_same():
 @pytest.mark.parametrize(
     ("there", "here", "words"),
     [
-        ("gru", MIX, "cell is 'gru'; expected ['gru', 'convolution', 'gru', 'convolution']"),
-        (MIX, "gru", "cell is ['gru', 'convolution', 'gru', 'convolution']; expected 'gru'"),
-        (MIX, "gru+ssm", "cell[1] is 'convolution'; expected 'ssm'"),
+        ("gru", MIX, "cell is 'gru' in the file, ['gru', 'convolution', 'gru', 'convolution'] in the monitor"),
+        (MIX, "gru", "cell is ['gru', 'convolution', 'gru', 'convolution'] in the file, 'gru' in the monitor"),
+        (MIX, "gru+ssm", "cell[1] is 'convolution' in the file, 'ssm' in the monitor"),
     ],
 )
 def test_weights_of_other_cells_are_refused_by_the_field(there, here, words):

@@ -112,7 +112,7 @@ def test_they_travel_with_the_weights():
 
 def test_other_relations_are_refused_by_name():
     content = save_weights(Network(related()))
-    with pytest.raises(ModelError, match="weights: relations is"):
+    with pytest.raises(ModelError, match="weights: relation generation is in the file alone"):
         load_weights(layout(), content)
 
 

@@ -40,5 +40,5 @@ def test_with_rules_too_outputs_do_not_depend_on_how_the_stream_is_grouped(layou
 
 
 def test_weights_without_rules_are_refused_by_a_network_with_them():
-    with pytest.raises(ModelError, match="rules is None; expected"):
+    with pytest.raises(ModelError, match=r"weights: rule jump \(an input\) is in the monitor alone"):
         load_weights(WITH_RULES, save_weights(Network(PLAIN)))

@@ -5,11 +5,12 @@ import torch
 
 from infra.memory import MemoryRegistry
 from tests.laws.ward import TRAINING, autoregressive, awake, batch, layout
+from trainer.architecture import architecture
 from trainer.fusion import TaskAttention
 from trainer.learner import Learner
 from trainer.network import Network
 from trainer.weighting.similarity import Similarity
-from trainer.weights import architecture, load_weights, save_weights
+from trainer.weights import load_weights, save_weights
 
 
 def measured() -> Similarity:

@@ -118,7 +118,7 @@ def test_the_same_network_is_taken_whole():
 
 
 def test_another_width_is_refused_by_name():
-    with pytest.raises(ModelError, match="width is 32; expected 64"):
+    with pytest.raises(ModelError, match="width is 32 in the file, 64 in the monitor"):
         transfer(with_later(width=64), save_weights(trained()))
 
 

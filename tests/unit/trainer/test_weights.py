@@ -9,9 +9,10 @@ from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.task import Share
 from tests.laws.ward import GATE, awake, layout
+from trainer.architecture import architecture
 from trainer.network import Network
 from trainer.transfer import transfer
-from trainer.weights import architecture, differences, load_weights, read_weights, save_weights
+from trainer.weights import differences, load_weights, read_weights, save_weights
 
 CAMERA = {"name": "camera", "kind": "image"}
 
@@ -62,9 +63,9 @@ def test_what_is_no_whole_file_is_refused(content):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ({"sharing": "mmoe"}, "sharing is 'hard'; expected 'mmoe'"),
-        ({"cell": "mingru"}, "cell is 'gru'; expected 'mingru'"),
-        ({"width": 64, "heads": 4}, "width is 32; expected 64"),
+        ({"sharing": "mmoe"}, "sharing is 'hard' in the file, 'mmoe' in the monitor"),
+        ({"cell": "mingru"}, "cell is 'gru' in the file, 'mingru' in the monitor"),
+        ({"width": 64, "heads": 4}, "width is 32 in the file, 64 in the monitor"),
     ],
     ids=["sharing", "cell", "width"],
 )
@@ -74,10 +75,39 @@ def test_weights_of_another_architecture_are_refused_by_the_first_field_that_dif
     assert str(refused.value) == f"weights: {words}"
 
 
-def test_of_many_signals_the_one_that_differs_is_named():
-    one, other = architecture(layout()), architecture(layout())
-    other["signals"][2] = ["pulse", *other["signals"][2][1:]]
-    assert list(differences(one, other)) == ["signals[2][0] is 'spo2'; expected 'pulse'"]
+def of_signals(*signals) -> Layout:
+    modalities = [{"name": "vitals", "signals": [{"name": name, **more} for name, more in signals]}]
+    return Layout(Monitor.model_validate(GATE | {"modalities": modalities}))
+
+
+HR, SPO2 = ("HR", {"unit": "/min", "range": [0, 300]}), ("SpO2", {})
+
+
+@pytest.mark.parametrize(
+    ("here", "words"),
+    [
+        (
+            [("HR", {"unit": "Hz", "range": [0, 300]}), SPO2],
+            "HR (in modality vitals): unit is '/min' in the file, 'Hz'",
+        ),
+        ([("HR", {"unit": "/min", "range": [0, 250]}), SPO2], "HR (in modality vitals): range[1] is 300.0 in the file"),
+        ([HR], "SpO2 (in modality vitals) is in the file alone"),
+        ([HR, SPO2, ("Temp", {})], "Temp (in modality vitals) is in the monitor alone"),
+        ([SPO2, HR], "HR (in modality vitals) stands in the file where signal SpO2 (in modality vitals) does"),
+    ],
+    ids=["unit", "range", "gone", "added", "order"],
+)
+def test_of_many_signals_the_one_that_differs_is_named_and_so_is_the_file(here, words):
+    with pytest.raises(ModelError) as refused:
+        load_weights(of_signals(*here), save_weights(Network(of_signals(HR, SPO2))), "ward.safetensors")
+    assert str(refused.value).startswith(f"ward.safetensors: signal {words}")
+
+
+def test_weights_of_a_format_that_is_not_read_any_more_are_refused():
+    seen, weights = read_weights(save_weights(Network(layout())))
+    content = save(weights, metadata={"architecture": json.dumps(seen | {"format": "5"})})
+    with pytest.raises(ModelError, match=r"old\.safetensors: got format 5; expected 7"):
+        load_weights(layout(), content, "old.safetensors")
 
 
 def test_a_field_that_one_of_them_lacks_is_a_difference():
@@ -102,7 +132,7 @@ def test_what_does_not_change_the_meaning_of_weights_does_not_change_the_archite
 
 
 def test_weights_for_frames_of_another_size_are_refused_by_the_field():
-    with pytest.raises(ModelError, match=r"vectors\[0\]\[1\]\[1\] is 8; expected 12"):
+    with pytest.raises(ModelError, match=r"weights: modality camera: shape\[1\] is 8 in the file, 12 in the monitor"):
         load_weights(frames_of(12), save_weights(Network(frames_of(8))))
 
 
@@ -113,11 +143,12 @@ def test_frames_of_another_size_start_afresh_where_weights_are_taken_over():
 
 
 def test_lists_of_other_lengths_are_told_apart_by_what_one_has_and_the_other_lacks():
-    seen, expected = (
-        {"classes": [["state", ["a", "b"]], ["death", ["no", "yes"]]]},
-        {"classes": [["state", ["a", "b"]]]},
-    )
-    assert list(differences(seen, expected)) == ["classes: it has ['death', ['no', 'yes']] too"]
+    files = [f"ward-{number}.parquet" for number in range(9)]
+    assert list(differences({"files": files}, {"files": files[:8]})) == ["files: it has 'ward-8.parquet' too"]
+
+
+def test_short_lists_of_other_lengths_are_told_whole():
+    assert list(differences({"cuts": [1, 2]}, {"cuts": [2]}, "task")) == ["task.cuts is [1, 2]; expected [2]"]
 
 
 def without_private_paths() -> Network:
@@ -141,7 +172,7 @@ def test_a_task_that_never_shares_needs_its_private_path():
     monitor = layout().monitor
     last = monitor.tasks[2].model_copy(update={"share": Share.NEVER})
     alone = Layout(monitor.model_copy(update={"tasks": (*monitor.tasks[:2], last)}))
-    with pytest.raises(ModelError, match="private is 0; expected 8"):
+    with pytest.raises(ModelError, match="private is 0 in the file, 8 in the monitor"):
         load_weights(alone, save_weights(without_private_paths()))
 
 
