@@ -1,8 +1,8 @@
 """`python -m tests.bench.transfer`: does sharing help? One shared network, K true twins, and sharing with the gate.
 
 Losses are prequential: each window is judged before it is learned; mean over the later half of the steps in which a
-task could be judged, over seeds, with their spread. 1 is what knowing nothing costs. `private`: the share of runs that
-ended with the task detached. Processor time of learning alone.
+task could be judged, over seeds, with their spread. 1 is what knowing nothing costs. `above_twin`: loss less the twin's
+of the same seed. `private`: the share of runs that ended with the task detached. Processor time of learning alone.
 """
 
 import argparse
@@ -35,7 +35,8 @@ from trainer.learner import Learner
 from trainer.network import Network, state_bytes
 
 _BATCH_ROWS = 1024
-_STAYS, _QUICK_STAYS, _QUICK_BARS = 250, 30, 1500
+_LOSS = ".loss"
+_STAYS, _QUICK_STAYS, _QUICK_BARS = 250, 15, 700
 _WAYS: Mapping[str, tuple[dict[str, object], Share]] = {
     "bellwether": ({}, Share.AUTO),
     "shared": ({"private": 0}, Share.ALWAYS),
@@ -69,7 +70,7 @@ def main() -> None:
 
 
 def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Measured:
-    """`transfer.<stream>.<task>.loss` of each way, and what the ways cost."""
+    """`transfer.<stream>.<task>.<metric>` of each way, and what the ways cost."""
     streams = _streams(shared, folder, 0, _QUICK_STAYS if quick else _STAYS)
     for file in streams["finance"][1] if quick else ():
         pd.read_csv(file)[:_QUICK_BARS].to_csv(file, index=False)
@@ -105,6 +106,10 @@ def _compared(streams: Mapping[str, Stream], seed: int) -> Measured:
         for way in _WAYS:
             for metric, value in _way(way, *stream, seed).items():
                 figures.setdefault(f"transfer.{name}.{metric}", {})[way] = value
+    losses = {metric: ways for metric, ways in figures.items() if metric.endswith(_LOSS)}
+    for metric, ways in losses.items():
+        above = {way: loss - ways["twins"] for way, loss in ways.items() if way != "twins"}
+        figures[f"{metric.removesuffix(_LOSS)}.above_twin"] = above
     return Measured(figures)
 
 
@@ -116,7 +121,7 @@ def _way(way: str, monitor: Monitor, files: Sequence[Path], outcomes: Path | Non
     began = time.process_time()
     learner, losses = _learn(layout, files, outcomes, seed)
     seconds = time.process_time() - began
-    found = {f"{task}.loss": fmean(each[len(each) // 2 :]) for task, each in losses.items()}
+    found = {f"{task}{_LOSS}": fmean(each[len(each) // 2 :]) for task, each in losses.items()}
     paths = {task: standing.path for task, standing in learner.candidate.sharing.items()}
     found |= {f"{task}.private": float(path == "private") for task, path in paths.items()}
     weights = sum(weight.numel() for weight in Network(layout).parameters())

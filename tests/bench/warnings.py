@@ -1,9 +1,9 @@
 """`python -m tests.bench.warnings`: are patients' crises foretold, and at what price in false alarms?
 
 ICU stays through the shipped health monitor, score before learning, one pass. Its severities were chosen on the first
-stays of the data set; those judged here come after them. Beside: NEWS2's own alerts (`rule`); and the same score now
-(persistence), thresholds on single signals and chance, through the same stages at the threshold that raises as many
-alarms, and silent too while the crisis stands.
+stays of the data set; those judged here come after them. Beside: NEWS2's own alerts; and thresholds on NEWS2 now, on
+single signals and on chance, through the same stages at the threshold that raises as many alarms, and silent too while
+the crisis stands.
 """
 
 import argparse
@@ -33,6 +33,13 @@ _STAYS, _QUICK_STAYS = 1200, 60
 _BUDGET = "0.49 per entity-day"
 """That of the wards whose alarms were published."""
 _TASK = "deterioration"
+_BESIDE = {
+    "rule": "NEWS2 alerts",
+    "persistence": "NEWS2 threshold",
+    "single_signal": "single signals",
+    "random": "random",
+}
+"""As the report calls them, and as they are called here."""
 
 
 def main() -> None:
@@ -62,12 +69,11 @@ def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Measured:
 
 def _warned(stays: Path, folder: Path, seed: int, budget: str | None) -> Figures:
     report = backtest(Options(_monitor(folder, budget), (stays,), seed=seed)).report
-    systems = {"bellwether": report["tasks"], **report["baselines"]}
-    told = {name: tasks[_TASK]["warnings"] for name, tasks in systems.items() if "warnings" in tasks.get(_TASK, {})}
+    systems = {"bellwether": report["tasks"]} | {said: report["baselines"][name] for name, said in _BESIDE.items()}
     name = "warnings.shipped" if budget is None else "warnings.budget"
     figures: Figures = {}
-    for system, warned in told.items():
-        for metric, value in _numbers(warned):
+    for system, tasks in systems.items():
+        for metric, value in _numbers(tasks[_TASK]["warnings"]):
             figures.setdefault(f"{name}.{metric}", {})[system] = value
     if budget is not None:
         figures[f"{name}.alarms_off_budget"] = {"bellwether": report["tasks"]["anomaly"]["budget"]["entity"]["off"]}

@@ -36,7 +36,8 @@ def main() -> None:
     parts = {name: PARTS[name] for name in arguments.part or PARTS}
     measured, aims = _measured(console, parts, Runs(arguments.out, shared_data(), arguments.quick), arguments.seeds)
     load["after"] = os.getloadavg()[0]
-    console.print(against_aims(measured, aims, f"Quality against its aims{_QUICK * arguments.quick}"))
+    console.print(f"All figures that have an aim, mean ± deviation{_QUICK * arguments.quick}:")
+    console.print(against_aims(measured, aims))
     console.print(f"load average before {load['before']:.1f}, after {load['after']:.1f}, {os.cpu_count()} CPUs")
     if arguments.json:
         told = {"quick": arguments.quick, "seeds": arguments.seeds, **measured.figures, "spread": measured.spread}

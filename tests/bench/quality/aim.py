@@ -1,6 +1,6 @@
 """What a figure should be, and whether it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -26,18 +26,20 @@ class Aim:
         return f">= {self.least}" if self.most is None else f"<= {self.most}"
 
 
-def aims_of(patterns: Mapping[str, Aim], part: str, metrics: Mapping[str, object]) -> dict[str, Aim]:
+def aims_of(patterns: Mapping[str, Aim], part: str, metrics: Iterable[str]) -> dict[str, Aim]:
     """Metric -> its aim: that of the first pattern which fits what stands after `<part>.`.
 
     Raises:
-        ValueError: a pattern that fits no metric.
+        ValueError: a pattern that is the first for no metric.
     """
-    found = {}
-    for pattern, aim in patterns.items():
-        fitting = [metric for metric in metrics if fnmatchcase(metric, f"{part}.{pattern}")]
-        if not fitting:
-            raise ValueError(f"{part}: the aim {pattern!r} is of no figure; there are {', '.join(metrics)}")
-        found |= {metric: aim for metric in fitting if metric not in found}
+    found, useless = {}, dict(patterns)
+    for metric in metrics:
+        fitting = [pattern for pattern in patterns if fnmatchcase(metric, f"{part}.{pattern}")]
+        if fitting:
+            found[metric] = patterns[fitting[0]]
+            useless.pop(fitting[0], None)
+    if useless:
+        raise ValueError(f"{part}: no figure has the aims {', '.join(useless)}; there are {', '.join(metrics)}")
     return found
 
 

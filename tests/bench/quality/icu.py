@@ -13,7 +13,7 @@ from tests.converters import icu
 
 _VITALS = ("HR", "SysABP", "NISysABP", "RespRate", "Temp", "SaO2")
 _HOURS = (6, 12, 24, 48)
-_STAYS, _QUICK_STAYS = 4000, 200
+_STAYS, _QUICK_STAYS = 4000, 40
 
 
 def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Measured:

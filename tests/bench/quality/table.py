@@ -32,15 +32,16 @@ class Measured:
 
 
 def pooled(runs: Sequence[Measured]) -> Measured:
-    """Means over the runs, and standard deviations; a single one as it is."""
+    """Means over the runs, and standard deviations, of what all of them have; a single one as it is."""
     if len(runs) == 1:
         return runs[0]
     figures: Figures = {}
     spread: Figures = {}
     for metric, systems in runs[0].figures.items():
-        each = {system: [run.figures[metric][system] for run in runs] for system in systems}
-        figures[metric] = {system: float(np.mean(found)) for system, found in each.items()}
-        spread[metric] = {system: float(np.std(found, ddof=1)) for system, found in each.items()}
+        found = {system: [run.figures.get(metric, {}).get(system) for run in runs] for system in systems}
+        each = {system: values for system, values in found.items() if None not in values}
+        figures[metric] = {system: float(np.mean(values)) for system, values in each.items()}
+        spread[metric] = {system: float(np.std(values, ddof=1)) for system, values in each.items()}
     return Measured(figures, spread)
 
 
@@ -59,9 +60,9 @@ def show(console: Console, measured: Measured, aims: Mapping[str, Aim] | None = 
         console.print(table)
 
 
-def against_aims(measured: Measured, aims: Mapping[str, Aim], title: str) -> Table:
+def against_aims(measured: Measured, aims: Mapping[str, Aim]) -> Table:
     """All figures that have an aim, as a table in Markdown: baselines beside, reached or missed."""
-    table = Table(title=title, box=box.MARKDOWN, title_justify="left")
+    table = Table(box=box.MARKDOWN)
     for name in ("figure", OURS, "aim", "", "beside"):
         table.add_column(name)
     for metric in aims:
