@@ -8,7 +8,7 @@ import itertools
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.table import Table
 from torch import nn
 
 from infra.database import connect, migrate
@@ -24,7 +26,6 @@ from infra.logs import configure
 from infra.memory import MemoryRegistry
 from infra.settings import load_monitor
 from infra.stack.postgres import Postgres, find_programs
-from infra.terminal import console
 from ingest.decode import Decoder
 from ingest.record import PlainRecord
 from schemas.errors import StackError
@@ -33,14 +34,12 @@ from schemas.observation import Batch, Partition, Status
 from schemas.protocols import Advance, Tally
 from scorer.detector import Detector
 from scorer.ledger import SqlLedger
-from scorer.scorer import state_template
 from scorer.served import Server
-from tests.bench.quality.table import Figures, Measured, show
 from tests.bench.stream import START_MS, STEP_MS, records, walks
 from tests.bench.systems import MONITOR
 from trainer.learner import Learner
 from trainer.losses import Targets, task_losses
-from trainer.network import Network, state_bytes
+from trainer.network import Network
 from trainer.precision import PRECISIONS
 from trainer.rows import Rows, pack, windows
 
@@ -50,7 +49,7 @@ _POLL_ROWS = 2_000
 _POLL_ENTITIES = 125
 """A full poll of one partition of the benchmark's topic: 2,000 rows of 125 entities, in 16 waves."""
 _WINDOWS, _WINDOW_ROWS = 32, 16
-_SECONDS, _QUICK_SECONDS = 1.0, 0.05
+Figures = dict[str, float]
 
 
 def main() -> None:
@@ -63,57 +62,50 @@ def main() -> None:
         default="float32",
         help="of products in the training step; serving's is fixed",
     )
-    parser.add_argument("--seconds", type=float, default=_SECONDS, help="length of each measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of each measurement")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
     configure(verbose=False)
     torch.set_num_threads(1)
     torch.set_default_device(arguments.device)
-    figures = _figures(torch.device(arguments.device), arguments.precision, arguments.seconds)
-    show(console(stderr=arguments.json), Measured(figures))
+    figures = dict(rates(torch.device(arguments.device), arguments.precision, arguments.seconds))
+    where = f"network on {arguments.device}, training in {arguments.precision}"
+    table = Table(title=f"single steps, {where}, one thread")
+    table.add_column("step")
+    table.add_column("a second", justify="right")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.0f}")
+    Console(stderr=arguments.json).print(table)
     if arguments.json:
-        print(json.dumps({"device": arguments.device, "precision": arguments.precision, **figures}))
+        rounded = {name: round(value, 1) for name, value in figures.items()}
+        print(json.dumps({"device": arguments.device, "precision": arguments.precision, **rounded}))
 
 
-def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Measured:
-    """`step.<what>` on the CPU: rows, events or commits a second, and bytes an entity. No data set is read."""
-    return Measured(_figures(torch.device("cpu"), "float32", _QUICK_SECONDS if quick else _SECONDS))
-
-
-def _figures(device: torch.device, precision: str, seconds: float) -> Figures:
-    layouts = {"six_signals": Layout(load_monitor(MONITOR, {})), "health": Layout(load_monitor("health", {}))}
-    found = {
-        f"step.{name}": {"bellwether": round(value, 1)} for name, value in _rates(layouts, device, precision, seconds)
-    }
-    cell = _GRU_ROWS * _rate(_gru_cell(device), seconds, device)
-    found[f"step.six_signals.network_events_B{_GRU_ROWS}"]["GRU cell alone"] = round(cell, 1)
-    for name, layout in layouts.items():
-        found[f"step.{name}.network_bytes"] = {"bellwether": sum(state_bytes(layout).values())}
-        found[f"step.{name}.entity_bytes"] = {
-            "bellwether": sum(each.nbytes for each in state_template(layout).values())
-        }
-    return found
-
-
-def _rates(
-    layouts: Mapping[str, Layout], device: torch.device, precision: str, seconds: float
-) -> Iterator[tuple[str, float]]:
+def rates(device: torch.device, precision: str, seconds: float) -> Iterator[tuple[str, float]]:
+    """Rows, events or commits a second of each step; off the CPU, those of the network and of training."""
+    layouts = measured_layouts()
     for name, layout in layouts.items():
         for size in _SIZES:
-            yield f"{name}.network_events_B{size}", size * _rate(_network(layout, size, size, device), seconds, device)
+            yield f"{name}_network_events_B{size}", size * _rate(_network(layout, size, size, device), seconds, device)
         poll = _network(layout, _POLL_ROWS, _POLL_ENTITIES, device)
-        yield f"{name}.network_events_poll", _POLL_ROWS * _rate(poll, seconds, device)
+        yield f"{name}_network_events_poll", _POLL_ROWS * _rate(poll, seconds, device)
         trained = _WINDOWS * _WINDOW_ROWS * _rate(_training(layout, device, precision), seconds, device)
-        yield f"{name}.training_rows", trained
-        yield f"{name}.learner_rows", _POLL_ROWS * _rate(_learner(layout, device), seconds, device)
+        yield f"{name}_training_rows", trained
+        yield f"{name}_learner_rows", _POLL_ROWS * _rate(_learner(layout, device), seconds, device)
+    yield "gru_cell_alone_B512", _GRU_ROWS * _rate(_gru_cell(device), seconds, device)
     if device.type != "cpu":
         return
     for name, layout in layouts.items():
         for size in _SIZES:
-            yield f"{name}.detector_events_B{size}", size * _rate(_detector(layout, size, size), seconds)
-        yield f"{name}.detector_events_poll", _POLL_ROWS * _rate(_detector(layout, _POLL_ROWS, _POLL_ENTITIES), seconds)
+            yield f"{name}_detector_events_B{size}", size * _rate(_detector(layout, size, size), seconds)
+        yield f"{name}_detector_events_poll", _POLL_ROWS * _rate(_detector(layout, _POLL_ROWS, _POLL_ENTITIES), seconds)
     yield "decode_events", _POLL_ROWS * _rate(_decode(layouts["six_signals"]), seconds)
     yield from _ledgers(seconds)
+
+
+def measured_layouts() -> dict[str, Layout]:
+    """Those of the benchmark's six signals, and of the health monitor."""
+    return {"six_signals": Layout(load_monitor(MONITOR, {})), "health": Layout(load_monitor("health", {}))}
 
 
 def _gru_cell(device: torch.device) -> Callable[[], object]:

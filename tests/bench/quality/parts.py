@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from tests.bench import four_outcomes, markets, mortality, step, transfer, warnings
-from tests.bench.quality import faults, forecast, icu, nab, servers, weighting
+from tests.bench import four_outcomes, markets, mortality, transfer, warnings
+from tests.bench.quality import faults, forecast, icu, nab, servers, step, weighting
 from tests.bench.quality.aim import Aim
 from tests.bench.quality.part import Part
 
@@ -96,9 +96,9 @@ PARTS: Mapping[str, Part] = {
         step.measure,
         minutes=1,
         aims={
-            "six_signals.network_events_B512": Aim(least=100_000),
-            "six_signals.network_bytes": Aim(most=1024),
-            "six_signals.entity_bytes": Aim(most=4096),
+            "six_signals_network_events_B512": Aim(least=100_000),
+            "six_signals_network_bytes": Aim(most=1024),
+            "six_signals_entity_bytes": Aim(most=4096),
         },
     ),
     "weighting": Part(
