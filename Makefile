@@ -48,7 +48,7 @@ bench: $(READY) ## throughput, latency and memory on this machine
 bench-json: $(READY) ## the same, one JSON object as the last line: make -s bench-json | tail -n 1
 	@$(BIN)/python -m tests.bench --json
 
-bench-quality: $(READY) ## detection, alerts and forecasts on open data, beside baselines
+bench-quality: $(READY) ## the whole table of quality: open data, baselines, seeds, aims; three hours
 	@$(BIN)/python -m tests.bench.quality
 
 drill: $(READY) ## break things on purpose and count what was lost

@@ -6,61 +6,62 @@ streamed through `backtest --no-learn`. Beside it gradient boosting on the same 
 hour. Errors and intervals are of a bootstrap over stays.
 """
 
-from argparse import Namespace
 from importlib import resources
 from pathlib import Path
 from statistics import fmean
 
 import pandas as pd
 import yaml
-from rich.table import Table
 
+from tests.bench.quality.table import Measured
 from tests.bench.stays import (
     HOURS,
-    Figures,
+    Asked,
     after_hours,
     answers,
     boosted,
-    cells,
+    command_line,
     compared,
     features,
     fitted,
-    measured,
     split,
     streamed,
 )
 from tests.converters import icu
 
-_AIM = 0.92
-"""Mean over the tasks, after 48 hours."""
-_LEARNED, _CHOOSE = 3200, 400
+_LEARNED, _CHOOSE = 0.8, 0.125
+"""Of the stays; of those that are learned from."""
+_QUICK = Asked(passes=1, stays=200)
 
 
 def main() -> None:
     """Fit, stream, compare, print."""
-    measured("python -m tests.bench.four_outcomes", __doc__, _measure, _table)
+    command_line("python -m tests.bench.four_outcomes", __doc__, _measure)
 
 
-def _measure(arguments: Namespace, folder: Path) -> Figures:
-    split(_without_unit, icu.four_outcomes, lambda place: place < _LEARNED, folder)
+def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Measured:
+    """`four_outcomes.<task>_<hours>.<metric>` on the last stays, and `four_outcomes.mean_<hours>.auroc`."""
+    return _measure(_QUICK if quick else Asked(), shared, folder)
+
+
+def _measure(asked: Asked, shared: Path, folder: Path) -> Measured:
+    file = icu.convert(shared, folder, asked.stays)
+    pd.read_parquet(file).drop(columns=icu.UNIT).to_parquet(file, index=False)
+    split(file, icu.four_outcomes, lambda place: place < _LEARNED * asked.stays, shared, folder)
     monitor = str(_monitor(folder))
-    scores = streamed(monitor, folder, fitted(monitor, folder, arguments)).table.frame()
+    scores = streamed(monitor, folder, fitted(monitor, folder, asked)).table.frame()
     learned, judged = (features(monitor, folder / f"{name}.parquet") for name in ("learned", "judged"))
-    found = {}
+    found = Measured({})
     for task in icu.FOUR:
         ours, trees = after_hours(scores, task), boosted(learned, judged, answers(folder / "learned.csv", task))
         truth = answers(folder / "judged.csv", task)
-        found |= {f"{task}_{hours}h": compared(ours[hours], trees[hours], truth) for hours in HOURS}
+        for hours in HOURS:
+            found |= compared(f"four_outcomes.{task}_{hours}h", ours[hours], trees[hours], truth)
     for hours in HOURS:
-        each = [found[f"{task}_{hours}h"] for task in icu.FOUR]
-        found[f"mean_{hours}h"] = {way: fmean(one[way] for one in each) for way in ("network", "boosting", "mean")}
+        each = [found.figures[f"four_outcomes.{task}_{hours}h.auroc"] for task in icu.FOUR]
+        means = {system: fmean(one[system] for one in each) for system in each[0]}
+        found |= Measured({f"four_outcomes.mean_{hours}h.auroc": means})
     return found
-
-
-def _without_unit(shared: Path, folder: Path) -> Path:
-    file = icu.convert(shared, folder)
-    pd.read_parquet(file).drop(columns=icu.UNIT).to_parquet(file, index=False)
-    return file
 
 
 def _monitor(folder: Path) -> Path:
@@ -68,24 +69,10 @@ def _monitor(folder: Path) -> Path:
     settings = yaml.safe_load((resources.files("infra") / "monitors" / "health.yaml").read_text())
     for modality in settings["modalities"]:
         modality["signals"] = [signal for signal in modality["signals"] if signal["name"] != icu.UNIT]
-    settings["fitting"]["validation"] = _CHOOSE / _LEARNED
+    settings["fitting"]["validation"] = _CHOOSE
     path = folder / "stays.yaml"
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
     return path
-
-
-def _table(found: Figures) -> Table:
-    table = Table(title=f"Four outcomes, AUROC (standard error), ICU 2012, the last 800 stays; aim {_AIM:g} after 48 h")
-    for name in ("task", "after", "yes", "bellwether", "boosting", "mean of both", "difference, 95 %"):
-        table.add_column(name, justify="right")
-    for task in icu.FOUR:
-        for hours in HOURS:
-            each = found[f"{task}_{hours}h"]
-            table.add_row(task, f"{hours} h", f"{each['yes']:.0f} of {each['stays']:.0f}", *cells(each))
-    for hours in HOURS:
-        means = (f"{found[f'mean_{hours}h'][way]:.3f}" for way in ("network", "boosting", "mean"))
-        table.add_row("mean", f"{hours} h", "", *means)
-    return table
 
 
 if __name__ == "__main__":

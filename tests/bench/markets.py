@@ -9,20 +9,21 @@ the moving average (20 bars) of the range, or of |return| where there is none, o
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from infra.backtest.options import Options
 from infra.backtest.run import backtest
 from infra.logs import configure
 from infra.metrics.anomaly import auroc
+from infra.terminal import console
+from tests.bench.quality.aim import OURS
+from tests.bench.quality.table import Figures, Measured, pooled, show
 from tests.bench.shared import shared_data
 from tests.converters import world
 from tests.converters.markets import convert_intraday
@@ -33,8 +34,8 @@ _AHEAD, _DEVIATIONS, _SPAN = 5, 2.0, 20
 _LAGS = 5
 _RIDGE = 1e-3
 _WARM_UP = 60
-Figures = dict[str, dict[str, float]]
-"""Metric -> system -> value."""
+_TRIED_FROM = 250
+_QUICK_ROWS = 900
 
 
 def main() -> None:
@@ -48,58 +49,53 @@ def main() -> None:
     arguments = parser.parse_args()
     configure(verbose=False)
     torch.set_num_threads(1)
-    shared = shared_data()
-    figures: dict[str, Figures] = {}
-    with tempfile.TemporaryDirectory(prefix="bellwether-markets-") as folder:
-        for name in [arguments.part] if arguments.part else ["daily", "intraday"]:
-            figures[name] = _part(name, arguments, shared, Path(folder))
-    console = Console(stderr=arguments.json, highlight=False)
-    for name, found in figures.items():
-        console.print(_table(name, found, arguments.seeds))
+    parts = {"daily": partial(daily, monitor=arguments.daily), "intraday": intraday}
+    found = Measured({})
+    for name in [arguments.part] if arguments.part else parts:
+        with tempfile.TemporaryDirectory(prefix="bellwether-markets-") as folder:
+            seeds = range(arguments.seeds)
+            found |= pooled([parts[name](shared_data(), Path(folder), seed, early=arguments.early) for seed in seeds])
+    show(console(stderr=arguments.json), found)
     if arguments.json:
-        print(json.dumps(figures))
+        print(json.dumps({**found.figures, "spread": found.spread}))
 
 
-def _part(name: str, arguments: argparse.Namespace, shared: Path, folder: Path) -> Figures:
-    inputs = {}
-    for system in ("macro", "no macro") if name == "daily" else ("bellwether",):
-        place = folder / f"{name} {system}"
-        place.mkdir()
-        daily = name == "daily"
-        inputs[system] = world.convert(shared, place, macro=system == "macro") if daily else intraday(shared, place)
-    monitor = arguments.daily if name == "daily" else str(INTRADAY)
-    found: dict[str, dict[str, list[float]]] = {}
-    for system, files in inputs.items():
-        for seed in range(arguments.seeds):
-            for metric, value in measure(monitor, files, seed, system, early=arguments.early).items():
-                for who, number in value.items():
-                    found.setdefault(metric, {}).setdefault(who, []).append(number)
-    spread = {
-        metric: {who: stdev(each) if len(each) > 1 else 0.0 for who, each in by.items()} for metric, by in found.items()
-    }
-    return {
-        metric: {who: fmean(each) for who, each in by.items()}
-        | {f"{who} sd": spread[metric][who] for who in inputs if arguments.seeds > 1}
-        for metric, by in found.items()
-    }
+def daily(
+    shared: Path, folder: Path, seed: int, *, quick: bool = False, monitor: str = "finance", early: bool = False
+) -> Measured:
+    """`markets_daily.<instrument>.<metric>`, with and without what was known of the world."""
+    figures: Figures = {}
+    for system in (OURS, "without macro"):
+        files = _cut(world.convert(shared, folder, macro=system == OURS), quick)
+        for metric, systems in _judged(monitor, files, seed, system, early=early).items():
+            figures.setdefault(f"markets_daily.{metric}", {}).update(systems)
+    return Measured(figures)
 
 
-def intraday(shared: Path, folder: Path) -> list[Path]:
-    """The pairs of 5-minute bars."""
-    return [file for file in convert_intraday(shared, folder) if file.stem.endswith("-5m")]
+def intraday(shared: Path, folder: Path, seed: int, *, quick: bool = False, early: bool = False) -> Measured:
+    """`markets_intraday.<pair>.<metric>` of 5-minute bars."""
+    files = _cut([file for file in convert_intraday(shared, folder) if file.stem.endswith("-5m")], quick)
+    figures = _judged(str(INTRADAY), files, seed, OURS, early=early)
+    return Measured({f"markets_intraday.{metric}": systems for metric, systems in figures.items()})
 
 
-def measure(monitor: str, files: Sequence[Path], seed: int, system: str, *, early: bool = False) -> Figures:
+def _cut(files: list[Path], quick: bool) -> list[Path]:
+    for file in files if quick else ():
+        pd.read_csv(file)[:_QUICK_ROWS].to_csv(file, index=False)
+    return files
+
+
+def _judged(monitor: str, files: Sequence[Path], seed: int, system: str, *, early: bool) -> Figures:
     """Figures of one run, by instrument."""
     scores = backtest(Options(monitor, tuple(files), seed=seed)).table.frame()
     rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
     figures: Figures = {}
     for entity, places in rows.groupby("entity").indices.items():
         judged = np.zeros(len(places), dtype=bool)
-        judged[250 if early else len(places) // 2 : len(places) // 2 if early else None] = True
+        judged[slice(_TRIED_FROM, len(places) // 2) if early else slice(len(places) // 2, None)] = True
         bars, said = rows.iloc[places].reset_index(drop=True), scores.iloc[places].reset_index(drop=True)
-        figures |= {f"{entity} {name}": found for name, found in _forecasts(bars, said, judged, system).items()}
-        figures[f"{entity} tail"] = _tail(bars, said, judged, system)
+        found = _forecasts(bars, said, judged, system) | _tail(bars, said, judged, system)
+        figures |= {f"{entity}.{metric}": systems for metric, systems in found.items()}
     return figures
 
 
@@ -137,7 +133,7 @@ def regression(value: np.ndarray) -> np.ndarray:
     return forecast
 
 
-def _tail(bars: pd.DataFrame, said: pd.DataFrame, judged: np.ndarray, system: str) -> dict[str, float]:
+def _tail(bars: pd.DataFrame, said: pd.DataFrame, judged: np.ndarray, system: str) -> Figures:
     move = np.log(bars.close.ffill()).diff()
     deviation = move.expanding(_WARM_UP).std()
     worst = pd.concat([move.shift(-ahead) for ahead in range(1, _AHEAD + 1)], axis=1).min(axis=1, skipna=False)
@@ -146,28 +142,11 @@ def _tail(bars: pd.DataFrame, said: pd.DataFrame, judged: np.ndarray, system: st
     calm = next(name for name in said if name.startswith("state.regime."))
     ok = judged & (worst.notna() & rival.notna()).to_numpy()
     came = (worst < -_DEVIATIONS * deviation).to_numpy()[ok]
-    return {
+    aurocs = {
         system: auroc(1.0 - said[calm].to_numpy()[ok], came),
         "average": auroc(rival.to_numpy()[ok], came),
-        "share": float(came.mean()),
     }
-
-
-def _table(name: str, figures: Mapping[str, Mapping[str, float]], seeds: int) -> Table:
-    table = Table(
-        title=f"{name}: MASE one step (below 1: better than persistence), AUROC of the tail; {seeds} seeds ± sd"
-    )
-    names = list(dict.fromkeys(who for by in figures.values() for who in by if not who.endswith(" sd")))
-    table.add_column("instrument and what")
-    for who in names:
-        table.add_column(who, justify="right")
-    for metric, by in figures.items():
-        cells = [
-            f"{by[who]:.3f}" + (f" ± {by[f'{who} sd']:.3f}" if f"{who} sd" in by else "") if who in by else ""
-            for who in names
-        ]
-        table.add_row(metric, *cells)
-    return table
+    return {"tail": aurocs, "tail_share": {"truth": float(came.mean())}}
 
 
 if __name__ == "__main__":

@@ -6,33 +6,32 @@ others. Beside it gradient boosting on the same running statistics of the same r
 both. Errors and intervals are of a bootstrap over stays.
 """
 
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import pandas as pd
-from rich.table import Table
 
+from tests.bench.quality.table import Measured
 from tests.bench.stays import (
     HOURS,
-    Figures,
+    Asked,
     Probabilities,
     after_hours,
     answers,
     boosted,
-    cells,
+    command_line,
     compared,
     features,
     fitted,
-    measured,
     split,
     streamed,
 )
 from tests.converters import icu
 
-_AIMS = (0.785, 0.81, 0.84, 0.86)
-_LEARNED = 2800
+_LEARNED = 0.7
+_FOLDS = 3
+_QUICK = Asked(folds=_FOLDS, passes=1, stays=90)
 _MONITOR, _TASK = "health", "death"
 Judged = tuple[Probabilities, Probabilities, pd.Series, dict[str, float]]
 """The network's probabilities and the trees', who died, and the one-step MASE of each vital sign."""
@@ -40,34 +39,42 @@ Judged = tuple[Probabilities, Probabilities, pd.Series, dict[str, float]]
 
 def main() -> None:
     """Fit, stream, compare, print."""
-    measured("python -m tests.bench.mortality", __doc__, _measure, _table, folds=True)
+    command_line("python -m tests.bench.mortality", __doc__, _measure, folds=True)
 
 
-def _measure(arguments: Namespace, folder: Path) -> Figures:
-    if arguments.folds is not None and (arguments.folds < 2 or arguments.model is not None):
+def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Measured:
+    """`mortality.<hours>.<metric>` over all stays, each judged once, and `mortality.mase.<signal>` one step ahead."""
+    return _measure(_QUICK if quick else Asked(folds=_FOLDS), shared, folder)
+
+
+def _measure(asked: Asked, shared: Path, folder: Path) -> Measured:
+    if asked.folds is not None and (asked.folds < 2 or asked.model is not None):
         raise SystemExit("--folds: expected 2 or more, and no --model, which may have learned what it is judged on")
-    if arguments.folds is None:
-        parts = [_judged(arguments, folder, lambda place: place < _LEARNED)]
+    if asked.folds is None:
+        parts = [_judged(asked, lambda place: place < _LEARNED * asked.stays, shared, folder)]
     else:
         parts = [
-            _judged(arguments, folder / f"{fold}", lambda place, fold=fold: place % arguments.folds != fold)
-            for fold in range(arguments.folds)
+            _judged(asked, lambda place, fold=fold: place % asked.folds != fold, shared, folder / f"{fold}")
+            for fold in range(asked.folds)
         ]
     died = pd.concat([part[2] for part in parts])
-    found = {f"{hours}h": compared(*(_whole(parts, way, hours) for way in (0, 1)), died) for hours in HOURS}
-    return found | {"mase_h1": _means([part[3] for part in parts])}
+    found = Measured({f"mortality.mase.{name}": mase for name, mase in _vitals([part[3] for part in parts]).items()})
+    for hours in HOURS:
+        found |= compared(f"mortality.{hours}h", *(_whole(parts, way, hours) for way in (0, 1)), died)
+    return found
 
 
-def _means(parts: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
+def _vitals(parts: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
     """Of each signal that every part could judge."""
     judged = {signal: [part.get(signal) for part in parts] for signal in parts[0]}
-    return {name: fmean(map(float, found)) for name, found in judged.items() if None not in found}
+    means = {name: fmean(map(float, found)) for name, found in judged.items() if None not in found}
+    return {name: {"bellwether": mean, "persistence": 1.0} for name, mean in means.items()}
 
 
-def _judged(arguments: Namespace, folder: Path, learned: Callable[[int], bool]) -> Judged:
+def _judged(asked: Asked, learned: Callable[[int], bool], shared: Path, folder: Path) -> Judged:
     folder.mkdir(parents=True, exist_ok=True)
-    split(icu.convert, icu.outcomes, learned, folder)
-    done = streamed(_MONITOR, folder, fitted(_MONITOR, folder, arguments))
+    split(icu.convert(shared, folder, asked.stays), icu.outcomes, learned, shared, folder)
+    done = streamed(_MONITOR, folder, fitted(_MONITOR, folder, asked))
     earlier, later = (features(_MONITOR, folder / f"{name}.parquet") for name in ("learned", "judged"))
     trees = boosted(earlier, later, answers(folder / "learned.csv", _TASK))
     mase = done.report["tasks"]["forecast"]["raw"]["h1"]["mase_by_signal"]
@@ -76,17 +83,6 @@ def _judged(arguments: Namespace, folder: Path, learned: Callable[[int], bool]) 
 
 def _whole(parts: Sequence[Judged], way: int, hours: int) -> pd.Series:
     return pd.concat([(part[0], part[1])[way][hours] for part in parts])
-
-
-def _table(found: Figures) -> Table:
-    table = Table(title="In-hospital death, AUROC (standard error), ICU 2012")
-    for name in ("after", "stays", "bellwether", "boosting", "mean of both", "difference, 95 %", "aim", "min(Se, +P)"):
-        table.add_column(name, justify="right")
-    for hours, aim in zip(HOURS, _AIMS, strict=True):
-        each = found[f"{hours}h"]
-        event1 = f"{each['event1']:.3f} / {each['boosting_event1']:.3f}"
-        table.add_row(f"{hours} h", f"{each['stays']:.0f}", *cells(each), f"{aim:g}", event1)
-    return table
 
 
 if __name__ == "__main__":

@@ -6,15 +6,14 @@ bootstrap over stays.
 
 import json
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from infra.backtest.options import Options
@@ -24,29 +23,44 @@ from infra.fitting.read import Reader
 from infra.logs import configure
 from infra.metrics.anomaly import auroc
 from infra.settings import load_monitor
+from infra.terminal import console
 from ingest.files import FileSource
 from schemas.layout import Layout
+from tests.bench.quality.table import Measured, show
 from tests.bench.shared import shared_data
 from trainer.history import streams_of
 from trainer.rows import pack
 from trainer.statistics import Statistics
 
 HOURS = (6, 12, 24, 48)
+STAYS = 4000
+"""In set-a."""
 _DRAWS = 1000
 Probabilities = Mapping[int, pd.Series]
 """Hours since a stay's first row -> probability of a yes, by entity."""
-Figures = Mapping[str, Mapping[str, float]]
 
 
-def measured(
-    prog: str,
-    description: str | None,
-    measure: Callable[[Namespace, Path], Figures],
-    table: Callable[[Figures], Table],
-    *,
-    folds: bool = False,
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is fitted, and on what.
+
+    Attributes:
+        model: weights of an earlier `bellwether train`, instead of a fit.
+        passes: of the fit; None: the monitor's.
+        folds: judge every stay, by so many fits, each on the others; None: the last stays, by one fit on the first.
+        stays: the first so many.
+    """
+
+    model: Path | None = None
+    passes: int | None = None
+    folds: int | None = None
+    stays: int = STAYS
+
+
+def command_line(
+    prog: str, description: str | None, measure: Callable[[Asked, Path, Path], Measured], *, folds: bool = False
 ) -> None:
-    """A benchmark's command line: measure in a folder, print. With `folds` it offers to judge every stay."""
+    """A benchmark's: measure in a folder, given the data sets, print. With `folds` it offers to judge every stay."""
     parser = ArgumentParser(prog=prog, description=description)
     parser.add_argument("--model", type=Path, help="weights of an earlier `bellwether train`, instead of a fit")
     if folds:
@@ -54,34 +68,31 @@ def measured(
     parser.add_argument("--passes", type=int, help="of that fit. Default: the monitor's fitting.epochs")
     parser.add_argument("--keep", type=Path, help="folder for the split, the checkpoints and the weights")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    arguments = parser.parse_args()
+    arguments = vars(parser.parse_args())
+    keep, as_json = arguments.pop("keep"), arguments.pop("json")
     configure(verbose=False)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="bellwether-stays-") as temporary:
-        folder = arguments.keep or Path(temporary)
+        folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        found = measure(arguments, folder)
-    Console(stderr=arguments.json).print(table(found))
-    if arguments.json:
-        print(json.dumps(found))
+        found = measure(Asked(**arguments), shared_data(), folder)
+    show(console(stderr=as_json), found)
+    if as_json:
+        print(json.dumps({**found.figures, "spread": found.spread}))
 
 
 def split(
-    convert: Callable[[Path, Path], Path],
-    outcomes: Callable[[Path, Path, Path], Path],
-    learned: Callable[[int], bool],
-    folder: Path,
+    file: Path, outcomes: Callable[[Path, Path, Path], Path], learned: Callable[[int], bool], shared: Path, folder: Path
 ) -> None:
     """Write learned.parquet, judged.parquet, and the outcomes of each.
 
     Args:
-        convert: writes the stays' rows.
+        file: the stays' rows.
         outcomes: writes what became of them.
         learned: is the stay of that place, by record number, learned from?
+        shared: the data sets.
         folder: of all files.
     """
-    shared = shared_data()
-    file = convert(shared, folder)
     rows = pd.read_parquet(file)
     told = pd.read_csv(outcomes(shared, folder, file), dtype={"entity": str})
     first = {stay for place, stay in enumerate(sorted(rows.entity.unique(), key=int)) if learned(place)}
@@ -90,10 +101,10 @@ def split(
         told[told.entity.isin(first) == of].to_csv(folder / f"{name}.csv", index=False)
 
 
-def fitted(monitor: str, folder: Path, asked: Namespace) -> Path:
+def fitted(monitor: str, folder: Path, asked: Asked) -> Path:
     """`bellwether train`, unless weights were given; those that it would publish."""
     if asked.model is not None:
-        return Path(asked.model)
+        return asked.model
     weights = folder / "fitted.safetensors"
     arguments = [monitor, "--input", folder / "learned.parquet", "--outcomes", folder / "learned.csv"]
     arguments += ["--directory", folder / "fit", "--output", weights]
@@ -163,21 +174,29 @@ def features(monitor: str, file: Path) -> dict[int, pd.DataFrame]:
     return found
 
 
-def compared(ours: pd.Series, trees: pd.Series, truth: pd.Series) -> dict[str, float]:
-    """AUROC of each, and of the mean of their log odds; standard errors, and the interval of the difference."""
+def compared(name: str, ours: pd.Series, trees: pd.Series, truth: pd.Series) -> Measured:
+    """`<name>.<metric>` of the network, of the trees, and of the mean of their log odds.
+
+    `auroc` with its standard error; `less_boosting_low` and `less_boosting_high`, the 95 % interval of what it is
+    above the trees'; `event1`, of the challenge.
+    """
     entities = ours.index.intersection(trees.index).intersection(truth.index)
     yes = truth[entities].to_numpy() > 0
-    network, boosting = ours[entities].to_numpy(dtype=np.float64), trees[entities].to_numpy(dtype=np.float64)
-    mean = (_odds(network) + _odds(boosting)) / 2.0
+    scores = {"bellwether": ours[entities].to_numpy(np.float64), "boosting": trees[entities].to_numpy(np.float64)}
+    scores["mean of both"] = (_odds(scores["bellwether"]) + _odds(scores["boosting"])) / 2.0
     rng = np.random.default_rng(0)
     drawn = [rng.integers(0, len(yes), len(yes)) for _ in range(_DRAWS)]  # one without a yes has no AUROC
-    pairs = np.array([[auroc(score[rows], yes[rows]) for score in (network, boosting, mean)] for rows in drawn])
-    low, high = np.nanquantile(pairs[:, 0] - pairs[:, 1], [0.025, 0.975])
-    found = {"stays": len(yes), "yes": int(yes.sum()), "less_boosting_low": low, "less_boosting_high": high}
-    found |= {"event1": _event1(network, yes), "boosting_event1": _event1(boosting, yes)}
-    for place, (name, score) in enumerate({"network": network, "boosting": boosting, "mean": mean}.items()):
-        found |= {name: auroc(score, yes), f"{name}_error": float(np.nanstd(pairs[:, place], ddof=1))}
-    return {name: float(value) for name, value in found.items()}
+    auroc_D = {system: np.array([auroc(score[rows], yes[rows]) for rows in drawn]) for system, score in scores.items()}
+    figures = {f"{name}.auroc": {system: auroc(score, yes) for system, score in scores.items()}}
+    for end, share in (("low", 0.025), ("high", 0.975)):
+        figures[f"{name}.less_boosting_{end}"] = {
+            system: float(np.nanquantile(auroc_D[system] - auroc_D["boosting"], share))
+            for system in ("bellwether", "mean of both")
+        }
+    figures[f"{name}.event1"] = {system: _event1(score, yes) for system, score in scores.items()}
+    figures |= {f"{name}.stays": {"truth": len(yes)}, f"{name}.yes": {"truth": int(yes.sum())}}
+    errors = {system: float(np.nanstd(each, ddof=1)) for system, each in auroc_D.items()}
+    return Measured(figures, {f"{name}.auroc": errors})
 
 
 def _event1(score: np.ndarray, yes: np.ndarray) -> float:
@@ -186,12 +205,6 @@ def _event1(score: np.ndarray, yes: np.ndarray) -> float:
     last = np.append(np.diff(score[order]) != 0, True)  # a threshold never parts equals
     found, told = np.cumsum(yes[order])[last], np.arange(1, len(yes) + 1)[last]
     return float(np.minimum(found / yes.sum(), found / told).max())
-
-
-def cells(found: Mapping[str, float]) -> list[str]:
-    """Of a table's row: network, boosting, mean of both, difference."""
-    shown = [f"{found[name]:.3f} ({found[f'{name}_error']:.3f})" for name in ("network", "boosting", "mean")]
-    return [*shown, f"{found['less_boosting_low']:+.3f} to {found['less_boosting_high']:+.3f}"]
 
 
 def _odds(probability: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def main() -> None:
     configure(verbose=False)
     torch.set_num_threads(1)
     torch.set_default_device(arguments.device)
-    figures = dict(_measure(torch.device(arguments.device), arguments.precision, arguments.seconds))
+    figures = dict(rates(torch.device(arguments.device), arguments.precision, arguments.seconds))
     where = f"network on {arguments.device}, training in {arguments.precision}"
     table = Table(title=f"single steps, {where}, one thread")
     table.add_column("step")
@@ -81,8 +81,9 @@ def main() -> None:
         print(json.dumps({"device": arguments.device, "precision": arguments.precision, **rounded}))
 
 
-def _measure(device: torch.device, precision: str, seconds: float) -> Iterator[tuple[str, float]]:
-    layouts = {"six_signals": Layout(load_monitor(MONITOR, {})), "health": Layout(load_monitor("health", {}))}
+def rates(device: torch.device, precision: str, seconds: float) -> Iterator[tuple[str, float]]:
+    """Rows, events or commits a second of each step; off the CPU, those of the network and of training."""
+    layouts = measured_layouts()
     for name, layout in layouts.items():
         for size in _SIZES:
             yield f"{name}_network_events_B{size}", size * _rate(_network(layout, size, size, device), seconds, device)
@@ -100,6 +101,11 @@ def _measure(device: torch.device, precision: str, seconds: float) -> Iterator[t
         yield f"{name}_detector_events_poll", _POLL_ROWS * _rate(_detector(layout, _POLL_ROWS, _POLL_ENTITIES), seconds)
     yield "decode_events", _POLL_ROWS * _rate(_decode(layouts["six_signals"]), seconds)
     yield from _ledgers(seconds)
+
+
+def measured_layouts() -> dict[str, Layout]:
+    """Those of the benchmark's six signals, and of the health monitor."""
+    return {"six_signals": Layout(load_monitor(MONITOR, {})), "health": Layout(load_monitor("health", {}))}
 
 
 def _gru_cell(device: torch.device) -> Callable[[], object]:

@@ -1,7 +1,8 @@
 """`python -m tests.bench.transfer`: does sharing help? One shared network, K true twins, and sharing with the gate.
 
 Losses are prequential: each window is judged before it is learned; mean over the later half of the steps in which a
-task could be judged, over seeds, with their spread. 1 is what knowing nothing costs. Processor time of learning alone.
+task could be judged, over seeds, with their spread. 1 is what knowing nothing costs. `above_twin`: loss less the twin's
+of the same seed. `private`: the share of runs that ended with the task detached. Processor time of learning alone.
 """
 
 import argparse
@@ -9,14 +10,11 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean
 
-import structlog
+import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from infra.backtest.monitor import EVENT_WEIGHT
 from infra.backtest.reveals import Reveals, of_entities
@@ -24,41 +22,34 @@ from infra.fitting.read import Reader
 from infra.logs import configure
 from infra.memory import MemoryRegistry
 from infra.settings import load_monitor
+from infra.terminal import console
 from ingest.files import FileSource
 from ingest.outcomes import read_outcomes
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.task import Share, Task, TaskKind
+from tests.bench.quality.table import Figures, Measured, pooled, show
 from tests.bench.shared import shared_data
 from tests.converters import icu, markets
 from trainer.learner import Learner
 from trainer.network import Network, state_bytes
 
 _BATCH_ROWS = 1024
+_LOSS = ".loss"
+_STAYS, _QUICK_STAYS, _QUICK_BARS = 250, 15, 700
 _WAYS: Mapping[str, tuple[dict[str, object], Share]] = {
+    "bellwether": ({}, Share.AUTO),
     "shared": ({"private": 0}, Share.ALWAYS),
     "twins": ({"private": 0, "sharing": "twins"}, Share.ALWAYS),
-    "gate": ({}, Share.AUTO),
     "apart": ({}, Share.NEVER),
 }
-"""Word -> model settings and every task's `share`; apart: private paths alone serve."""
-
-
-@dataclass(slots=True)
-class Found:
-    """Of one way: prequential losses per task, one a seed, and what it cost."""
-
-    losses: dict[str, list[float]] = field(default_factory=dict)
-    seconds: float = 0.0
-    weights: int = 0
-    state: int = 0
-    paths: dict[str, list[str]] = field(default_factory=dict)
+"""Word -> model settings and every task's `share`; bellwether: the gate decides; apart: private paths alone serve."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.transfer", description=__doc__)
-    parser.add_argument("--stays", type=int, default=250)
+    parser.add_argument("--stays", type=int, default=_STAYS)
     parser.add_argument(
         "--first", type=int, default=0, help="stays left out at the beginning: those that were chosen on"
     )
@@ -66,58 +57,75 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
     configure(verbose=False)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     torch.set_num_threads(1)
-    figures = {}
-    with tempfile.TemporaryDirectory(prefix="bellwether-bench-") as name:
-        for title, monitor, files, outcomes in _streams(Path(name), arguments.first, arguments.stays):
-            found = {word: _way(word, monitor, files, outcomes, arguments.seeds) for word in _WAYS}
-            Console(stderr=arguments.json).print(_table(title, found))
-            figures[title] = {word: {"losses": each.losses, "seconds": each.seconds} for word, each in found.items()}
+    runs = []
+    for seed in range(arguments.seeds):
+        with tempfile.TemporaryDirectory(prefix="bellwether-bench-") as folder:
+            streams = _streams(shared_data(), Path(folder), arguments.first, arguments.stays)
+            runs.append(_compared(streams, seed))
+    found = pooled(runs)
+    show(console(stderr=arguments.json), found)
     if arguments.json:
-        print(json.dumps(figures))
+        print(json.dumps({**found.figures, "spread": found.spread}))
 
 
-def _streams(folder: Path, first: int, stays: int) -> list[tuple[str, Monitor, list[Path], Path | None]]:
-    shared = shared_data()
+def measure(shared: Path, folder: Path, seed: int, *, quick: bool) -> Measured:
+    """`transfer.<stream>.<task>.<metric>` of each way, and what the ways cost."""
+    streams = _streams(shared, folder, 0, _QUICK_STAYS if quick else _STAYS)
+    for file in streams["finance"][1] if quick else ():
+        pd.read_csv(file)[:_QUICK_BARS].to_csv(file, index=False)
+    return _compared(streams, seed)
+
+
+Stream = tuple[Monitor, list[Path], Path | None]
+"""A monitor, its rows and its outcomes."""
+
+
+def _streams(shared: Path, folder: Path, first: int, stays: int) -> dict[str, Stream]:
     file = icu.convert(shared, folder, first + stays)
     if first:
         _leave_out(file, first)
     health = load_monitor("health", {})
     death = Task(name="death", kind=TaskKind.EVENT, weight=EVENT_WEIGHT)
     health = health.model_copy(update={"tasks": (*health.tasks, death)})
-    daily = markets.convert_daily(shared, folder)
-    return [
-        (f"ICU 2012, {stays} stays", health, [file], icu.outcomes(shared, folder, file)),
-        ("finance, daily", load_monitor("finance", {}), daily, None),
-    ]
+    return {
+        "icu": (health, [file], icu.outcomes(shared, folder, file)),
+        "finance": (load_monitor("finance", {}), markets.convert_daily(shared, folder), None),
+    }
 
 
 def _leave_out(file: Path, first: int) -> None:
-    import pandas as pd
-
     table = pd.read_parquet(file)
     left_out = set(sorted(table.entity.unique(), key=int)[:first])
     table[~table.entity.isin(left_out)].to_parquet(file, index=False)
 
 
-def _way(word: str, monitor: Monitor, files: Sequence[Path], outcomes: Path | None, seeds: int) -> Found:
-    found = Found()
-    for seed in range(seeds):
-        model, share = _WAYS[word]
-        changed = {"model": monitor.model.model_copy(update={**model, "seed": seed})}
-        tasks = tuple(task.model_copy(update={"share": share}) for task in monitor.tasks)
-        layout = Layout(monitor.model_copy(update=changed | {"tasks": tasks}))
-        began = time.process_time()
-        learner, losses = _learn(layout, files, outcomes, seed)
-        found.seconds += (time.process_time() - began) / seeds
-        for task, each in losses.items():
-            found.losses.setdefault(task, []).append(fmean(each[len(each) // 2 :]))
-        for task, standing in learner.candidate.sharing.items():
-            found.paths.setdefault(task, []).append(standing.path)
-        found.weights = sum(weight.numel() for weight in Network(layout).parameters())
-        found.state = state_bytes(layout)["hidden"]
-    return found
+def _compared(streams: Mapping[str, Stream], seed: int) -> Measured:
+    figures: Figures = {}
+    for name, stream in streams.items():
+        for way in _WAYS:
+            for metric, value in _way(way, *stream, seed).items():
+                figures.setdefault(f"transfer.{name}.{metric}", {})[way] = value
+    losses = {metric: ways for metric, ways in figures.items() if metric.endswith(_LOSS)}
+    for metric, ways in losses.items():
+        above = {way: loss - ways["twins"] for way, loss in ways.items() if way != "twins"}
+        figures[f"{metric.removesuffix(_LOSS)}.above_twin"] = above
+    return Measured(figures)
+
+
+def _way(way: str, monitor: Monitor, files: Sequence[Path], outcomes: Path | None, seed: int) -> dict[str, float]:
+    model, share = _WAYS[way]
+    changed = {"model": monitor.model.model_copy(update={**model, "seed": seed})}
+    tasks = tuple(task.model_copy(update={"share": share}) for task in monitor.tasks)
+    layout = Layout(monitor.model_copy(update=changed | {"tasks": tasks}))
+    began = time.process_time()
+    learner, losses = _learn(layout, files, outcomes, seed)
+    seconds = time.process_time() - began
+    found = {f"{task}{_LOSS}": fmean(each[len(each) // 2 :]) for task, each in losses.items()}
+    paths = {task: standing.path for task, standing in learner.candidate.sharing.items()}
+    found |= {f"{task}.private": float(path == "private") for task, path in paths.items()}
+    weights = sum(weight.numel() for weight in Network(layout).parameters())
+    return found | {"weights": weights, "hidden_bytes": state_bytes(layout)["hidden"], "seconds": seconds}
 
 
 def _learn(
@@ -137,24 +145,6 @@ def _learn(
             for task, loss in report.losses.items():
                 losses.setdefault(task, []).append(loss)
     return learner, losses
-
-
-def _table(title: str, found: Mapping[str, Found]) -> Table:
-    table = Table(title=f"{title}: prequential loss, mean (spread over seeds)")
-    for name in ("", *found):
-        table.add_column(name, justify="right", no_wrap=True)
-    for task in found["shared"].losses:
-        table.add_row(task, *(_loss(each, task) for each in found.values()))
-    table.add_row("weights", *(f"{each.weights:,}" for each in found.values()))
-    table.add_row("hidden B", *(f"{each.state:,}" for each in found.values()))
-    table.add_row("seconds", *(f"{each.seconds:.1f}" for each in found.values()))
-    return table
-
-
-def _loss(found: Found, task: str) -> str:
-    detached = sum(path == "private" for path in found.paths[task])
-    said = f"{fmean(found.losses[task]):.4f} ({pstdev(found.losses[task]):.4f})"
-    return said if not detached else f"{said} {detached}/{len(found.paths[task])} private"
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ from trainer.weighting.task_weighting import TaskWeighting
 _WINDOWS, _ROWS = 32, 16
 _DEPTH = 6
 _WARM_UP = 4
+NETWORKS = ("six_signals", "health", "health_deep")
+_FILE = "figures.json"
 Judge = Callable[[], list[TaskLoss]]
 Backward = Callable[[list[TaskLoss], Tensor, list[Tensor]], Callable[[Judge], None]]
 """(losses, representation, weights) -> what is to be done after the update, given a way to judge the rows again."""
@@ -79,12 +81,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, default=1, help="processes of one thread that learn together")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
-    if arguments.ranks == 1:
-        figures = _figures(arguments.rounds, None)
-    else:
-        with tempfile.TemporaryDirectory(prefix="bellwether-weighting-") as folder:
-            multiprocessing.spawn(_rank, (arguments.ranks, Path(folder), arguments.rounds), nprocs=arguments.ranks)
-            figures = json.loads((Path(folder) / "figures.json").read_text(encoding="utf-8"))
+    figures = milliseconds(arguments.rounds, arguments.ranks)
     console = Console(stderr=arguments.json)
     for name, found in figures.items():
         console.print(_table(name, found))
@@ -94,26 +91,36 @@ def main() -> None:
         print(json.dumps({"load": load, "milliseconds": figures}))
 
 
-def _rank(rank: int, ranks: int, folder: Path, rounds: int) -> None:
+def milliseconds(rounds: int, ranks: int, networks: Sequence[str] = NETWORKS) -> dict[str, dict[str, Milliseconds]]:
+    """Network -> way of weighting -> what it takes."""
+    if ranks == 1:
+        return _figures(rounds, networks, None)
+    with tempfile.TemporaryDirectory(prefix="bellwether-weighting-") as folder:
+        multiprocessing.spawn(_rank, (ranks, Path(folder), rounds, networks), nprocs=ranks)
+        found: dict[str, dict[str, Milliseconds]] = json.loads((Path(folder) / _FILE).read_text(encoding="utf-8"))
+    return found
+
+
+def _rank(rank: int, ranks: int, folder: Path, rounds: int, networks: Sequence[str]) -> None:
     """One process of several; the first one's figures are kept."""
     distributed.init_process_group("gloo", f"file://{folder / 'meet'}", rank=rank, world_size=ranks)
-    found = _figures(rounds, distributed.group.WORLD)
+    found = _figures(rounds, networks, distributed.group.WORLD)
     if rank == 0:
-        (folder / "figures.json").write_text(json.dumps(found), encoding="utf-8")
+        (folder / _FILE).write_text(json.dumps(found), encoding="utf-8")
     distributed.destroy_process_group()
 
 
-def _figures(rounds: int, group: ProcessGroup | None) -> dict[str, dict[str, Milliseconds]]:
+def _figures(rounds: int, networks: Sequence[str], group: ProcessGroup | None) -> dict[str, dict[str, Milliseconds]]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    return {name: _measure(*made, rounds, group) for name, made in _networks().items()}
+    return {name: _measure(*made, rounds, group) for name, made in _networks().items() if name in networks}
 
 
 def _networks() -> dict[str, tuple[Layout, Network]]:
     bench, health = Layout(load_monitor(MONITOR, {})), Layout(load_monitor("health", {}))
     deep = Network(health)
     deep.trunk.encoder = DeepEncoder(deep.trunk.encoder, health.monitor.model.width)
-    return {"six signals": (bench, Network(bench)), "health": (health, Network(health)), "health, deep": (health, deep)}
+    return dict(zip(NETWORKS, ((bench, Network(bench)), (health, Network(health)), (health, deep)), strict=True))
 
 
 def _measure(layout: Layout, network: Network, rounds: int, group: ProcessGroup | None) -> dict[str, Milliseconds]:

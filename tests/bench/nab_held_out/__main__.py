@@ -22,7 +22,7 @@ from tests.bench.nab_held_out.choice import chosen, draws, halves
 from tests.bench.nab_held_out.figures import better_in_both, names, with_spread
 from tests.bench.nab_held_out.grid import settings
 from tests.bench.nab_held_out.systems import System, detector, ewma, random
-from tests.bench.quality.table import Figures, show
+from tests.bench.quality.table import Figures, Measured, show
 from tests.bench.report import machine
 from tests.bench.shared import shared_data
 from tests.converters import nab
@@ -80,7 +80,7 @@ def _reported(
             metric = f"{profile.name.lower()}.{name}"
             found.setdefault(metric, {})[system.name] = float(value)
             spread.setdefault(metric, {})[system.name] = float(deviation)
-    show(console, found, spread)
+    show(console, Measured(found, spread))
     for system in systems:
         _choices(console, system, folds)
     widest = max(systems, key=lambda system: len(system.variants))
