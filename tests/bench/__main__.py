@@ -9,6 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from infra.logs import configure
+from infra.terminal import console
 from ingest.producer import create_topics, publish
 from tests.bench import bulk, latency
 from tests.bench.report import flat, show
@@ -26,31 +27,31 @@ def main() -> None:
     """Measure and print."""
     arguments = _arguments()
     configure(verbose=False)
-    console = Console(stderr=arguments.json, highlight=False)
+    out = console(stderr=arguments.json)
     count = _QUICK_EVENTS if arguments.quick else arguments.events
     seconds = _QUICK_SECONDS if arguments.quick else arguments.seconds
     chosen = [ALL[name] for name in arguments.systems]
     load = {"before": os.getloadavg()[0]}
     with services() as running:
         produced_per_s = _fill(running, count)
-        console.print(f"{count} observations produced, {produced_per_s:,.0f}/s")
+        out.print(f"{count} observations produced, {produced_per_s:,.0f}/s")
         if arguments.profile:
             _profile(running, count)
             return
-        in_bulk = _each(chosen, lambda system: bulk.measure(system, running, count), console)
+        in_bulk = _each(chosen, lambda system: bulk.measure(system, running, count), out)
         live = [system for system in chosen if system in _LIVE] if seconds else []
-        late = _each(live, lambda system: latency.measure(system, running, seconds), console)
+        late = _each(live, lambda system: latency.measure(system, running, seconds), out)
     load["after"] = os.getloadavg()[0]
-    show(console, in_bulk, late, produced_per_s, load)
+    show(out, in_bulk, late, produced_per_s, load)
     if arguments.json:
         print(json.dumps(flat(in_bulk, late, produced_per_s, load)))
 
 
-def _each(systems: Sequence[System], measure: Callable[[System], Measured], console: Console) -> dict[str, Measured]:
+def _each(systems: Sequence[System], measure: Callable[[System], Measured], out: Console) -> dict[str, Measured]:
     found = {}
     for system in systems:
         found[system.name] = measure(system)
-        console.print(f"{system.name}: {found[system.name]}")
+        out.print(f"{system.name}: {found[system.name]}")
     return found
 
 

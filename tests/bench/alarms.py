@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from infra.assembly import first_version, shard_parts
@@ -26,6 +25,7 @@ from infra.backtest.run import BATCH_ROWS
 from infra.logs import configure
 from infra.memory import MemoryLedger, MemoryRegistry
 from infra.settings import load_monitor
+from infra.terminal import console
 from ingest.files import FileSource
 from schemas.alert import ALARMS, Alert
 from schemas.alerting import AlertSettings
@@ -77,7 +77,7 @@ def main() -> None:
     arguments = _arguments()
     configure(verbose=False)
     torch.set_num_threads(1)
-    console = Console(stderr=arguments.json, highlight=False)
+    out = console(stderr=arguments.json)
     table = Table("stream", "budget", "entity-days", "kept", "by rules", "error", "steering", "fixed", box=None)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="bellwether-alarms-") as folder:
@@ -87,7 +87,7 @@ def main() -> None:
             figures = (f"{each[key]:.3f}" for key in ("kept", "by_rules"))
             beside = (f"{each[key]:.3f} ({each[key] / each['budget'] - 1:+.0%})" for key in ("steering", "fixed"))
             table.add_row(name, stream.budget, f"{each['days']:.0f}", *figures, f"{each['error']:+.0%}", *beside)
-    console.print(table)
+    out.print(table)
     if arguments.json:
         print(json.dumps(found))
 

@@ -19,7 +19,6 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from infra.backtest.auto import auto_monitor
@@ -27,6 +26,7 @@ from infra.fitting.read import Reader
 from infra.logs import configure
 from infra.memory import MemoryRegistry
 from infra.settings import load_monitor
+from infra.terminal import console
 from ingest.files import FileSource
 from schemas.components import Weighting
 from schemas.layout import Layout
@@ -59,7 +59,7 @@ def main() -> None:
     arguments = _arguments()
     configure(verbose=False)
     torch.set_num_threads(1)
-    console = Console(stderr=arguments.json, highlight=False)
+    out = console(stderr=arguments.json)
     load = {"before": os.getloadavg()[0]}
     figures: dict[str, dict[str, list[Figures]]] = {}
     with tempfile.TemporaryDirectory(prefix="bellwether-choices-") as folder:
@@ -68,9 +68,9 @@ def main() -> None:
                 for word in arguments.words or _WORDS[arguments.what]:
                     found = _learn(_with(monitor, arguments.what, word, seed), file, seed)
                     figures.setdefault(stream, {}).setdefault(word, []).append(found)
-            console.print(_table(stream, arguments.what, figures[stream]))
+            out.print(_table(stream, arguments.what, figures[stream]))
     load["after"] = os.getloadavg()[0]
-    console.print(f"load average before {load['before']:.1f}, after {load['after']:.1f}, {os.cpu_count()} CPUs")
+    out.print(f"load average before {load['before']:.1f}, after {load['after']:.1f}, {os.cpu_count()} CPUs")
     if arguments.json:
         print(json.dumps({"stays": arguments.stays, **figures, "load": load, "machine": machine()}))
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from infra.logs import configure
+from infra.terminal import console
 from schemas.alert import Change
 from tests.bench.alarms import SYNTHETIC, Collected, collect, raised, written
 
@@ -55,7 +55,7 @@ def main() -> None:
     arguments = _arguments()
     configure(verbose=False)
     torch.set_num_threads(1)
-    console = Console(stderr=arguments.json, highlight=False)
+    out = console(stderr=arguments.json)
     table = Table("stream", "faults", "asked", "alerts", "budget, as many", "fixed threshold, as many", box=None)
     told: dict[str, Any] = {}
     for name in arguments.stream or SYNTHETIC:
@@ -68,7 +68,7 @@ def main() -> None:
                 way: {"alerts": each.alerts, "false": each.false, "caught": each.caught}
                 for way, each in zip(("controlled", "budget", "fixed"), found, strict=True)
             }
-    console.print(table)
+    out.print(table)
     if arguments.json:
         print(json.dumps(told))
 

@@ -28,13 +28,13 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from infra.assembly import first_version, shard_parts
 from infra.backtest.auto import auto_monitor
 from infra.logs import configure
 from infra.memory import MemoryLedger, MemoryRegistry
+from infra.terminal import console
 from ingest.files import FileSource
 from schemas.layout import Layout
 from scorer.run import run
@@ -80,11 +80,11 @@ def main() -> None:
     before = slice(0, _CHANGE)
     same = np.array_equal(shuffled.result().forecasts[before], courses["none", "as configured"].forecasts[before])
     figures = {name: _figures(courses, name) for name in _CONTESTANTS}
-    console = Console(stderr=arguments.json, highlight=False)
-    console.print(_table(arguments.series, figures))
+    out = console(stderr=arguments.json)
+    out.print(_table(arguments.series, figures))
     for kind in _KINDS:
-        console.print(f"{kind}: {', '.join(courses[kind, 'as configured'].actions) or 'no action'}")
-    console.print(f"rows after the change shuffled: forecasts before it {'are the same' if same else 'DIFFER'}")
+        out.print(f"{kind}: {', '.join(courses[kind, 'as configured'].actions) or 'no action'}")
+    out.print(f"rows after the change shuffled: forecasts before it {'are the same' if same else 'DIFFER'}")
     if arguments.json:
         print(json.dumps({"series": arguments.series, **figures, "no_peeking": same, "machine": machine()}))
     sys.exit(0 if same else 1)

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from infra.logs import configure
 from infra.settings import load_monitor
+from infra.terminal import console
 from schemas.layout import Layout
 from trainer.export import ServingStep, exported, inputs_of
 from trainer.network import Network
@@ -48,7 +48,7 @@ def main() -> None:
     table = Table("events a second", *ways, title=f"{arguments.monitor}, program of {len(content):,} bytes")
     for size, speed in speeds.items():
         table.add_row(f"B={size}", *(f"{each:,.0f} ({each / speed['eager']:.2f})" for each in speed.values()))
-    Console(stderr=arguments.json).print(table)
+    console(stderr=arguments.json).print(table)
     if arguments.json:
         print(json.dumps({"monitor": arguments.monitor, "bytes": len(content), "events_per_second": speeds}))
 

@@ -32,6 +32,7 @@ from infra.fitting.options import FitOptions
 from infra.fitting.read import layout_of, read_history
 from infra.logs import configure
 from infra.metrics.anomaly import auroc
+from infra.terminal import console
 from schemas.components import ModelSettings
 from schemas.layout import Layout
 from schemas.observation import Float64, Int64
@@ -88,7 +89,7 @@ def main() -> None:
     began = time.process_time()
     with tempfile.TemporaryDirectory(prefix="bellwether-bench-") as name:
         ward = _ward(Path(name), arguments.stays, arguments.hours, arguments.epochs)
-    progress, out = Console(stderr=True, soft_wrap=True), Console(stderr=arguments.json)
+    progress, out = Console(stderr=True, soft_wrap=True), console(stderr=arguments.json)
     found = [_curves(ward, seed, progress) for seed in range(arguments.seeds)]
     progress.print(f"{time.process_time() - began:.0f} s of processor time")
     told = f"{arguments.stays} stays learned from, {len(ward.judged)} judged after {arguments.hours} h"

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from infra.fitting.options import FitOptions
 from infra.fitting.read import History, layout_of, read_history
 from infra.logs import configure
+from infra.terminal import console
 from schemas.layout import Layout
 from tests.bench.shared import shared_data
 from tests.converters import icu
@@ -50,7 +50,7 @@ def main() -> None:
         for precision in arguments.precision
     }
     rows = sum(map(len, history.streams))
-    Console(stderr=arguments.json).print(
+    console(stderr=arguments.json).print(
         _table(f"{rows:,} rows an epoch on {device}, {arguments.epochs} epochs", found)
     )
     if arguments.json:

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from infra.backtest.options import Options
 from infra.backtest.run import backtest
 from infra.logs import configure
+from infra.terminal import console
 from tests.bench.quality.baselines import ewma_z
 
 _ROWS, _EARLIEST, _LATEST = 1_500, 700, 1_400
@@ -135,7 +135,7 @@ def main() -> None:
         shown.add_column(column, justify="left" if not column else "right")
     shown.add_row("bellwether", *map(str, found.values()), str(false))
     shown.add_row(f"EWMA z-score > {threshold:g}", *map(str, beside.values()), str(raised))
-    Console().print(shown)
+    console().print(shown)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from rich.table import Table
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
 from infra.shard_service import ShardService
+from infra.terminal import console
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from tests.bench.bulk import TOPIC
@@ -61,7 +62,7 @@ _PARTS = (
 
 def profile(services: Services, count: int) -> None:
     """Let one shard account for the topic twice, plainly and under cProfile, and print where its time went."""
-    console = Console(highlight=False)
+    out = console()
     for profiler in (None, cProfile.Profile()):
         service, database = _service(services, "plain" if profiler is None else "profiled")
         watcher = threading.Thread(target=_stop_at, args=(service, database, count), daemon=True)
@@ -73,10 +74,10 @@ def profile(services: Services, count: int) -> None:
             profiler.runcall(service.serve)
         scoring, whole = time.thread_time() - thread, time.process_time() - whole
         rate = count / (time.perf_counter() - began)
-        console.print(f"{rate:,.0f} events/s, joining the group included; {'profiled' if profiler else 'plain'}")
-        console.print(f"CPU-seconds: scoring thread {scoring:.2f}, poller and other threads {whole - scoring:.2f}")
+        out.print(f"{rate:,.0f} events/s, joining the group included; {'profiled' if profiler else 'plain'}")
+        out.print(f"CPU-seconds: scoring thread {scoring:.2f}, poller and other threads {whole - scoring:.2f}")
         if profiler is not None:
-            _print_parts(console, pstats.Stats(profiler), count)
+            _print_parts(out, pstats.Stats(profiler), count)
 
 
 def _service(services: Services, name: str) -> tuple[ShardService, str]:
@@ -102,7 +103,7 @@ def _stop_at(service: ShardService, database: str, count: int) -> None:
     service.stop()
 
 
-def _print_parts(console: Console, stats: pstats.Stats, count: int) -> None:
+def _print_parts(out: Console, stats: pstats.Stats, count: int) -> None:
     measured = stats.stats  # type: ignore[attr-defined]
     whole = sum(row[2] for row in measured.values())
     table = Table(title="scoring thread, cumulative wall time under cProfile")
@@ -113,5 +114,5 @@ def _print_parts(console: Console, stats: pstats.Stats, count: int) -> None:
         seconds, calls = sum(row[3] for row in rows), sum(row[1] for row in rows)
         cells = [f"{seconds:.2f}", f"{seconds / whole:.1%}", f"{seconds / count * 1e6:.1f}", str(calls)]
         table.add_row("  " * part.depth + part.name, *cells)
-    console.print(table)
+    out.print(table)
     stats.sort_stats("tottime").print_stats(_TOP)

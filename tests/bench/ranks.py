@@ -18,7 +18,6 @@ from zlib import crc32
 
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import distributed, multiprocessing
 
@@ -26,6 +25,7 @@ from infra.fitting.read import Reader
 from infra.logs import configure
 from infra.memory import MemoryRegistry
 from infra.settings import load_monitor
+from infra.terminal import console
 from ingest.files import FileSource
 from schemas.layout import Layout
 from schemas.observation import Batch
@@ -54,7 +54,7 @@ def main() -> None:
         folder = Path(name)
         rows = pd.read_parquet(icu.convert(shared_data(), folder, arguments.stays))
         found = {ranks: _together(rows, ranks, folder) for ranks in arguments.ranks}
-    Console(stderr=arguments.json).print(_speed(found), _courses(found))
+    console(stderr=arguments.json).print(_speed(found), _courses(found))
     if arguments.json:
         print(json.dumps(found))
 

@@ -20,7 +20,6 @@ from statistics import fmean, pstdev
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from infra.backtest.auto import auto_columns, auto_monitor
 from infra.fitting.options import FitOptions
 from infra.fitting.read import History, layout_of, read_history
 from infra.logs import configure
+from infra.terminal import console
 from schemas.layout import Layout
 from tests.bench.report import machine
 from tests.bench.shared import shared_data
@@ -71,7 +71,7 @@ def main() -> None:
     arguments = parser.parse_args()
     configure(verbose=False)
     torch.set_num_threads(1)
-    console = Console(stderr=arguments.json, highlight=False)
+    out = console(stderr=arguments.json)
     load, began = {"before": os.getloadavg()[0]}, time.process_time()
     found = {}
     with tempfile.TemporaryDirectory(prefix="bellwether-residuals-") as name:
@@ -79,9 +79,9 @@ def main() -> None:
             domain = _domain(word, Path(name), arguments.stays, arguments.epochs)
             seeds = [_seed(domain, seed) for seed in range(arguments.seeds)]
             found[domain.name] = {way: [each[way] for each in seeds] for way in _WAYS}
-            console.print(_table(domain, found[domain.name]))
+            out.print(_table(domain, found[domain.name]))
     load["after"] = os.getloadavg()[0]
-    console.print(
+    out.print(
         f"{time.process_time() - began:.0f} s of processor time; "
         f"load average before {load['before']:.1f}, after {load['after']:.1f}, {os.cpu_count()} CPUs"
     )

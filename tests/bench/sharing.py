@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from infra.logs import configure
 from infra.settings import load_monitor
+from infra.terminal import console
 from schemas.layout import Layout
 from tests.bench import step
 from tests.bench.systems import MONITOR
@@ -37,7 +37,7 @@ def main() -> None:
     torch.set_num_threads(1)
     layouts = {word: _layout(arguments.monitor, word) for word in (*STRATEGIES, "twins")}
     figures = _measure(layouts, arguments.turns)
-    Console(stderr=arguments.json).print(_table(figures, layouts["hard"]))
+    console(stderr=arguments.json).print(_table(figures, layouts["hard"]))
     if arguments.json:
         print(json.dumps(figures))
 

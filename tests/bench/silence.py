@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from infra.logs import configure
+from infra.terminal import console
 from schemas.alert import Alert, Change
 from schemas.layout import Layout
 from schemas.monitor import Monitor
@@ -90,7 +90,7 @@ def main() -> None:
     arguments = _arguments()
     configure(verbose=False)
     torch.set_num_threads(1)
-    console = Console(stderr=arguments.json, highlight=False)
+    out = console(stderr=arguments.json)
     found = {}
     with tempfile.TemporaryDirectory(prefix="bellwether-silence-") as folder:
         for name, rows in _streams(arguments.seed, Path(folder)).items():
@@ -104,7 +104,7 @@ def main() -> None:
             table.add_row(
                 name, failure, f"{each['found']:.0%}", periods, f"{figures['false_per_entity_day']:.4f}", beside
             )
-    console.print(table)
+    out.print(table)
     if arguments.json:
         print(json.dumps(found))
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 import scorer.scorer
@@ -29,6 +28,7 @@ from infra.memory import MemoryRegistry
 from infra.meter import Meter
 from infra.settings import load_monitor
 from infra.stack.postgres import Postgres, find_programs
+from infra.terminal import console
 from ingest.decode import Decoder
 from ingest.record import PlainRecord
 from schemas.errors import StackError
@@ -99,7 +99,7 @@ def main() -> None:
     with ExitStack() as stack:
         url_of = _databases(stack)
         budgets = {size: _budget(watch, url_of(size), size, arguments.batches) for size in arguments.sizes}
-    Console(stderr=arguments.json).print(_table(budgets))
+    console(stderr=arguments.json).print(_table(budgets))
     if arguments.json:
         print(json.dumps(budgets))
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
@@ -26,6 +25,7 @@ from infra.logs import configure
 from infra.memory import MemoryRegistry
 from infra.settings import load_monitor
 from infra.stack.postgres import Postgres, find_programs
+from infra.terminal import console
 from ingest.decode import Decoder
 from ingest.record import PlainRecord
 from schemas.errors import StackError
@@ -75,7 +75,7 @@ def main() -> None:
     table.add_column("a second", justify="right")
     for name, value in figures.items():
         table.add_row(name, f"{value:,.0f}")
-    Console(stderr=arguments.json).print(table)
+    console(stderr=arguments.json).print(table)
     if arguments.json:
         rounded = {name: round(value, 1) for name, value in figures.items()}
         print(json.dumps({"device": arguments.device, "precision": arguments.precision, **rounded}))

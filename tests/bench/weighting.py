@@ -21,7 +21,6 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.distributed import ProcessGroup
@@ -30,6 +29,7 @@ from torchjd.autojac import backward as jacobian_backward
 from torchjd.autojac import jac_to_grad
 
 from infra.settings import load_monitor
+from infra.terminal import console
 from schemas.components import TrainingSettings
 from schemas.layout import Layout
 from tests.bench.systems import MONITOR
@@ -82,11 +82,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
     figures = milliseconds(arguments.rounds, arguments.ranks)
-    console = Console(stderr=arguments.json)
+    out = console(stderr=arguments.json)
     for name, found in figures.items():
-        console.print(_table(name, found))
+        out.print(_table(name, found))
     load = os.getloadavg()[0]
-    console.print(f"load average {load:.1f} on {os.cpu_count()} processors")
+    out.print(f"load average {load:.1f} on {os.cpu_count()} processors")
     if arguments.json:
         print(json.dumps({"load": load, "milliseconds": figures}))
 

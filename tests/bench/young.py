@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from infra.backtest.options import Options
 from infra.backtest.run import backtest
 from infra.logs import configure
+from infra.terminal import console
 from tests.bench.quality.baselines import ewma_z
 
 _ENTITIES, _FAULTY = 40, 4
@@ -107,7 +107,7 @@ def main() -> None:
                 ours += found, false
                 beside += _ewma(series, false)
             shown.add_row(f"{signals}", f"{rows}", *(f"{found} ({false})" for found, false in (ours, beside)))
-    Console().print(shown)
+    console().print(shown)
 
 
 if __name__ == "__main__":

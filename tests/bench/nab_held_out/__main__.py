@@ -17,6 +17,7 @@ from rich.table import Table
 
 from infra.logs import configure
 from infra.metrics.nab import Profile
+from infra.terminal import console
 from tests.bench.nab_held_out import __doc__ as description
 from tests.bench.nab_held_out.choice import chosen, draws, halves
 from tests.bench.nab_held_out.figures import better_in_both, names, with_spread
@@ -38,20 +39,20 @@ def main() -> None:
     arguments = _arguments()
     configure(verbose=False)
     torch.set_num_threads(1)
-    console = Console(stderr=arguments.json, highlight=False)
+    out = console(stderr=arguments.json)
     began, load = time.perf_counter(), {"before": os.getloadavg()[0]}
     kept = slice(None, None, _QUICK if arguments.quick else 1)
     with tempfile.TemporaryDirectory(prefix="bellwether-nab-") as folder:
         files, series = nab.convert(shared_data(), Path(folder))[kept], nab.series(shared_data())[kept]
-        ours = detector(files, series, constants=arguments.constants, said=console.print)
+        ours = detector(files, series, constants=arguments.constants, said=out.print)
         systems = [ours.first(len(settings()))] + [ours] * arguments.constants
         systems += [ewma(files, series), random(series, arguments.seed)]
     folds = _folds(files)
     windows_F = np.array([len(each.windows) for each in series])
     draws_DF = draws(folds["half and half"], arguments.draws, arguments.seed)
-    told = _reported(console, systems, windows_F, folds, draws_DF)
+    told = _reported(out, systems, windows_F, folds, draws_DF)
     load["after"] = os.getloadavg()[0]
-    console.print(f"{time.perf_counter() - began:.0f} s; load before {load['before']:.1f}, after {load['after']:.1f}")
+    out.print(f"{time.perf_counter() - began:.0f} s; load before {load['before']:.1f}, after {load['after']:.1f}")
     if arguments.json:
         print(json.dumps({"quick": arguments.quick, "files": len(files), **told, "load": load, "machine": machine()}))
 
@@ -66,7 +67,7 @@ def _folds(files: list[Path]) -> Folds:
 
 
 def _reported(
-    console: Console,
+    out: Console,
     systems: list[System],
     windows_F: NDArray[np.int64],
     folds: Folds,
@@ -80,17 +81,17 @@ def _reported(
             metric = f"{profile.name.lower()}.{name}"
             found.setdefault(metric, {})[system.name] = float(value)
             spread.setdefault(metric, {})[system.name] = float(deviation)
-    show(console, Measured(found, spread))
+    show(out, Measured(found, spread))
     for system in systems:
-        _choices(console, system, folds)
+        _choices(out, system, folds)
     widest = max(systems, key=lambda system: len(system.variants))
     better = list(better_in_both(widest, windows_F, Profile.STANDARD, draws_DF))
-    _better(console, better, len(widest.variants))
+    _better(out, better, len(widest.variants))
     variants = {system.name: len(system.variants) for system in systems}
     return {"figures": found, "spread": spread, "variants": variants, "better_in_both": better[:_SHOWN]}
 
 
-def _choices(console: Console, system: System, folds: Folds) -> None:
+def _choices(out: Console, system: System, folds: Folds) -> None:
     """What was chosen, by how many files were judged under it."""
     table = Table(title=f"{system.name}: chosen of {len(system.variants):,} variants, standard profile, files judged")
     for column in (*folds, "variant"):
@@ -99,12 +100,12 @@ def _choices(console: Console, system: System, folds: Folds) -> None:
     most = sorted({variant for each in counts for variant in each}, key=lambda variant: -counts[0][variant])
     for variant in most[:_SHOWN]:
         table.add_row(*(str(each[variant]) for each in counts), system.variants[variant])
-    console.print(table)
+    out.print(table)
     if len(most) > _SHOWN:
-        console.print(f"and {len(most) - _SHOWN} others")
+        out.print(f"and {len(most) - _SHOWN} others")
 
 
-def _better(console: Console, better: list[tuple[str, list[float], float]], variants: int) -> None:
+def _better(out: Console, better: list[tuple[str, list[float], float]], variants: int) -> None:
     table = Table(
         title=f"bellwether: {len(better):,} of {variants:,} variants beat the default on both halves, standard"
     )
@@ -112,7 +113,7 @@ def _better(console: Console, better: list[tuple[str, list[float], float]], vari
         table.add_column(column, justify="left" if column == "variant" else "right")
     for name, gains, deviation in better[:_SHOWN]:
         table.add_row(*(f"{gain:+.2f}" for gain in gains), f"{deviation:.2f}", name)
-    console.print(table)
+    out.print(table)
 
 
 def _arguments() -> argparse.Namespace:
