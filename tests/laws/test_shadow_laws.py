@@ -127,7 +127,7 @@ def test_a_version_that_turns_out_worse_is_rolled_back_by_itself(tmp_path):
 def test_versions_that_turn_out_worse_bit_by_bit_are_rolled_back_though_one_follows_the_other(tmp_path):
     layout = trying(600)
     world = World(tmp_path, layout, plain(layout))
-    world.promote(sabotaged(layout, 0.1))
+    world.promote(sabotaged(layout, 0.03))
     world.live(ward(0), (3,))
     assert world.registry.standing() == (2, 0)
     world.promote(sabotaged(layout, 0.3))
