@@ -13,7 +13,7 @@ from schemas.layout import Layout
 from schemas.newest import UNKNOWN
 from schemas.observation import Batch, Partition
 from schemas.protocols import Registry
-from trainer.absurd import without_absurd
+from trainer.absurd import Screen
 from trainer.candidate import Candidate
 from trainer.hindsight import Hindsight
 from trainer.intake import Intake
@@ -75,6 +75,7 @@ class Learner:
             _log.warning("no private paths in the version: which tasks share is not judged", version=voice.against)
         self._slots = Slots(window_template(layout) | state_template(network))
         self.candidate = Candidate(network, self._slots, layout, seed, group, voice)
+        self._screen = Screen(layout, self._slots)
         self.intake = Intake(layout, self._slots, seed, voice.rank, labelled=labelled, hurried=hurried)
 
     def observe(self, batch: Batch) -> list[StepReport]:
@@ -89,9 +90,9 @@ class Learner:
 
     def take(self, batch: Batch) -> None:
         """Take rows in without a step."""
-        batch, absurd = without_absurd(batch)
-        if absurd:
-            self._voice.quarantine("a value that nothing measures", absurd)
+        batch, refusals = self._screen.sift(batch, self.candidate.network.population.largest())
+        for reason, ranges in refusals:
+            self._voice.quarantine(reason, ranges)
         self.newest = self.newest.with_rows(batch)
         self.intake.take(batch)
 

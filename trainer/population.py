@@ -14,7 +14,7 @@ from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
 from schemas.observation import Float64
-from trainer.rows import to_model
+from trainer.rows import to_model, to_raw
 from trainer.statistics import N_FEATURES, NARROW, Observed
 from trainer.weighting.ranks import gather_rows
 
@@ -27,6 +27,10 @@ LEAST = 100.0
 _MEMORY = 100_000.0
 _OUTLIER = 8.0
 """Deviations that one value counts as at most: an absurd one must not squeeze all others together."""
+_YOUNG_OUTLIER = 100.0
+"""The same while no deviation is known, in median distances from the median of the values that come together."""
+_ALIKE = 1e-24
+"""Variance, as a share of the squared mean, up to which all values were the same but for rounding."""
 _FARTHEST = 4.0
 _LEAST_VARIANCE = 1e-18
 
@@ -66,6 +70,13 @@ class Population(nn.Module):
         placed_PNS = _squashed((planes - center_S) * per_spread_S)
         return torch.where(observed.count_NS > 0, placed_PNS, 0.0)
 
+    def largest(self) -> Float64:
+        """Largest magnitude that counts of each signal, raw units, [S]; infinite where no spread is known."""
+        reach_S = _reach(self.count_S, self.mean_S, self.variance_S)
+        with np.errstate(over="ignore"):
+            found: Float64 = to_raw((self.mean_S.abs() + reach_S)[None].cpu().numpy(), self._layout)[0]
+        return found
+
     @torch.no_grad()
     def learn(self, values: Float64, group: ProcessGroup | None = None) -> None:
         """Move towards values in raw units, [N, S], NaN = missing: those of all ranks, where there are several."""
@@ -81,10 +92,11 @@ def deviations(value_PNS: Tensor, center_NS: Tensor, variance_NS: Tensor) -> Ten
 
 def move(count_S: Tensor, mean_S: Tensor, variance_S: Tensor, value_NS: Tensor) -> None:
     """Move moments, in place, towards values; NaN = missing."""
+    if not len(value_NS):
+        return
     seen_NS = ~value_NS.isnan()
-    known_S = count_S >= LEAST
-    reach_S = torch.where(known_S, _OUTLIER * variance_S.sqrt(), torch.inf)
-    value_NS = torch.clamp(value_NS.nan_to_num(0.0), mean_S - reach_S, mean_S + reach_S)
+    center_S, reach_S = _outliers(count_S, mean_S, variance_S, value_NS)
+    value_NS = torch.clamp(value_NS.nan_to_num(0.0), center_S - reach_S, center_S + reach_S)
     fresh_count_S = seen_NS.sum(0)
     fresh_S = (value_NS * seen_NS).sum(0) / fresh_count_S.clamp(min=1)
     square_S = ((value_NS - fresh_S).square() * seen_NS).sum(0) / fresh_count_S.clamp(min=1)
@@ -94,6 +106,22 @@ def move(count_S: Tensor, mean_S: Tensor, variance_S: Tensor, value_NS: Tensor) 
     variance_S.add_(share_S * (spread_S - variance_S))
     mean_S.add_(share_S * away_S)
     count_S.add_(fresh_count_S).clamp_(max=_MEMORY)
+
+
+def _reach(count_S: Tensor, mean_S: Tensor, variance_S: Tensor) -> Tensor:
+    """How far from the mean a value counts at most; infinite where too few came, or nothing but one value."""
+    known_S = (count_S >= LEAST) & (variance_S > _ALIKE * mean_S.square())
+    return torch.where(known_S, _OUTLIER * variance_S.sqrt(), torch.inf)
+
+
+def _outliers(count_S: Tensor, mean_S: Tensor, variance_S: Tensor, value_NS: Tensor) -> tuple[Tensor, Tensor]:
+    """Around what and how far values count: by what is known, else by what came together where it differs."""
+    reach_S = _reach(count_S, mean_S, variance_S)
+    median_S = value_NS.nanmedian(0).values
+    away_NS = (value_NS - median_S).abs()
+    typical_S = torch.where(away_NS > 0, away_NS, torch.nan).nanmedian(0).values
+    young_S = reach_S.isinf() & ~typical_S.isnan()
+    return torch.where(young_S, median_S, mean_S), torch.where(young_S, _YOUNG_OUTLIER * typical_S, reach_S)
 
 
 def _squashed(deviation: Tensor) -> Tensor:

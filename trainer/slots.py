@@ -46,6 +46,10 @@ class Slots:
             self._fields[name][evicted] = value
         return found, evicted
 
+    def find(self, keys: Iterable[Key]) -> Int64:
+        """The slot of each key, -1 where there is none; it counts as no word from an entity."""
+        return np.array([self._slot_of.get(key, -1) for key in keys], dtype=np.int64)
+
     def gather(self, names: Iterable[str], slots: Int64) -> dict[str, Field]:
         """Copies of the named fields, [len(slots), ...]."""
         return {name: self._fields[name][slots] for name in names}

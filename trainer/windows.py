@@ -54,6 +54,7 @@ def window_template(layout: Layout) -> dict[str, Field]:
         "offset": np.zeros((1, span), dtype=np.int64),
         "rules": np.full((1, span, rules), np.nan),
         "filled": np.zeros(1, dtype=np.int64),
+        "refused": np.zeros(1, dtype=np.int64),
         "newest_ms": np.full(1, _NEVER, dtype=np.int64),
         "ahead": Statistics(layout).initial(1).numpy(),
         **{f"{_VECTOR}{name}": vector[None] for name, vector in no_vectors(layout, span).items()},
@@ -150,6 +151,7 @@ class WindowBuffer:
             for name, value in incoming.items():
                 held[name][entity[fits], place[fits]] = value[fits]
             held["filled"] = np.minimum(held["filled"] + counts, self._span)
+            held["refused"] = np.zeros_like(held["filled"])
             full = np.flatnonzero(held["filled"] == self._span)
             full = full[np.argsort(first[full])]  # as their rows came: another rank may hold them in other slots
             windows += [self._window(int(entities[e]), held, int(e), partition_of) for e in full]

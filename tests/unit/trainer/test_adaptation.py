@@ -41,10 +41,18 @@ def weights(learner):
     return save_weights(learner.candidate.network)
 
 
-def test_a_value_that_nothing_measures_leaves_no_trace_in_the_weights_and_a_row_in_the_quarantine():
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (1e30, "a value that nothing measures"),
+        (1e6, "impossible beside all that was seen: rr"),
+        (-1e12, "impossible beside all that was seen: rr"),
+    ],
+)
+def test_an_absurd_value_leaves_no_trace_in_the_weights_and_a_row_in_the_quarantine(value, reason):
     registry, rows = MemoryRegistry(), list(stream(60, 0))
     poisoned = [tuple(np.array(column) for column in each) for each in rows]
-    poisoned[30][1][5, 2] = 1e30
+    poisoned[30][1][5, 3] = value
     without = [
         (e, v, t) if n != 30 else tuple(np.delete(c, 5, axis=0) for c in (e, v, t)) for n, (e, v, t) in enumerate(rows)
     ]
@@ -52,7 +60,22 @@ def test_a_value_that_nothing_measures_leaves_no_trace_in_the_weights_and_a_row_
     learned(one, poisoned)
     learned(other, without)
     assert weights(one) == weights(other)
-    assert registry.quarantined == [("a value that nothing measures", {TOPIC: (485, 486)})]
+    assert registry.quarantined == [(reason, {TOPIC: (485, 486)})]
+
+
+@pytest.mark.parametrize("value", [1e6, 1e9, 1e12, 1e18])
+@pytest.mark.parametrize("steps", [20, 160])
+def test_a_batch_of_impossible_values_changes_no_bit_of_the_weights(steps, value):
+    registry = MemoryRegistry()
+    learner = learner_of(registry)
+    learned(learner, stream(steps, 1))
+    before, taken = weights(learner), learner.steps
+    rows = list(stream(steps + 16, 1))[steps:]
+    learned(learner, [(entity, values * value, at) for entity, values, at in rows], first=steps)
+    assert (weights(learner) == before, learner.steps) == (True, taken)
+    assert [ranges for _, ranges in registry.quarantined] == [
+        {TOPIC: (16 * step, 16 * step + 16)} for step in range(steps, steps + 16)
+    ]
 
 
 @pytest.mark.parametrize("absurd", ["NaN", "-Infinity", "1e999"])

@@ -9,7 +9,7 @@ from trainer.rows import pack, to_model
 from trainer.statistics import Statistics
 from trainer.weights import load_weights, save_weights
 
-HR, AGE = 0, 6
+HR, FLOW, AGE = 0, 4, 6
 
 
 def values(rows: int, seed: int = 0) -> np.ndarray:
@@ -56,6 +56,34 @@ def test_one_absurd_value_squeezes_nobody():
     absurd[0, HR] = 1e30
     population.learn(absurd)
     assert float(population.variance_S[HR]) == pytest.approx(before, rel=0.1)
+
+
+@pytest.mark.parametrize("absurd", [1e6, 1e12, -1e15])
+def test_an_absurd_value_among_the_first_squeezes_nobody_either(absurd):
+    population, sound = Population(layout()), Population(layout())
+    seen = values(900)
+    sound.learn(seen)
+    seen[5, FLOW] = absurd
+    population.learn(seen)
+    assert float(population.variance_S[FLOW]) < 30.0 * float(sound.variance_S[FLOW])
+
+
+def test_a_signal_that_began_with_one_value_alone_is_placed_once_it_moves():
+    population, seen = Population(layout()), values(900)
+    still = seen.copy()
+    still[:, FLOW] = 97.3
+    population.learn(still)
+    population.learn(seen)
+    assert float(population.variance_S[FLOW]) > 100.0
+
+
+def test_the_largest_magnitude_that_counts_is_eight_deviations_beyond_the_mean():
+    population, seen = Population(layout()), values(900)
+    assert population.largest().tolist() == [np.inf] * 7
+    population.learn(seen)
+    mean, deviation = np.nanmean(seen[:, HR]), np.nanstd(seen[:, HR])
+    assert population.largest()[HR] == pytest.approx(mean + 8.0 * deviation)
+    assert population.largest()[FLOW] < 100.0
 
 
 def test_it_travels_with_the_weights():
