@@ -18,13 +18,23 @@ from trainer.weights import save_weights
 
 def together(ranks, work):
     """What `work(rank, group)` gives on each of the ranks, which are threads."""
-    store = distributed.HashStore()
-
-    def one(rank):
-        return work(rank, distributed.ProcessGroupGloo(store, rank, ranks, timedelta(seconds=30)))
-
     with ThreadPoolExecutor(ranks) as pool:
-        return [future.result() for future in [pool.submit(one, rank) for rank in range(ranks)]]
+        return list(pool.map(work, range(ranks), joined(pool, ranks)))
+
+
+def joined(pool, ranks, tries=3):
+    """A group for each rank. On an overloaded machine gloo loses a connection now and then while it makes them."""
+    store = distributed.HashStore()
+    try:
+        return list(pool.map(lambda rank: group_of(store, rank, ranks), range(ranks)))
+    except RuntimeError:
+        if tries == 1:
+            raise
+    return joined(pool, ranks, tries - 1)
+
+
+def group_of(store, rank, ranks):
+    return distributed.ProcessGroupGloo(store, rank, ranks, timedelta(seconds=30))
 
 
 def registry_of():
