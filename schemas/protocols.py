@@ -143,7 +143,7 @@ class Action:
     """What a learner did that no step does by itself.
 
     Attributes:
-        kind: alarm, hurry, burst, retrain, recovered, accepted, went back, renewed, rehearsal refused.
+        kind: alarm, hurry, burst, retrain, recovered, accepted, went back, renewed, returned, rehearsal refused.
         task: which it was about; "representation"; "" = all.
         why: in a few words, with the figures.
     """

@@ -22,13 +22,14 @@ from trainer.lesson import Lesson, blank_lesson
 from trainer.losses import TaskLoss
 from trainer.network import Network, Outputs
 from trainer.past import past_lesson, start_of
+from trainer.pinned import Pinned
 from trainer.refresher import refresher_of
 from trainer.slots import Slots
 from trainer.weighting.ranks import pool_sum
 from trainer.weights import upgraded
 from trainer.windows import Window
 
-WENT_BACK, RENEWED, RETRAIN = "went back", "renewed", "retrain"
+WENT_BACK, RENEWED, RETRAIN, RETURNED = "went back", "renewed", "retrain", "returned"
 UNLEARNED = "rehearsal refused"
 """No row of the quarantine: the windows were learned from when they came."""
 
@@ -63,6 +64,7 @@ class Adaptation:
         """The candidate is another one: what was known of its losses is no measure any more."""
         self._descent = descent
         self._ladder = ladder_of(self._network.layout)
+        self.pinned = None if self._ladder is None else Pinned(self._network)
         self._refresher = refresher_of(self._settings.drift)
         self._good = copy.deepcopy(self._network.state_dict())
         self._vetoes = 0
@@ -81,6 +83,7 @@ class Adaptation:
         if self._settings.anchor:
             self._hold()
         actions = [] if self._ladder is None else self._climb(self._ladder, lesson, outputs, losses)
+        actions += [] if self.pinned is None else self._return(self.pinned)
         actions += self._refresh(lesson)
         if self._ladder is not None or self._refresher is not None:
             actions += self._adapt(step)
@@ -109,7 +112,9 @@ class Adaptation:
         """What all ranks hold alike."""
         ladder = None if self._ladder is None else self._ladder.state_dict()
         refresher = None if self._refresher is None else self._refresher.state_dict()
-        return {"ladder": ladder, "refresher": refresher, "good": dict(self._good), "vetoes": self._vetoes}
+        pinned = None if self.pinned is None else self.pinned.state_dict()
+        kept = {"good": dict(self._good), "pinned": pinned}
+        return {"ladder": ladder, "refresher": refresher, "vetoes": self._vetoes} | kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood."""
@@ -117,6 +122,8 @@ class Adaptation:
             self._ladder.load_state_dict(state["ladder"])
         if self._refresher is not None and state.get("refresher") is not None:
             self._refresher.load_state_dict(state["refresher"])
+        if self.pinned is not None and state.get("pinned") is not None:
+            self.pinned.load_state_dict(state["pinned"])
         self._good, self._vetoes = upgraded(state["good"]), state["vetoes"]
 
     def kept_of(self, partition: Partition) -> list[Kind]:
@@ -139,11 +146,21 @@ class Adaptation:
             mine.lerp_(proved, self._settings.anchor)
 
     def _climb(self, ladder: Ladder, lesson: Lesson, outputs: Outputs, losses: Mapping[str, float]) -> list[Action]:
+        rested = ladder.resting
         actions = ladder.judge(losses, self._place(lesson, outputs), spikes=self._descent.guard.gave_way)
         if any(action.kind == RETRAIN for action in actions):
             self._become(self._serving.state_dict())
         self._descent.hurry(ladder.rate)
+        if self.pinned is not None:
+            self.pinned.count(self._network, alarmed=rested and not ladder.resting, resting=ladder.resting)
         return actions
+
+    def _return(self, pinned: Pinned) -> list[Action]:
+        """What the stream was taken for is over, if the weights from before it are the better ones again."""
+        better = pinned.better()
+        if better:
+            self._become(pinned.weights())
+        return [Action(RETURNED, task, why) for task, why in better.items()]
 
     def _refresh(self, lesson: Lesson) -> list[Action]:
         if self._refresher is None:

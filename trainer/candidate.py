@@ -15,7 +15,7 @@ from torch.distributed import ProcessGroup
 from schemas.layout import Layout
 from schemas.observation import Float64
 from schemas.protocols import Action
-from trainer.adaptation import RETRAIN, WENT_BACK, Adaptation
+from trainer.adaptation import RETRAIN, RETURNED, WENT_BACK, Adaptation
 from trainer.attachment import Attachment, TaskSharing, WayLosses
 from trainer.average import Average
 from trainer.belief import believed
@@ -191,7 +191,7 @@ class Candidate:
         kinds = {action.kind for action in actions}
         if RETRAIN in kinds:
             self._states.rebase(SERVING, CANDIDATE)
-        if kinds & {RETRAIN, WENT_BACK}:
+        if kinds & {RETRAIN, RETURNED, WENT_BACK}:
             self.gate.clear()
             self.average.begin()
         return bool(actions)
@@ -228,23 +228,24 @@ class Candidate:
         now, _ = self.network(lesson.rows, state, observed=outputs.observed, both_ways=True)
         return self.descent.ways(now, lesson.targets).pulling
 
-    @torch.no_grad()
     def _compare(self, lesson: Lesson, outputs: Outputs, losses: list[TaskLoss]) -> None:
-        """Judge the serving version on the same rows, and what is offered to follow it where that is a mean.
-
-        Statistics do not depend on weights and are shared.
-        """
-        self.serving.train()
-        state = self._states.start(self.serving, lesson, SERVING)
-        served, after = self.serving(lesson.rows, state, observed=outputs.observed)
-        serving = self.descent.losses(self.serving, served, lesson.targets)
-        if (offered := self.average.network) is not self.network:
-            offered.train()
-            state = self._states.start(offered, lesson, CANDIDATE)
-            candidate, _ = offered(lesson.rows, state, observed=outputs.observed)
-            losses = self.descent.losses(offered, candidate, lesson.targets)
-        self.gate.add(self._by_window(losses, lesson), self._by_window(serving, lesson))
+        """Judge on the same rows what serves, what is offered to follow it, and what is pinned."""
+        serving_WK, after = self._beside(self.serving, SERVING, lesson, outputs)
+        learning_WK = offered_WK = self._by_window(losses, lesson)
+        if self.average.network is not self.network:
+            offered_WK, _ = self._beside(self.average.network, CANDIDATE, lesson, outputs)
+        self.gate.add(offered_WK, serving_WK)
+        pinned = self.adaptation.pinned
+        if pinned is not None and pinned.held:
+            pinned.judge(self._beside(pinned.network, CANDIDATE, lesson, outputs)[0], learning_WK)
         self._states.keep(lesson, after, SERVING)
+
+    @torch.no_grad()
+    def _beside(self, network: Network, version: str, lesson: Lesson, outputs: Outputs) -> tuple[Float64, State]:
+        """Losses of another network, by window, and its state after; statistics do not depend on weights."""
+        state = self._states.start(network.train(), lesson, version)
+        answers, after = network(lesson.rows, state, observed=outputs.observed)
+        return self._by_window(self.descent.losses(network, answers, lesson.targets), lesson), after
 
     def _report(self, lesson: Lesson, outputs: Outputs, slope: Slope, ways: WayLosses) -> StepReport:
         voice = self._voice

@@ -216,6 +216,21 @@ def test_a_candidate_that_forgot_the_canaries_goes_back_until_they_are_outdated(
     assert learner.candidate.adaptation._kept.canary.held == []
 
 
+def test_after_a_burst_the_weights_from_before_it_are_returned_to_bit_for_bit():
+    registry, rng, rows = MemoryRegistry(), np.random.default_rng(3), list(stream(340, 1))
+    learner, other = learner_of(registry), learner_of()
+    learned(learner, rows[:200])
+    learned(learner, [(each, values + 5.0 * rng.normal(size=values.shape), at) for each, values, at in rows[200:280]])
+    other.load_state_dict(learner.state_dict())
+    (pinned,) = other.candidate.adaptation.pinned._kept
+    following = iter(rows[280:])
+    while "returned" not in {action.kind for *_, action in registry.actions}:
+        learned(learner, [next(following)])
+    found = learner.candidate.network.state_dict()
+    assert found.keys() == pinned.keys()
+    assert all(torch.equal(weight, pinned[name]) for name, weight in found.items())
+
+
 def test_an_anchored_learner_stays_nearer_to_what_serves():
     def moved(anchor):
         learner = learner_of(anchor=anchor)
