@@ -69,7 +69,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
     key, value, kind = _dotted(location), details["input"], details["type"]
     if kind == "extra_forbidden":
         known = _keys_at(outer, model)
-        return Problem(key, value, f"no such key{nearest(str(last), known) or ': one of ' + ', '.join(known)}")
+        return Problem(key, value, f"a key that there is{nearest(str(last), known) or ': one of ' + ', '.join(known)}")
     if kind == "missing" and isinstance(last, int):
         return Problem(_dotted(outer), value, f"{last + 1} items")
     if kind == "missing":

@@ -70,6 +70,11 @@ class FileSource:
     def __len__(self) -> int:
         return len(self.events)
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Column that is not read -> why."""
+        return dict.fromkeys(self.events.others, f"not a signal of {self._layout.monitor.monitor}")
+
     def batches(self, owner: Owner) -> Iterator[Batch | None]:
         """Yield every row once, in batches of `batch_rows`, whatever offset the owner names."""
         owner.adopt([INPUT])

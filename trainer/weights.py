@@ -172,7 +172,8 @@ def unlike(seen: Architecture, expected: Architecture) -> Iterator[str]:
         elif isinstance(here[name], dict):
             yield from (f"{name}: {each}" for each in differences(there[name], here[name], words=SIDES))
         else:
-            yield from differences(there[name], here[name], name, SIDES)
+            setting = f"model.{name}" if name in ModelSettings.model_fields else name
+            yield from differences(there[name], here[name], setting, SIDES)
     named, wanted = ([name for name, part in each.items() if isinstance(part, dict)] for each in (there, here))
     for one, other in zip(named, wanted, strict=False):
         if one != other and set(named) == set(wanted):

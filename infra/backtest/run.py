@@ -58,7 +58,7 @@ def backtest(options: Options) -> Backtested:
     auto = auto_columns(options.files, **options.keys) if options.monitor is None else None
     layout = Layout(monitor_of(options, auto.signals if auto else (), outcomes))
     source = FileSource(options.files, layout, BATCH_ROWS, labelled=True)
-    found = _found(source, layout, auto)
+    found = _found(source, auto)
     registry = MemoryRegistry()
     if options.model != FRESH:
         weights = weights_of(layout, options.model, "--model")
@@ -80,10 +80,9 @@ def backtest(options: Options) -> Backtested:
     return Backtested(table, measured | found | running, source.events.label)
 
 
-def _found(source: FileSource, layout: Layout, auto: AutoColumns | None) -> dict[str, Any]:
+def _found(source: FileSource, auto: AutoColumns | None) -> dict[str, Any]:
     """What of the input does not count as it stands, for the report; said at once, for a run may be long."""
-    stranger = f"not a signal of {layout.monitor.monitor}"
-    left_out = dict(auto.left_out) if auto else dict.fromkeys(source.events.others, stranger)
+    left_out = dict(auto.left_out) if auto else source.left_out
     if left_out:
         _log.warning("columns left out", columns=left_out)
     collapsed = source.events.collapsed()

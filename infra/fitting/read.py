@@ -125,6 +125,8 @@ def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outco
         InputError: a file cannot be read, or there is nothing to learn from.
     """
     source = FileSource(files, layout, _BATCH_ROWS, labelled=True)
+    if source.left_out:
+        _log.warning("columns left out", columns=source.left_out)
     named = {layout.anomaly.name: source.events.label, **source.events.classes}
     labels = {task: label[source.order] for task, label in named.items() if label is not None}
     told = [

@@ -144,7 +144,7 @@ def test_what_cannot_be_read_or_does_not_fit_is_told_before_history_is_read(fold
     for model, words in (
         ("fresh", "^fresh: No such file or directory; expected a version number or a file$"),
         ("3", f"^no database at {folder}/bellwether.db; .* in the monitor's database.url or DATABASE_URL$"),
-        (str(folder / "narrow.safetensors"), "narrow.safetensors: width is 8 in the file, 32 in the monitor"),
+        (str(folder / "narrow.safetensors"), "narrow.safetensors: model.width is 8 in the file, 32 in the monitor"),
     ):
         narrow = Layout(load_monitor(str(folder / "pumps.yaml"), over={"model.width": 8}))
         (folder / "narrow.safetensors").write_bytes(save_weights(Network(narrow)))

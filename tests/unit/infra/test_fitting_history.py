@@ -1,4 +1,4 @@
-"""Files as history: outcomes must be of somebody whom the files hold."""
+"""Files as history: outcomes must be of somebody whom the files hold, and no column is left out unsaid."""
 
 from pathlib import Path
 
@@ -33,3 +33,13 @@ def test_outcomes_of_nobody_are_refused_and_those_of_some_are_taken(
     else:
         assert read_history((rows,), layout, outcomes, 0).learned
         assert "nobody" not in capsys.readouterr().out
+
+
+def test_columns_that_are_no_signals_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "a.csv"
+    wide(11)[:200].assign(entity="a", tmep=1.0).to_csv(rows, index=False)
+    (tmp_path / "m.yaml").write_text(MONITOR)
+    layout, outcomes = layout_of(FitOptions(str(tmp_path / "m.yaml"), (rows,)))
+    read_history((rows,), layout, outcomes, 0)
+    said = capsys.readouterr().out
+    assert "columns left out" in said and "tmep" in said and "not a signal of pumps" in said

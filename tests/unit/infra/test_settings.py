@@ -76,7 +76,10 @@ def with_horizons(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (SMALL + "alerts: {cooldwon: 3}\n", "alerts.cooldwon: got 3; expected no such key (did you mean 'cooldown'?)"),
+        (
+            SMALL + "alerts: {cooldwon: 3}\n",
+            "alerts.cooldwon: got 3; expected a key that there is (did you mean 'cooldown'?)",
+        ),
         (SMALL + "alerts: {cooldown: -1}\n", "alerts.cooldown: got -1; expected greater than or equal to 0"),
         (SMALL + "alerts: {cooldown: many}\n", "alerts.cooldown: got 'many'; expected a whole number"),
         (SMALL + "alerts: 3\n", "alerts: got 3; expected keys and values"),

@@ -61,7 +61,10 @@ def test_what_cannot_be_searched_says_what_can(text, expected):
 @pytest.mark.parametrize(
     ("point", "expected"),
     [
-        ({"model.blocks": 3}, "command line: model.blocks: got 3; expected no such key: one of cell, experts, "),
+        (
+            {"model.blocks": 3},
+            "command line: model.blocks: got 3; expected a key that there is: one of cell, experts, ",
+        ),
         ({"model.width": 17}, "command line: model.width: got 17; expected a multiple of 8"),
         ({"model.cell": "lstm"}, "command line: model.cell: got 'lstm'; expected 'gru', 'mingru', "),
     ],

@@ -114,7 +114,7 @@ WRONG = {
     ),
     "unknown key": (
         pumps("{name: wear, kind: event, whithin: 4}"),
-        "tasks.2.whithin: got 4; expected no such key (did you mean 'within'?)",
+        "tasks.2.whithin: got 4; expected a key that there is (did you mean 'within'?)",
     ),
     "quantiles without median": (
         forecast("quantiles: [0.1, 0.9]"),
@@ -153,7 +153,7 @@ WRONG = {
     ),
     "loss option unknown": (
         forecast("loss: {name: huber, detla: 2}"),
-        "tasks.0.loss.detla: got 2; expected no such key (did you mean 'delta'?)",
+        "tasks.0.loss.detla: got 2; expected a key that there is (did you mean 'delta'?)",
     ),
     "loss without name": (
         forecast("loss: {delta: 2}"),
@@ -357,7 +357,7 @@ WRONG = {
     ),
     "rule key": (
         rule("kind: missing, signal: heat, fro: 5m"),
-        "rules.0.fro: got '5m'; expected no such key (did you mean 'for'?)",
+        "rules.0.fro: got '5m'; expected a key that there is (did you mean 'for'?)",
     ),
     "gap": (
         rule("kind: gap, signal: heat"),

@@ -99,9 +99,9 @@ def test_weights_in_int8_are_smaller_and_say_nearly_the_same():
 @pytest.mark.parametrize(
     ("there", "here", "words"),
     [
-        ("gru", MIX, "cell is 'gru' in the file, ['gru', 'convolution', 'gru', 'convolution'] in the monitor"),
-        (MIX, "gru", "cell is ['gru', 'convolution', 'gru', 'convolution'] in the file, 'gru' in the monitor"),
-        (MIX, "gru+ssm", "cell[1] is 'convolution' in the file, 'ssm' in the monitor"),
+        ("gru", MIX, "model.cell is 'gru' in the file, ['gru', 'convolution', 'gru', 'convolution'] in the monitor"),
+        (MIX, "gru", "model.cell is ['gru', 'convolution', 'gru', 'convolution'] in the file, 'gru' in the monitor"),
+        (MIX, "gru+ssm", "model.cell[1] is 'convolution' in the file, 'ssm' in the monitor"),
     ],
 )
 def test_weights_of_other_cells_are_refused_by_the_field(there, here, words):

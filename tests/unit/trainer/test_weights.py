@@ -63,9 +63,9 @@ def test_what_is_no_whole_file_is_refused(content):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ({"sharing": "mmoe"}, "sharing is 'hard' in the file, 'mmoe' in the monitor"),
-        ({"cell": "mingru"}, "cell is 'gru' in the file, 'mingru' in the monitor"),
-        ({"width": 64, "heads": 4}, "width is 32 in the file, 64 in the monitor"),
+        ({"sharing": "mmoe"}, "model.sharing is 'hard' in the file, 'mmoe' in the monitor"),
+        ({"cell": "mingru"}, "model.cell is 'gru' in the file, 'mingru' in the monitor"),
+        ({"width": 64, "heads": 4}, "model.width is 32 in the file, 64 in the monitor"),
     ],
     ids=["sharing", "cell", "width"],
 )
