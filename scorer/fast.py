@@ -31,7 +31,9 @@ from scorer.served import Served
 
 _WAVES_A_DAY = 3
 _MINUTES = 1440
-_LONGEST_STEP, _SHORTEST_STEP = 0.1, 1e-3
+_LONGEST_STEP = 0.1
+_SHORTEST_STEP, _SHORTEST_FAR, _NEAR = 3e-3, 1e-3, 8
+"""Where steps end that get shorter: of forecasts up to so many rows ahead, and of those far ahead."""
 _SPAN = 2000.0
 """Rows that the size of an input is averaged over."""
 _REACH, _EARLY_REACH = 3.0, 30.0
@@ -129,9 +131,11 @@ class FastHead:
                 _notice(state["known"], state["lately"], error_ES2[..., FAST], came_ES - said_ES2[..., FAST], told_ES)
             # Errors far ahead overlap: they say less of a change, and steps as large would follow noise.
             count_ES = np.minimum(rows.count, state["known"] * np.float32(ahead))
-            _correct(weight_ESP, error_ES2, x_ESP, came_ES, told_ES, count_ES)
-            weigh(moment_ES2, error_ES2[..., SLOW], came_ES, said_ES2, told_ES, count_ES)
-            _judge(error_ES2, came_ES, said_ES2, told_ES, count_ES)
+            shortest = max(_SHORTEST_FAR, _SHORTEST_STEP * min(1.0, _NEAR / ahead))
+            _correct(weight_ESP, error_ES2, x_ESP, came_ES, told_ES, _step(count_ES, shortest))
+            rate_ES = rate(told_ES, count_ES, ahead)
+            weigh(moment_ES2, error_ES2[..., SLOW], came_ES, said_ES2, rate_ES)
+            _judge(error_ES2, came_ES, said_ES2, rate_ES)
             self._bands.learn(state["width"][:, :, h], state["bound"][kept], came_ES, told_ES, count_ES)
 
     def _serve(self, rows: "_Rows", state: dict[str, Field], quantile_ESHQ: Float64) -> None:
@@ -250,21 +254,26 @@ def _notice(known_ES: Float32, lately_ES: Float32, error_ES: Float32, missed_ES:
     np.minimum(known_ES, np.float32(_ANEW), out=known_ES, where=changed_ES)
 
 
+def _step(count_ES: Float32, shortest: float) -> Float32:
+    """Of the weights, smaller the more values count."""
+    found: Float32 = np.maximum(np.float32(shortest), np.float32(1.0) / (count_ES + np.float32(1.0 / _LONGEST_STEP)))
+    return found
+
+
 def _correct(
-    weight_ESP: Float32, error_ES2: Float32, x_ESP: Float32, came_ES: Float32, told_ES: Bool, count_ES: Float32
+    weight_ESP: Float32, error_ES2: Float32, x_ESP: Float32, came_ES: Float32, told_ES: Bool, step_ES: Float32
 ) -> None:
     """One step where something was told, from what the weights would say of it now."""
     missed_ES = came_ES - _dot(x_ESP, weight_ESP)
     limit_ES = _limit(error_ES2[..., FAST])
-    step_ES = np.maximum(np.float32(_SHORTEST_STEP), np.float32(1.0) / (count_ES + np.float32(1.0 / _LONGEST_STEP)))
     gain_ES = step_ES / (np.float32(1.0) + step_ES * total(np.square(x_ESP)))
     weight_ESP += (gain_ES * np.clip(missed_ES, -limit_ES, limit_ES) * told_ES)[..., None] * x_ESP
 
 
-def _judge(error_ES2: Float32, came_ES: Float32, said_ES2: Float32, told_ES: Bool, count_ES: Float32) -> None:
+def _judge(error_ES2: Float32, came_ES: Float32, said_ES2: Float32, rate_ES: Float32) -> None:
     """Both mean absolute errors, of what was said at the time."""
     missed_ES2 = np.minimum(np.abs(came_ES[..., None] - said_ES2), _limit(error_ES2[..., FAST])[..., None])
-    error_ES2 += rate(told_ES, count_ES)[..., None] * (missed_ES2 - error_ES2)
+    error_ES2 += rate_ES[..., None] * (missed_ES2 - error_ES2)
 
 
 def _limit(error_ES: Float32) -> Float32:

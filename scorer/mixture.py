@@ -17,8 +17,8 @@ FAST, SLOW = range(2)
 """Of what both said: the fast head's, and the network's."""
 MOMENTS = 2
 _CROSS, _APART = range(MOMENTS)
-_SPAN = 300.0
-"""Values that errors and moments are averaged over."""
+_SPAN, _LONGEST_SPAN = 75.0, 300.0
+"""Values that errors and moments are averaged over: one row ahead, and from sixteen on, where errors overlap."""
 _DOUBT = 30.0
 """Values that the network's forecast counts as, so that a short stream's luck decides little."""
 _REACH = 8.0
@@ -38,9 +38,7 @@ def share(count_ES: Float32, moment_ES2: Float32) -> Float32:
     return found
 
 
-def weigh(
-    moment_ES2: Float32, slow_ES: Float32, came_ES: Float32, said_ES2: Float32, told_ES: Bool, count_ES: Float32
-) -> None:
+def weigh(moment_ES2: Float32, slow_ES: Float32, came_ES: Float32, said_ES2: Float32, rate_ES: Float32) -> None:
     """Learn from one value; `moment_ES2` is changed in place.
 
     Args:
@@ -48,17 +46,23 @@ def weigh(
         slow_ES: mean absolute error of the network so far.
         came_ES: the value, beyond that which stood when both forecast it.
         said_ES2: what fast head and network had said of it, likewise.
-        told_ES: where there is a value.
-        count_ES: values that count: few, and this one counts for more.
+        rate_ES: what this value counts for, see `rate`.
     """
     unit_ES = np.where(slow_ES > 0, slow_ES, np.float32(np.inf))
     from_slow_ES2 = np.stack([came_ES, said_ES2[..., FAST]], axis=-1) - said_ES2[..., SLOW, None]
     truth_ES, fast_ES = np.moveaxis(np.clip(from_slow_ES2 / unit_ES[..., None], -_REACH, _REACH), -1, 0)
     new_ES2 = np.stack([truth_ES * fast_ES, np.square(fast_ES)], axis=-1)
-    moment_ES2 += rate(told_ES, count_ES)[..., None] * (new_ES2 - moment_ES2)
+    moment_ES2 += rate_ES[..., None] * (new_ES2 - moment_ES2)
 
 
-def rate(told_ES: Bool, count_ES: Float32) -> Float32:
-    """Of a running mean: all values alike at first, the last `_SPAN` later; 0 where nothing was told."""
-    found: Float32 = np.maximum(np.float32(1.0 / _SPAN), np.float32(1.0) / np.maximum(count_ES, 1.0)) * told_ES
+def rate(told_ES: Bool, count_ES: Float32, ahead: int) -> Float32:
+    """Of a running mean of forecasts so many rows ahead: all values alike at first, the last ones later.
+
+    Args:
+        told_ES: where there is a value; elsewhere the rate is 0.
+        count_ES: values that count: few, and this one counts for more.
+        ahead: rows.
+    """
+    span = np.float32(min(_SPAN * ahead**0.5, _LONGEST_SPAN))
+    found: Float32 = np.maximum(np.float32(1.0) / span, np.float32(1.0) / np.maximum(count_ES, 1.0)) * told_ES
     return found

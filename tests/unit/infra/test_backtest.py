@@ -423,7 +423,7 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_streamed(tmp_pat
     path, weights = tmp_path / "a.csv", tmp_path / "weights.safetensors"
     wide(11)[:50].to_csv(path, index=False)
     weights.write_bytes(save_weights(Network(Layout(load_monitor("health")))))
-    with pytest.raises(ModelError, match=r"weights\.safetensors: private is 16 in the file, 8 in the monitor"):
+    with pytest.raises(ModelError, match=r"weights\.safetensors: model.private is 16 in the file, 8 in the monitor"):
         backtest(Options(None, (path,), learn=False, model=str(weights)))
 
 

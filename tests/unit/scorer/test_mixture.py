@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from schemas.prediction import Float32
-from scorer.mixture import MOMENTS, share, weigh
+from scorer.mixture import MOMENTS, rate, share, weigh
 
 
-def shares(apart: Float32, came: Float32, error: float = 0.5) -> float:
+def shares(apart: Float32, came: Float32, error: float = 0.5, ahead: int = 16) -> float:
     """The share after a stream in which the network forecasts 0 and the fast head `apart`."""
     moment, told = np.zeros((1, 1, MOMENTS), dtype=np.float32), np.ones((1, 1), dtype=bool)
     for n, (fast, truth) in enumerate(zip(apart, came, strict=True), start=1):
         said, count = np.array([[[fast, 0.0]]], dtype=np.float32), np.full((1, 1), n, dtype=np.float32)
-        weigh(moment, np.full((1, 1), error, np.float32), np.full((1, 1), truth, np.float32), said, told, count)
+        slow, value = np.full((1, 1), error, np.float32), np.full((1, 1), truth, np.float32)
+        weigh(moment, slow, value, said, rate(told, count, ahead))
     return float(share(np.full((1, 1), len(apart), dtype=np.float32), moment).item())
 
 
@@ -44,3 +45,17 @@ def test_a_signal_that_never_moves_is_the_fast_heads() -> None:
     """The network says a little beside what stands, the fast head nothing beside it."""
     apart = np.full(300, -0.01, dtype=np.float32)
     assert shares(apart, apart, error=0.01) > 0.9
+
+
+def test_the_nearer_the_forecast_the_sooner_it_follows_who_has_become_better() -> None:
+    apart = np.random.default_rng(0).normal(size=700).astype(np.float32)
+    came = np.where(np.arange(700) < 600, 0.0, apart).astype(np.float32)
+    near, far = (shares(apart, came, ahead=ahead) for ahead in (1, 24))
+    assert near > 0.6
+    assert far < 0.4
+
+
+def test_the_longest_mean_is_of_300_values() -> None:
+    told, many = np.array([[True], [False]]), np.full((2, 1), 1e6, dtype=np.float32)
+    found = [rate(told, many, ahead)[:, 0].tolist() for ahead in (1, 4, 16, 48)]
+    assert found == pytest.approx(np.array([[1 / 75, 0], [1 / 150, 0], [1 / 300, 0], [1 / 300, 0]]))
