@@ -18,7 +18,7 @@ from trainer.canary import worsened
 from trainer.descent import Descent
 from trainer.kept import Kept, Kind
 from trainer.ladder import Ladder, ladder_of
-from trainer.lesson import Lesson, blank_lesson
+from trainer.lesson import Lesson, Ranges, blank_lesson
 from trainer.losses import TaskLoss
 from trainer.network import Network, Outputs
 from trainer.past import past_lesson, start_of
@@ -44,6 +44,9 @@ class Adaptation:
         layout: its tasks and settings.
         seed: of what is kept.
         group: ranks that learn together.
+
+    Attributes:
+        unlearned: offsets of this rank that count for nothing since earlier weights were last returned to.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Adaptation:
         self._descent = descent
         self._ladder = ladder_of(self._network.layout)
         self.pinned = None if self._ladder is None else Pinned(self._network)
+        self.unlearned: Ranges = {}
         self._refresher = refresher_of(self._settings.drift)
         self._good = copy.deepcopy(self._network.state_dict())
         self._vetoes = 0
@@ -152,14 +156,16 @@ class Adaptation:
             self._become(self._serving.state_dict())
         self._descent.hurry(ladder.rate)
         if self.pinned is not None:
-            self.pinned.count(self._network, alarmed=rested and not ladder.resting, resting=ladder.resting)
+            begun = rested and not ladder.resting
+            self.pinned.count(self._network, lesson.ranges, alarmed=begun, resting=ladder.resting)
         return actions
 
     def _return(self, pinned: Pinned) -> list[Action]:
         """What the stream was taken for is over, if the weights from before it are the better ones again."""
         better = pinned.better()
         if better:
-            self._become(pinned.weights())
+            weights, self.unlearned = pinned.given_back()
+            self._become(weights)
         return [Action(RETURNED, task, why) for task, why in better.items()]
 
     def _refresh(self, lesson: Lesson) -> list[Action]:

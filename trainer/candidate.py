@@ -189,6 +189,9 @@ class Candidate:
             _log.info("learning adapts", kind=action.kind, task=action.task, why=action.why, step=self._voice.steps)
             self._voice.acted(action)
         kinds = {action.kind for action in actions}
+        if RETURNED in kinds and self.adaptation.unlearned:
+            why = "; ".join(f"{action.task} {action.why}" for action in actions if action.kind == RETURNED)
+            self._voice.quarantine(f"{RETURNED}: {why}", self.adaptation.unlearned)
         if RETRAIN in kinds:
             self._states.rebase(SERVING, CANDIDATE)
         if kinds & {RETRAIN, RETURNED, WENT_BACK}:

@@ -10,6 +10,7 @@ W windows (in hindsight each piece is one).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from trainer.losses import Targets
 from trainer.piece import Piece
 from trainer.rows import Rows, pack, parts, placed, to_model
 from trainer.windows import Window
+
+Ranges = Mapping[Partition, tuple[int, int]]
+"""Partition -> its offsets, [first, next)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Lesson:
     fresh: int
     events: int
     values: Float64
-    ranges: Mapping[Partition, tuple[int, int]]
+    ranges: Ranges
     told: Sequence[tuple[Label, Tensor]] = ()
 
     def to(self, device: torch.device) -> "Lesson":
@@ -209,9 +213,14 @@ def _targets(windows: Sequence[Window], faulty: Bool, real_N: Tensor, order: Int
     )
 
 
+def merged(*ranges: Ranges) -> dict[Partition, tuple[int, int]]:
+    """From the first offset of any to the last."""
+    found: dict[Partition, tuple[int, int]] = {}
+    for partition, (first, after) in chain.from_iterable(each.items() for each in ranges):
+        least, most = found.get(partition, (first, after))
+        found[partition] = (min(first, least), max(after, most))
+    return found
+
+
 def _ranges(windows: Sequence[Window | Piece]) -> dict[Partition, tuple[int, int]]:
-    ranges: dict[Partition, tuple[int, int]] = {}
-    for window in windows:
-        first, after = ranges.get(window.partition, window.offsets)
-        ranges[window.partition] = (min(first, window.offsets[0]), max(after, window.offsets[1]))
-    return ranges
+    return merged(*({window.partition: window.offsets} for window in windows))

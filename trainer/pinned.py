@@ -8,12 +8,14 @@ W windows, K tasks.
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from schemas.observation import Float64
+from schemas.observation import Float64, Partition
 from trainer.gate import TOLERANCE, Gate
+from trainer.lesson import Ranges, merged
 from trainer.network import Network
 from trainer.weights import upgraded
 
@@ -25,6 +27,14 @@ _WINDOWS = 64
 """Windows of a verdict."""
 _SURE = 3.0
 """Standard errors to spare: it is looked at after every step."""
+
+
+@dataclass(slots=True)
+class _Copy:
+    """Weights, and the offsets that this rank has learned from since: another one's are its own to tell."""
+
+    weights: dict[str, Tensor]
+    since: dict[Partition, tuple[int, int]] = field(default_factory=dict)
 
 
 class Pinned:
@@ -39,28 +49,31 @@ class Pinned:
 
     def __init__(self, network: Network) -> None:
         self.network = copy.deepcopy(network)
-        self._kept = [copy.deepcopy(network.state_dict())]
+        self._kept = [_Copy(copy.deepcopy(network.state_dict()))]
         self._steps = 0
         self.held = False
         self._gate = Gate(len(network.layout.tasks), _WINDOWS)
 
-    def count(self, network: Network, *, alarmed: bool, resting: bool) -> None:
+    def count(self, network: Network, ranges: Ranges, *, alarmed: bool, resting: bool) -> None:
         """Another step was taken.
 
         Args:
             network: the candidate after it.
+            ranges: offsets that it learned from.
             alarmed: did an alarm begin with it?
             resting: is nothing done about drift?
         """
+        for each in self._kept:
+            each.since = merged(each.since, ranges)
         if alarmed and not self.held:
             self._kept = self._kept[-1:] if self._steps >= _LATE else self._kept[:1]
-            self.network.load_state_dict(self._kept[0])
+            self.network.load_state_dict(self._kept[0].weights)
             self._gate.clear()
             self.held = True
         self._steps = self._steps + 1 if resting else 0
         if self._steps >= _EVERY:
             copies = 1 if self.held else 2
-            self._kept = [*self._kept, copy.deepcopy(network.state_dict())][-copies:]
+            self._kept = [*self._kept, _Copy(copy.deepcopy(network.state_dict()))][-copies:]
             self.held, self._steps = False, 0
 
     def judge(self, pinned_WK: Float64, candidate_WK: Float64) -> None:
@@ -78,19 +91,21 @@ class Pinned:
         tasks = zip(self.network.layout.tasks, found.difference_K, sure_K, strict=True)
         return {task.name: f"loss {difference:+.3f} as before the alarm" for task, difference, sure in tasks if sure}
 
-    def weights(self) -> Mapping[str, Tensor]:
-        """Those that are pinned. The next verdict is about windows that come after."""
+    def given_back(self) -> tuple[Mapping[str, Tensor], Ranges]:
+        """The weights that are pinned, and what was learned since in vain; judged next is what comes after."""
         self._gate.clear()
-        return self._kept[0]
+        pinned = self._kept[0]
+        unlearned, pinned.since = pinned.since, {}
+        return pinned.weights, unlearned
 
     def state_dict(self) -> dict[str, Any]:
-        """What is kept, and since when."""
-        kept = [dict(weights) for weights in self._kept]
+        """What is kept, and since when; of offsets it knows only those that it was told of itself."""
+        kept = [dict(each.weights) for each in self._kept]
         return {"kept": kept, "steps": self._steps, "held": self.held, "gate": self._gate.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood."""
-        self._kept = [upgraded(weights) for weights in state["kept"]]
+        self._kept = [_Copy(upgraded(weights)) for weights in state["kept"]]
         self._steps, self.held = state["steps"], state["held"]
         self._gate.load_state_dict(state["gate"])
-        self.network.load_state_dict(self._kept[0])
+        self.network.load_state_dict(self._kept[0].weights)

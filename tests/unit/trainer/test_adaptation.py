@@ -220,15 +220,20 @@ def test_after_a_burst_the_weights_from_before_it_are_returned_to_bit_for_bit():
     registry, rng, rows = MemoryRegistry(), np.random.default_rng(3), list(stream(340, 1))
     learner, other = learner_of(registry), learner_of()
     learned(learner, rows[:200])
-    learned(learner, [(each, values + 5.0 * rng.normal(size=values.shape), at) for each, values, at in rows[200:280]])
+    noisy = [(each, values + 5.0 * rng.normal(size=values.shape), at) for each, values, at in rows[200:280]]
+    learned(learner, noisy, first=200)
     other.load_state_dict(learner.state_dict())
     (pinned,) = other.candidate.adaptation.pinned._kept
-    following = iter(rows[280:])
+    following = iter(range(280, 340))
     while "returned" not in {action.kind for *_, action in registry.actions}:
-        learned(learner, [next(following)])
+        last = next(following)
+        learned(learner, [rows[last]], first=last)
     found = learner.candidate.network.state_dict()
-    assert found.keys() == pinned.keys()
-    assert all(torch.equal(weight, pinned[name]) for name, weight in found.items())
+    assert found.keys() == pinned.weights.keys()
+    assert all(torch.equal(weight, pinned.weights[name]) for name, weight in found.items())
+    why, ranges = registry.quarantined[-1]
+    assert why.startswith("returned: ")
+    assert ranges[TOPIC][0] < 16 * 200 < 16 * 280 < ranges[TOPIC][1] <= 16 * (last + 1)
 
 
 def test_an_anchored_learner_stays_nearer_to_what_serves():

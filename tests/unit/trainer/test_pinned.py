@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.laws.ward import layout
+from tests.laws.ward import TOPIC, layout
 from trainer.network import Network
 from trainer.pinned import Pinned
 
@@ -18,17 +18,22 @@ def network(value):
     return found
 
 
+def offsets(step):
+    """Of ten rows a step."""
+    return {TOPIC: (10 * step, 10 * step + 10)}
+
+
 def counted(steps, first=0.0):
     """What was copied in so many steps at rest, the n-th of which left weights of n."""
     pinned = Pinned(network(first))
     for step in range(1, steps + 1):
-        pinned.count(network(float(step)), alarmed=False, resting=True)
+        pinned.count(network(float(step)), offsets(step), alarmed=False, resting=True)
     return pinned
 
 
 def alarmed(steps):
     pinned = counted(steps)
-    pinned.count(network(-1.0), alarmed=True, resting=False)
+    pinned.count(network(-1.0), offsets(steps + 1), alarmed=True, resting=False)
     return pinned
 
 
@@ -49,20 +54,20 @@ def test_a_copy_of_at_least_16_steps_ago_is_pinned_at_an_alarm(steps, expected):
 def test_another_alarm_leaves_what_is_pinned():
     pinned = alarmed(90)
     for step in range(5):
-        pinned.count(network(100.0 + step), alarmed=False, resting=True)
-    pinned.count(network(200.0), alarmed=True, resting=False)
+        pinned.count(network(100.0 + step), {}, alarmed=False, resting=True)
+    pinned.count(network(200.0), {}, alarmed=True, resting=False)
     assert held(pinned) == 64.0
 
 
 def test_what_is_pinned_is_let_go_after_32_steps_at_rest_and_copies_begin_anew():
     pinned = alarmed(90)
     for step in range(50):
-        pinned.count(network(300.0 + step), alarmed=False, resting=False)
+        pinned.count(network(300.0 + step), {}, alarmed=False, resting=False)
     assert held(pinned) == 64.0
     for step in range(32):
-        pinned.count(network(400.0 + step), alarmed=False, resting=True)
+        pinned.count(network(400.0 + step), {}, alarmed=False, resting=True)
     assert held(pinned) is None
-    pinned.count(network(500.0), alarmed=True, resting=False)
+    pinned.count(network(500.0), {}, alarmed=True, resting=False)
     assert held(pinned) == 431.0
 
 
@@ -90,9 +95,11 @@ def test_nothing_is_said_of_few_windows_nor_after_a_return_of_those_before():
     pinned.judge(losses(0.5, 0.5, 0.5, windows=1), losses(1.0, 1.0, 1.0, windows=1))
     assert list(pinned.better()) == ["forecast", "anomaly", "soon"]
     other = network(0.0)
-    other.load_state_dict(pinned.weights())
+    weights, unlearned = pinned.given_back()
+    other.load_state_dict(weights)
+    assert unlearned == {TOPIC: (650, 920)}
     assert next(other.parameters()).detach().max().item() == 64.0
-    assert pinned.better() == {}
+    assert (pinned.better(), pinned.given_back()[1]) == ({}, {})
 
 
 def test_one_that_goes_on_where_another_stood_says_the_same():
