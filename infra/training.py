@@ -175,7 +175,8 @@ def _publish(
     gate.add(candidate, before)
     if not gate.verdict().proved:
         return None
-    published = registry.publish(content, serving.version, chosen["metrics"], made_by="train")
+    metrics = chosen["metrics"] | load_weights(layout, content).detachments
+    published = registry.publish(content, serving.version, metrics, made_by="train")
     registry.record_metrics(published.version, 0, history.rows, chosen["similarity"])
     if start.transfer is not None and published.status != Standing.SERVING:
         return registry.promote(published.version, "train", f"took over what v{serving.version} had in common with it")

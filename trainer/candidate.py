@@ -95,9 +95,7 @@ class Candidate:
     @property
     def metrics(self) -> dict[str, float]:
         """With which what is offered is published: recent ones, tasks that it serves by private paths, the gate's."""
-        tasks = zip(self._layout.tasks, self.network.detached, strict=True)
-        detached = {f"{task.name}.detached": 1.0 for task, alone in tasks if alone}
-        return self.recent.means | detached | {"gate_windows": float(self.gate.waited)}
+        return self.recent.means | self.network.detachments | {"gate_windows": float(self.gate.waited)}
 
     def step(self, lesson: Lesson, worth_keeping: Sequence[Kind] = ()) -> StepReport:
         """Take one step; where it is refused, no weight changes.

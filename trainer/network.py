@@ -133,6 +133,13 @@ class Network(nn.Module):
         """For each task: is it served by its private path?"""
         return self.private.detached if self.private is not None else (False,) * len(self.layout.tasks)
 
+    @property
+    def detachments(self) -> dict[str, float]:
+        """`<task>.detached` = 1 of each task that is served by its private path: metrics of a version."""
+        return {
+            f"{task.name}.detached": 1.0 for task, alone in zip(self.layout.tasks, self.detached, strict=True) if alone
+        }
+
     def head(self, task: int) -> tuple[nn.Module, ...]:
         """What of the shared way is a task's alone."""
         if task < len((self.forecast, self.anomaly)):

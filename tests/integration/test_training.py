@@ -54,6 +54,16 @@ def test_a_network_fitted_on_history_serves_from_the_monitors_database(monitor: 
     assert (found["published"], serving.version, serving.parent) == (2, 2, 1)
 
 
+def test_a_version_says_which_tasks_it_answers_by_private_paths(monitor: Path) -> None:
+    described = yaml.safe_load(monitor.read_text())
+    described["tasks"][0]["share"] = "never"
+    monitor.write_text(yaml.safe_dump(described))
+    assert fitted(monitor, "--passes", "3")["published"] == 2
+    arguments = ["list", str(monitor), "--json", "--database", described["database"]["url"]]
+    listed = json.loads(CliRunner().invoke(models, arguments, catch_exceptions=False).stdout)
+    assert [version["private"] for version in listed] == [["forecast"], []]
+
+
 def test_a_file_is_written_without_a_database(monitor: Path) -> None:
     found = fitted(monitor, "--passes", "1", "--output", str(monitor.parent / "out" / "pumps.safetensors"))
     assert found["published"] is None
