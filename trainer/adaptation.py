@@ -87,7 +87,9 @@ class Adaptation:
         if self._settings.anchor:
             self._hold()
         actions = [] if self._ladder is None else self._climb(self._ladder, lesson, outputs, losses)
-        actions += [] if self.pinned is None else self._return(self.pinned)
+        returned = [] if self._ladder is None or self.pinned is None else self._return(self._ladder, self.pinned)
+        if returned:
+            return actions + returned
         actions += self._refresh(lesson)
         if self._ladder is not None or self._refresher is not None:
             actions += self._adapt(step)
@@ -160,12 +162,19 @@ class Adaptation:
             self.pinned.count(self._network, lesson.ranges, alarmed=begun, resting=ladder.resting)
         return actions
 
-    def _return(self, pinned: Pinned) -> list[Action]:
-        """What the stream was taken for is over, if the weights from before it are the better ones again."""
+    def _return(self, ladder: Ladder, pinned: Pinned) -> list[Action]:
+        """What the stream was taken for is over, if the weights from before it are the better ones again.
+
+        Nothing that is remembered of it may come back: no step of the ladder, no window to be rehearsed or judged by.
+        """
         better = pinned.better()
         if better:
             weights, self.unlearned = pinned.given_back()
             self._become(weights)
+            self._good, self._vetoes = copy.deepcopy(self._network.state_dict()), 0
+            self._kept.forget(ladder.regime)
+            ladder.rest()
+            self._descent.hurry(ladder.rate)
         return [Action(RETURNED, task, why) for task, why in better.items()]
 
     def _refresh(self, lesson: Lesson) -> list[Action]:

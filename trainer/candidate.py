@@ -195,6 +195,9 @@ class Candidate:
         if kinds & {RETRAIN, RETURNED, WENT_BACK}:
             self.gate.clear()
             self.average.begin()
+            self._attachment = Attachment(self._layout)
+            if self.adaptation.pinned is not None:
+                self.adaptation.pinned.judge_anew()
         return bool(actions)
 
     def _meet_groups(self, lesson: Lesson, outputs: Outputs) -> None:

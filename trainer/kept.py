@@ -60,5 +60,10 @@ class Kept:
         for canary, past in held:
             (self.canary if canary else self.replay).add(past, rng)
 
+    def forget(self, regime: int) -> None:
+        """Keep none from since drift was met for so many times: it was none."""
+        for reservoir in (self.replay, self.canary):
+            reservoir.held = [past for past in reservoir.held if past.regime != regime]
+
     def _rng(self, purpose: int, step: int) -> np.random.Generator:
         return np.random.default_rng([*self._key, step, purpose])

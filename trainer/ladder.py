@@ -121,6 +121,10 @@ class Ladder:
         """Are past windows learned beside each step's own?"""
         return self._on("burst") or self._on("retrain")
 
+    def rest(self) -> None:
+        """What the alarm was about is over: nothing more is done about it."""
+        self._episode = None
+
     def state_dict(self) -> dict[str, Any]:
         """What is remembered."""
         return {

@@ -80,6 +80,10 @@ class Pinned:
         """Losses of both on the same windows, before the candidate learned them. NaN = not judged."""
         self._gate.add(pinned_WK, candidate_WK)
 
+    def judge_anew(self) -> None:
+        """The candidate is another one: what it lost until now says nothing any more."""
+        self._gate.clear()
+
     def better(self) -> dict[str, str]:
         """Task -> by how much it is better beyond doubt; empty where on none, or where it is worse on another."""
         if not self.held or not self._gate.ready():
@@ -93,7 +97,7 @@ class Pinned:
 
     def given_back(self) -> tuple[Mapping[str, Tensor], Ranges]:
         """The weights that are pinned, and what was learned since in vain; judged next is what comes after."""
-        self._gate.clear()
+        self.judge_anew()
         pinned = self._kept[0]
         unlearned, pinned.since = pinned.since, {}
         return pinned.weights, unlearned

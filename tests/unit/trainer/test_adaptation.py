@@ -14,6 +14,7 @@ from ingest.decode import Decoder
 from ingest.record import PlainRecord
 from schemas.label import Label
 from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
+from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
 from trainer.weights import save_weights
 
@@ -216,24 +217,63 @@ def test_a_candidate_that_forgot_the_canaries_goes_back_until_they_are_outdated(
     assert learner.candidate.adaptation._kept.canary.held == []
 
 
-def test_after_a_burst_the_weights_from_before_it_are_returned_to_bit_for_bit():
-    registry, rng, rows = MemoryRegistry(), np.random.default_rng(3), list(stream(340, 1))
-    learner, other = learner_of(registry), learner_of()
+def burst(registry, **training):
+    """A learner of 200 rows of each entity and 80 spoiled ones, and the rows that follow, by number."""
+    rng, rows = np.random.default_rng(3), list(stream(340, 1))
+    learner = learner_of(registry, **training)
     learned(learner, rows[:200])
     noisy = [(each, values + 5.0 * rng.normal(size=values.shape), at) for each, values, at in rows[200:280]]
     learned(learner, noisy, first=200)
+    return learner, list(enumerate(rows))[280:]
+
+
+def until_returned(learner, registry, following):
+    """The number after that of the last row."""
+    for number, row in following:
+        learned(learner, [row], first=number)
+        if "returned" in {action.kind for *_, action in registry.actions}:
+            return number + 1
+    raise AssertionError("nothing was returned to")
+
+
+def test_after_a_burst_the_weights_from_before_it_are_returned_to_bit_for_bit():
+    registry, other = MemoryRegistry(), learner_of()
+    learner, following = burst(registry)
     other.load_state_dict(learner.state_dict())
     (pinned,) = other.candidate.adaptation.pinned._kept
-    following = iter(range(280, 340))
-    while "returned" not in {action.kind for *_, action in registry.actions}:
-        last = next(following)
-        learned(learner, [rows[last]], first=last)
+    assert {past.regime for past in learner.candidate.adaptation._kept.replay.held} == {0, 1}
+    end = until_returned(learner, registry, following)
     found = learner.candidate.network.state_dict()
     assert found.keys() == pinned.weights.keys()
     assert all(torch.equal(weight, pinned.weights[name]) for name, weight in found.items())
     why, ranges = registry.quarantined[-1]
     assert why.startswith("returned: ")
-    assert ranges[TOPIC][0] < 16 * 200 < 16 * 280 < ranges[TOPIC][1] <= 16 * (last + 1)
+    assert ranges[TOPIC][0] < 16 * 200 < 16 * 280 < ranges[TOPIC][1] <= 16 * end
+
+
+def test_once_the_weights_are_returned_to_nothing_of_the_burst_comes_back():
+    registry = MemoryRegistry()
+    learner, following = burst(registry, drift={"patience": 8, "burst_steps": 64})
+    adaptation = learner.candidate.adaptation
+    until_returned(learner, registry, following)
+    assert "burst" in {action.kind for *_, action in registry.actions}
+    returned_to = learner.candidate.network.state_dict()
+    assert all(torch.equal(weight, returned_to[name]) for name, weight in adaptation.pinned._kept[0].weights.items())
+    assert all(torch.equal(weight, returned_to[name]) for name, weight in adaptation._good.items())
+    assert (adaptation._ladder.resting, adaptation._ladder.rate) == (True, 1.0)
+    assert {past.regime for kept in (adaptation._kept.replay, adaptation._kept.canary) for past in kept.held} == {0}
+
+
+def test_a_learner_that_is_started_again_within_a_burst_returns_to_the_same_weights():
+    registry, again = MemoryRegistry(), MemoryRegistry()
+    learner, following = burst(registry)
+    state, share = packed(learner.state_dict()), packed(learner.share_of(TOPIC))
+    learner.load_state_dict(unpacked(state))  # draws begin anew at a checkpoint, for both
+    other = learner_of(again)
+    other.load_state_dict(unpacked(state))
+    other.add_shares({TOPIC: unpacked(share)})
+    assert until_returned(learner, registry, following) == until_returned(other, again, following)
+    assert weights(learner) == weights(other)
 
 
 def test_an_anchored_learner_stays_nearer_to_what_serves():
