@@ -40,7 +40,7 @@ class Replayed:
         steps: taken since.
         rows: learned in them.
         ranks: that learned together, then and now.
-        published: versions on the way -> (SHA-256 then, SHA-256 now), the asked one last.
+        published: versions on the way -> (SHA-256 then, SHA-256 now), the asked one last; "" where none was published.
     """
 
     version: int
@@ -53,7 +53,7 @@ class Replayed:
     @property
     def same(self) -> bool:
         """Is every version bit for bit what it was?"""
-        return all(then == now for then, now in self.published.values())
+        return bool(self.published) and all(then == now for then, now in self.published.values())
 
 
 def replay(monitor: Monitor, version: int) -> Replayed:
@@ -92,9 +92,15 @@ def replay(monitor: Monitor, version: int) -> Replayed:
 
     with ThreadPoolExecutor(ranks) as pool:
         learner, *_ = pool.map(one, range(ranks))
-    published = {made: (registry.get(made).digest, digest) for made, digest in found.digests.items()}
+    then = {made: registry.get(made).digest for made in numbers}
     rows = learner.events - base.events
-    return Replayed(version, base.step, learner.steps - base.step, rows, ranks, published)
+    return Replayed(version, base.step, learner.steps - base.step, rows, ranks, beside(then, found.digests))
+
+
+def beside(then: Mapping[int, str], now: Mapping[int, str]) -> dict[int, tuple[str, str]]:
+    """Digests by version; first those that there were not, so that the asked one stays last."""
+    more = [made for made in now if made not in then]
+    return {made: (then.get(made, ""), now.get(made, "")) for made in (*more, *then)}
 
 
 def _way(kept: Sequence[Checkpoint], version: int) -> list[Checkpoint]:

@@ -39,7 +39,7 @@ def replay(ctx: click.Context, monitor: str, version: int, *, as_json: bool) -> 
         ranks = "1 rank" if done.ranks == 1 else f"{done.ranks} ranks"
         click.echo(f"{done.steps} steps of {ranks}, {done.rows:,} rows, from the checkpoint at step {done.from_step}")
         for made, (then, now) in done.published.items():
-            same = "the same bit for bit" if then == now else f"got {now[:12]} now"
-            click.echo(f"v{made}: SHA-256 {then[:12]}, {same}")
+            same = "the same bit for bit" if then == now else f"got {now[:12] or 'none'} now"
+            click.echo(f"{f'v{made}' if made else 'one more'}: SHA-256 {then[:12] or 'none'}, {same}")
     if not done.same:
         ctx.exit(1)

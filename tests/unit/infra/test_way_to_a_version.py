@@ -3,7 +3,7 @@
 import pytest
 
 from infra.checkpoints import SHARED, Checkpoint
-from infra.replaying import _logs, _way
+from infra.replaying import Replayed, _logs, _way, beside
 from schemas.errors import InputError
 
 
@@ -45,3 +45,23 @@ def test_a_version_to_which_no_way_is_kept_is_named_with_those_that_there_are() 
     base = checkpoint(1, 4, None, [[], []])
     with pytest.raises(InputError, match=r"model version 3: no checkpoint before it is kept; expected one of 2$"):
         _way([base, logged(2, 5, 1), logged(3, 6, 9)], 3)
+
+
+@pytest.mark.parametrize(
+    ("now", "same"),
+    [
+        ({2: "a", 3: "b"}, True),
+        ({2: "a", 3: "c"}, False),
+        ({2: "a"}, False),
+        ({}, False),
+        ({2: "a", 3: "b", 0: "c"}, False),
+    ],
+)
+def test_a_version_that_was_not_made_again_or_one_too_many_is_a_difference(now: dict[int, str], same: bool) -> None:
+    published = beside({2: "a", 3: "b"}, now)
+    assert [*published][-1] == 3
+    assert Replayed(3, 4, 2, 9, 1, published).same is same
+
+
+def test_where_nothing_was_made_nothing_is_the_same() -> None:
+    assert not Replayed(3, 4, 0, 0, 1, {}).same
