@@ -65,7 +65,7 @@ class Knowledge(Frozen):
         bounds: forecasts stay within their signal's range.
         orders: chains of signals, lowest first; a signal may stand in several.
         implications: their conclusions are about signals that neither an order nor a condition names.
-        monotone: state tasks whose probabilities may not contradict the rule that their target reads.
+        monotone: state tasks whose probabilities may not contradict their rules: their standing's, else their target's.
         relations: groups of entities, whose values are placed within their group too.
         weight: of what contradicts, in training; 0: the guard at serving alone, which was measured to be the better.
     """
@@ -116,7 +116,7 @@ class Knowledge(Frozen):
         Args:
             declared: range of each signal that is forecast.
             logarithmic: those of them that are modelled as logarithms.
-            states: names of the state tasks.
+            states: names of the state tasks that have a target.
 
         Raises:
             ValueError: an unknown name, or a contradiction, with the key it stands under.
@@ -136,7 +136,7 @@ class Knowledge(Frozen):
             if low > high:
                 raise ValueError(f"knowledge: expected what is said of {name} to leave a value, got [{low}, {high}]")
         for place, name in enumerate(self.monotone):
-            check_known(f"knowledge.monotone.{place}", [name], states, "a state task")
+            check_known(f"knowledge.monotone.{place}", [name], states, "a state task with a target")
 
     def check_relations(self, static: Mapping[str, Range]) -> None:
         """Refuse relations that cannot be, given the signals that may say a group. Raises ValueError with the key."""

@@ -115,7 +115,7 @@ class Monitor(Frozen):
         self.knowledge.check(
             {signal.name: signal.range for signal in forecast},
             {signal.name for signal in forecast if signal.transform is Transform.LOG_RETURN},
-            [task.name for task in self.tasks if task.kind is TaskKind.STATE],
+            [task.name for task in self.tasks if task.kind is TaskKind.STATE and task.target],
         )
         static = [each for modality in self.modalities if modality.scope is Scope.STATIC for each in modality.signals]
         level = {signal.name: signal.range for signal in static if signal.transform is Transform.LEVEL}

@@ -97,9 +97,12 @@ class TaskAttention(nn.Module):
 
     @torch.no_grad()
     def relate(self, cosine_KK: Tensor) -> None:
-        """Take measured cosines over; NaN, and a task's with itself, favour nothing. Without a bias none are kept."""
+        """Take measured cosines over; NaN leaves what was known. A task's with itself favours nothing, 0.
+
+        Without a bias none are kept.
+        """
         if self._bias:
-            self.cosine_KK.copy_(cosine_KK.nan_to_num(0.0)).fill_diagonal_(0.0)
+            self.cosine_KK.copy_(cosine_KK.where(cosine_KK.isfinite(), self.cosine_KK)).fill_diagonal_(0.0)
 
 
 def weighted_sum(weight: Iterable[Tensor], value: Iterable[Tensor]) -> Tensor:

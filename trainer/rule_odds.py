@@ -25,7 +25,7 @@ class RuleOdds(nn.Module):
         tasks = layout.classes.values() if rules else ()
         self.slopes = nn.ModuleList(_Slopes(2 * len(rules), len(names)) for names in tasks)
         places = [rule.name for rule in rules]
-        self._own = [places.index(task.target.rule) for task in layout.states if task.target and rules]
+        self._own = [places.index(task.target.rule) if task.target and rules else None for task in layout.states]
 
     def forward(self, odds: tuple[Tensor, ...], score_NR: Tensor | None) -> tuple[Tensor, ...]:
         """Log odds, per task [N, C], with what the scores add, [N, R] float64; NaN = nothing is said of the rule."""
@@ -37,10 +37,11 @@ class RuleOdds(nn.Module):
         return tuple(prior_NC + slopes(inputs_NF) for prior_NC, slopes in zip(odds, self.slopes, strict=True))
 
     def falling(self, state: int) -> Tensor:
-        """By how much a state task's slopes in its own rule fall from one class to the next, a scalar."""
-        slopes = self.slopes[state]
+        """By how much a state task's slopes in its target's rule fall from one class to the next, a scalar."""
+        slopes, own = self.slopes[state], self._own[state]
         assert isinstance(slopes, _Slopes)
-        return torch.relu(-slopes.slope_FC[self._own[state]].diff()).sum()
+        assert own is not None
+        return torch.relu(-slopes.slope_FC[own].diff()).sum()
 
 
 class _Slopes(nn.Module):

@@ -416,7 +416,7 @@ WRONG = {
     ),
     "monotone": (
         pumps(rest="knowledge: {monotone: [wear]}\n"),
-        "knowledge.monotone.0: got 'wear'; expected a state task (there is none)",
+        "knowledge.monotone.0: got 'wear'; expected a state task with a target (there is none)",
     ),
     "relation": (
         pumps(rest="knowledge: {relations: [{name: unit, by: heat}]}\n"),

@@ -45,7 +45,10 @@ REFUSED = {
         },
         r"what is said of mid to leave a value, got \[9\.0, 8\.0\]",
     ),
-    "no state": ({"monotone": ["trouble"]}, r"monotone\.0: expected a state task \(there is none\), got 'trouble'"),
+    "no state": (
+        {"monotone": ["trouble"]},
+        r"monotone\.0: expected a state task with a target \(there is none\), got 'trouble'",
+    ),
 }
 
 

@@ -94,3 +94,18 @@ def _taught(weight: float) -> float:
         optimiser.step()
     away_N = Contradiction(spoken).of_forecasts(outputs.forecast_NSHQ[..., 1], outputs.scale_NS)
     return float(away_N[rows.real_N].mean().detach())
+
+
+def test_a_state_is_held_against_its_own_rule_whatever_states_stand_before_it():
+    described = layout().monitor.model_dump(mode="json", exclude_defaults=True)
+    odd = {"name": "odd", "kind": "band", "signal": "low", "high": 5, "severities": {"warning": 5}}
+    told = {"name": "told", "kind": "state", "classes": ["no", "yes"]}
+    monitor = described | {
+        "rules": [odd, *described["rules"]],
+        "tasks": [*described["tasks"][:2], told, *described["tasks"][2:]],
+        "knowledge": KNOWLEDGE | {"weight": 0.5},
+    }
+    odds = Network(Layout(Monitor.model_validate(monitor))).rule_odds
+    with torch.no_grad():
+        odds.slopes[1].slope_FC[1] = torch.tensor([0.0, -1.0, -3.0])
+    assert odds.falling(1).item() == pytest.approx(3.0)

@@ -52,6 +52,16 @@ def test_the_cosines_are_learned_published_and_served_as_they_were_published() -
     assert served.abs().sum() > 0
 
 
+def test_what_is_not_measured_yet_leaves_what_was_known() -> None:
+    attention = TaskAttention(16, 3, 1.0)
+    known = measured().cosine_KK
+    attention.relate(known)
+    before = attention.cosine_KK.clone()
+    attention.relate(torch.full((3, 3), torch.nan))
+    assert before[0, 1] > 0.9
+    assert torch.equal(attention.cosine_KK, before)
+
+
 def test_without_a_bias_nothing_is_kept_and_older_weights_fit() -> None:
     network = awake(Network(layout()))
     network.trunk.relate(torch.ones(3, 3))
