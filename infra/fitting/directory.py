@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -18,10 +17,13 @@ from schemas.layout import Layout
 from trainer.architecture import architecture, as_told
 from trainer.attachment import TaskSharing
 from trainer.best import Best
+from trainer.checkpoint import packed, unpacked
 from trainer.fit import Epoch, Fit
 from trainer.weights import differences, save_weights, unlike
 
 MANIFEST = "manifest.json"
+_DESCENT = ".pt"
+"""Ending of what an epoch's next steps depend on beside its network."""
 _HOW_LONG = ("epochs", "patience")
 """Settings of fitting that say when a run ends: it may go on with others."""
 
@@ -76,7 +78,7 @@ class Directory:
         """Start over: what lies there is another run's."""
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / MANIFEST).unlink(missing_ok=True)
-        for file in self.path.glob("*.safetensors"):
+        for file in (*self.path.glob("*.safetensors"), *self.path.glob(f"*{_DESCENT}")):
             file.unlink()
 
     def resume(self, fit: Fit, best: Best) -> None:
@@ -88,8 +90,9 @@ class Directory:
         """
         try:
             manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
-            state = load((self.path / manifest["last"]).read_bytes())
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            last = self.path / manifest["last"]
+            network, descent = load(last.read_bytes()), unpacked(last.with_suffix(_DESCENT).read_bytes())
+        except (OSError, ValueError, KeyError, SafetensorError, ModelError) as error:
             raise ModelError(
                 f"{self.path}: got no run to resume ({type(error).__name__}); expected a manifest"
             ) from error
@@ -97,10 +100,12 @@ class Directory:
         self._epochs = _epochs(manifest)
         best.epoch, best.loss, best.newest = manifest["best"]["epoch"], manifest["best"]["loss"], len(self._epochs)
         try:
-            _restore(fit, state, len(self._epochs))
+            fit.network.load_state_dict(network)
+            fit.descent.load_state_dict(descent)
         except (RuntimeError, ValueError) as error:
             expected = "the weights that the run began from (--model): as wide, with private paths or without"
-            raise ModelError(f"{self.path / manifest['last']}: got other weights; expected {expected}") from error
+            raise ModelError(f"{last}: got other weights; expected {expected}") from error
+        fit.epochs = len(self._epochs)
 
     def add(self, epoch: Epoch, fit: Fit, best: Best, improved: list[str]) -> None:
         """Keep an epoch."""
@@ -108,7 +113,9 @@ class Directory:
         for name in improved:
             self._write(f"best-{name}.safetensors", weights)
         last = f"epoch-{epoch.number:05d}.safetensors"
-        self._write(last, save(_state(fit)))
+        self._write(last, save({name: value.cpu().contiguous() for name, value in fit.network.state_dict().items()}))
+        descent = Path(last).with_suffix(_DESCENT).name
+        self._write(descent, packed(fit.descent.state_dict()))
         self._epochs.append(described(epoch))
         manifest = {
             "architecture_sha256": self._run.digest,
@@ -118,8 +125,8 @@ class Directory:
             "epochs": self._epochs,
         }
         self._write(MANIFEST, json.dumps(manifest, indent=1).encode())
-        for file in self.path.glob("epoch-*.safetensors"):
-            if file.name != last:
+        for file in self.path.glob("epoch-*"):
+            if file.name not in {last, descent}:
                 file.unlink()
 
     def weights(self, name: str) -> bytes:
@@ -198,28 +205,3 @@ def described(epoch: Epoch) -> dict[str, Any]:
 
 def _ways(sharing: TaskSharing) -> dict[str, Any]:
     return {name: getattr(sharing, name) for name in ("path", "shared", "private", "difference")}
-
-
-def _state(fit: Fit) -> dict[str, torch.Tensor]:
-    """Network and optimiser by name."""
-    moments = fit.descent.optimiser.state_dict()["state"]
-    optimiser = {
-        f"optimiser.{place}.{name}": torch.as_tensor(value)
-        for place, each in moments.items()
-        for name, value in each.items()
-    }
-    network = {f"network.{name}": value for name, value in fit.network.state_dict().items()}
-    return {name: value.detach().cpu().contiguous() for name, value in {**network, **optimiser}.items()}
-
-
-def _restore(fit: Fit, state: Mapping[str, torch.Tensor], epochs: int) -> None:
-    prefix = "network."
-    fit.network.load_state_dict({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in state.items():
-        if name.startswith("optimiser."):
-            _, place, key = name.split(".", 2)
-            moments.setdefault(int(place), {})[key] = value
-    groups = fit.descent.optimiser.state_dict()["param_groups"]
-    fit.descent.optimiser.load_state_dict({"state": moments, "param_groups": groups})
-    fit.epochs = epochs

@@ -87,8 +87,15 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
             yield
 
 
-@pytest.mark.parametrize("before", [[], ["--pretrain", "1"]])
-def test_a_resumed_run_ends_bit_for_bit_where_an_undisturbed_one_does(monitor: Path, monkeypatch, before) -> None:
+@pytest.mark.parametrize(
+    ("before", "weighting"), [([], "equal"), (["--pretrain", "1"], "equal"), ([], "dwa"), ([], "gradnorm")]
+)
+def test_a_resumed_run_ends_bit_for_bit_where_an_undisturbed_one_does(
+    monitor: Path, monkeypatch, before, weighting
+) -> None:
+    described = yaml.safe_load(monitor.read_text()) | {"training": {"weighting": weighting}}
+    described["tasks"][1]["weight"] = 1
+    monitor.write_text(yaml.safe_dump(described))
     output = [*before, "--output", str(monitor.parent / "pumps.safetensors")]
     whole = fitted(monitor, "--passes", "3", "--directory", str(monitor.parent / "whole"), *output)
     broken = ["--passes", "3", "--directory", str(monitor.parent / "broken"), *output]
