@@ -20,7 +20,16 @@ _FIXED: Mapping[str, str] = {
     "training.weight_decay": f"fitting.weight_decay: {_UNREAD.format('weight_decay')}",
     **{
         f"training.{name}": f"another field: {_UNREAD.format(name)}"
-        for name in ("windows_per_step", "gate_windows", "checkpoint_every")
+        for name in (
+            "anchor",
+            "average",
+            "canary",
+            "checkpoint_every",
+            "drift",
+            "gate_windows",
+            "shadow_rows",
+            "windows_per_step",
+        )
     },
     **{
         name: _YARDSTICK.format(name)
@@ -33,10 +42,11 @@ _FIXED: Mapping[str, str] = {
             "training.inject_rate",
         )
     },
+    "model.seed": "another field: what one seed is better by is luck",
     "fitting.epochs": "--passes: all trials may learn equally long",
     "fitting.trackers": "another field: it changes no network",
 }
-"""Field -> what was expected instead of searching it."""
+"""Field, or table of fields -> what was expected instead of searching it."""
 _FEWEST_TIMES = 10.0
 """From this ratio of its ends on, both positive, a range is searched by orders of magnitude."""
 _DIGITS = 3
@@ -87,8 +97,9 @@ def axis_of(text: str) -> Axis:
         raise _wrong(text, "FIELD=LOW..HIGH or FIELD=ONE,TWO, e.g. " + " or ".join(DEFAULT[1:]))
     if field.partition(".")[0] not in _SECTIONS or "." not in field:
         raise _wrong(text, f"a field of {', '.join(_SECTIONS)}, e.g. {DEFAULT[0]}")
-    if field in _FIXED:
-        raise _wrong(text, _FIXED[field])
+    within = ".".join(field.split(".")[:2])
+    if within in _FIXED:
+        raise _wrong(text, _FIXED[within])
     low, dots, high = given.partition("..")
     if not dots:
         return Axis(field, None, tuple(_value(each.strip()) for each in given.split(",")))
