@@ -17,8 +17,8 @@ FAST, SLOW = range(2)
 """Of what both said: the fast head's, and the network's."""
 MOMENTS = 2
 _CROSS, _APART = range(MOMENTS)
-_SPAN, _LONGEST_SPAN = 75.0, 300.0
-"""Values that errors and moments are averaged over: one row ahead, and from sixteen on, where errors overlap."""
+_SPAN, _LONGEST_SPAN = 150.0, 300.0
+"""Values that errors and moments are averaged over: one row ahead, and from four on, where errors overlap."""
 _DOUBT = 30.0
 """Values that the network's forecast counts as, so that a short stream's luck decides little."""
 _REACH = 8.0

@@ -12,7 +12,11 @@ def refusal(text: str) -> str:
 
 
 def test_a_range_and_choices_are_read():
-    assert [axis_of("fitting.learning_rate=1e-4..1e-2"), axis_of("model.cell=gru,ssm"), axis_of("model.heads=1..9")] == [
+    assert [
+        axis_of("fitting.learning_rate=1e-4..1e-2"),
+        axis_of("model.cell=gru,ssm"),
+        axis_of("model.heads=1..9"),
+    ] == [
         Axis("fitting.learning_rate", (1e-4, 1e-2)),
         Axis("model.cell", None, ("gru", "ssm")),
         Axis("model.heads", (1, 9)),

@@ -51,11 +51,11 @@ def test_the_nearer_the_forecast_the_sooner_it_follows_who_has_become_better() -
     apart = np.random.default_rng(0).normal(size=700).astype(np.float32)
     came = np.where(np.arange(700) < 600, 0.0, apart).astype(np.float32)
     near, far = (shares(apart, came, ahead=ahead) for ahead in (1, 24))
-    assert near > 0.6
-    assert far < 0.4
+    assert near > 0.45
+    assert far < 0.3
 
 
 def test_the_longest_mean_is_of_300_values() -> None:
     told, many = np.array([[True], [False]]), np.full((2, 1), 1e6, dtype=np.float32)
-    found = [rate(told, many, ahead)[:, 0].tolist() for ahead in (1, 4, 16, 48)]
-    assert found == pytest.approx(np.array([[1 / 75, 0], [1 / 150, 0], [1 / 300, 0], [1 / 300, 0]]))
+    found = [rate(told, many, ahead)[:, 0].tolist() for ahead in (1, 2, 4, 48)]
+    assert found == pytest.approx(np.array([[1 / 150, 0], [1 / (150 * 2**0.5), 0], [1 / 300, 0], [1 / 300, 0]]))
