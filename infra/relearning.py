@@ -209,7 +209,7 @@ def _learner(
     learner.load_state_dict(unpacked(checkpoints.read(base, SHARED)))
     learner.add_shares({each: unpacked(checkpoints.read(base, file_of(each))) for each in base.offsets})
     for rows in remembered(layout, base.offsets):
-        learner.hindsight.remember(rows)
+        learner.remember(rows)
     recall(learner.hindsight, labels, base.step)
     return learner
 

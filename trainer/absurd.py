@@ -60,25 +60,26 @@ class Screen:
         declared_S = np.abs([signal.range for signal in layout.signals]).max(axis=1)
         self._declared_S = np.where(declared_S < ABSURD, declared_S, np.nan)
 
-    def sift(self, batch: Batch, largest_S: Float64) -> tuple[Batch, list[Refusal]]:
+    def sift(self, batch: Batch, largest_S: Float64, *, again: bool = False) -> tuple[Batch, list[Refusal]]:
         """The batch with absurd and impossible rows marked invalid, and what is to be told of them.
 
         Args:
             batch: rows as they came.
             largest_S: magnitude of the population's values, see `Population.largest`.
+            again: they came before, and count for nothing in how long an entity has shown what was refused.
         """
         batch, refusals = _without(batch, _over(batch, np.array(LARGEST)), _UNMEASURED)
         largest_S = np.fmax(largest_S, self._declared_S)
         far = _over(batch, _FAR * largest_S)
         if not len(far):
             return batch, refusals
-        impossible_NS = self._impossible(batch, far, largest_S)
+        impossible_NS = self._impossible(batch, far, largest_S, again=again)
         names = [self._layout.signals[column].name for column in np.flatnonzero(impossible_NS.any(axis=0))]
         rows = np.flatnonzero(impossible_NS.any(axis=1))
         batch, impossible = _without(batch, rows, f"{_IMPOSSIBLE}: {', '.join(names)}")
         return batch, refusals + impossible
 
-    def _impossible(self, batch: Batch, far: Int64, largest_S: Float64) -> Bool:
+    def _impossible(self, batch: Batch, far: Int64, largest_S: Float64, *, again: bool) -> Bool:
         """Values that are far out beside their entity's past, too, [N, S]."""
         key_N = [(batch.partitions[place], entity) for place, entity in zip(batch.partition, batch.entity, strict=True)]
         rows_of: dict[Key, list[int]] = {key_N[row]: [] for row in far.tolist()}
@@ -87,10 +88,10 @@ class Screen:
                 rows_of[key_N[row]].append(row)
         impossible_NS = np.zeros(batch.values.shape, dtype=np.bool_)
         for rows, slot in zip(rows_of.values(), self._slots.find(rows_of).tolist(), strict=True):
-            impossible_NS[rows] = self._walk(slot, np.abs(batch.values[rows]), largest_S)
+            impossible_NS[rows] = self._walk(slot, np.abs(batch.values[rows]), largest_S, again=again)
         return impossible_NS
 
-    def _walk(self, slot: int, size_NS: Float64, largest_S: Float64) -> Bool:
+    def _walk(self, slot: int, size_NS: Float64, largest_S: Float64, *, again: bool) -> Bool:
         """The same of one entity's rows, each of which is the past of the next one, unless it is refused."""
         past = self._past(slot)
         times_S = np.where(past.scaled_S, _FAR, _STRANGE)
@@ -102,7 +103,7 @@ class Screen:
                 impossible_NS[row], refused = beyond_S, refused + 1
             else:
                 largest_S, refused = np.fmax(largest_S, size_S), 0
-        if slot >= 0:
+        if slot >= 0 and not again:
             self._slots.scatter(np.array([slot]), {"refused": np.array([refused])})
         return impossible_NS
 

@@ -96,6 +96,11 @@ class Learner:
         self.newest = self.newest.with_rows(batch)
         self.intake.take(batch)
 
+    def remember(self, batch: Batch) -> None:
+        """Take rows in that labels may be about, and that were learned from before: what was refused stays so."""
+        batch, _ = self._screen.sift(batch, self.candidate.network.population.largest(), again=True)
+        self.hindsight.remember(batch)
+
     def tell(self, labels: Sequence[Label]) -> None:
         """Take labels in without a step."""
         self.intake.tell(labels)

@@ -64,7 +64,7 @@ class LabelFeed:
         self._store = SqlLabels(engine, monitor.monitor, origin, utc_now, fence)
         self._topic = LabelTopic(layout, utc_now, lambda: self._store.position(self._name), monotonic)
         classes = {task: len(each) for task, each in layout.labelled.items()}
-        self._layout, self._hindsight = layout, learner.hindsight
+        self._layout, self._learner = layout, learner
         self._ledger = LabelLedger(learner.hindsight, weighed(classes, self._store.beliefs()))
         self._look_at = float("-inf")
 
@@ -109,9 +109,9 @@ class LabelFeed:
         """
         self._store.unlearn(step)
         for rows in remembered(self._layout, offsets):
-            self._hindsight.remember(rows)
+            self._learner.remember(rows)
             self._ledger.observe(rows)
-        recall(self._hindsight, self._store, step)
+        recall(self._learner.hindsight, self._store, step)
 
     def counts(self) -> dict[str, int]:
         """Labels by what became of them since this trainer began."""

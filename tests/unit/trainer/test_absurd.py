@@ -118,3 +118,14 @@ def test_growth_within_one_batch_is_measured_by_the_rows_before():
     grown = wild(16e3, entity=["0"] * 16, time_ms=60_000 * np.arange(60, 76))
     grown.values[3:, RR] = 16e6
     assert sifted(learner, grown) == ([], [])
+
+
+def test_what_was_refused_is_not_remembered_either_and_told_once():
+    registry = MemoryRegistry()
+    learner = Learner(layout(TRAINING), 0, registry, labelled=True)
+    for each in rows(60):
+        learner.observe(each)
+    learner.remember(wild(1e9))
+    kept = [account.rows[-1][0] for account in learner.hindsight._accounts.values()]
+    assert kept.count(60 * 60_000) == 15
+    assert registry.quarantined == []
