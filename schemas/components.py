@@ -181,7 +181,9 @@ class FittingSettings(Frozen):
     piece: int = Field(default=256, ge=2, le=4096, description="rows of an entity that gradients flow through")
     context: int = Field(default=48, ge=0, description="rows before them that a later piece only listens to")
     pieces_per_step: int = Field(default=48, ge=1, le=65_536)
-    learning_rate: float = Field(default=3e-3, gt=0, description="the highest: it rises to there and falls to nothing")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="the highest: it rises to there and falls to nothing; none: see trainer"
+    )
     warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which it rises")
     weight_decay: float = Field(default=1e-2, ge=0)
     trunk_rate: float = Field(

@@ -19,6 +19,7 @@ from trainer.history import Piece, Stream
 from trainer.judging import Judgement, judge
 from trainer.losses import Targets, TaskLoss
 from trainer.network import Network, Outputs, State
+from trainer.optimisers import highest_rate
 from trainer.precision import PRECISIONS
 from trainer.rows import to_model
 from trainer.weighting.ranks import pool_mean, pool_most
@@ -89,7 +90,8 @@ class Fit:
         self._pieces, self._validation = pieces, validation
         self._seed, self._group = seed, group
         self._precision = PRECISIONS[self._settings.precision]
-        rates = {"learning_rate": self._settings.learning_rate, "weight_decay": self._settings.weight_decay}
+        self._highest = highest_rate(self._settings, layout.monitor.training.optimiser)
+        rates = {"learning_rate": self._highest, "weight_decay": self._settings.weight_decay}
         training = layout.monitor.training.model_copy(update=rates)
         self.descent = Descent(network, layout, training, seed, group, self._settings.trunk_rate)
         self._resting = _resting(layout)
@@ -197,7 +199,7 @@ class Fit:
 
     def _set_rate(self, step: int) -> None:
         steps = self._settings.epochs * self._steps_per_epoch
-        rate = self._settings.learning_rate * share_of_rate(step, steps, self._settings.warm_up)
+        rate = self._highest * share_of_rate(step, steps, self._settings.warm_up)
         for parameters in self.descent.optimiser.param_groups:
             parameters["lr"] = rate * parameters.get(PACE, 1.0)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, optim
 
-from schemas.components import TrainingSettings
+from schemas.components import FittingSettings, TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +50,8 @@ def optimiser_of(weights: Iterable[Tensor] | Iterable[dict[str, Any]], settings:
 def rate_of(settings: TrainingSettings) -> float:
     """The learning rate as configured, or the optimiser's own."""
     return settings.learning_rate or OPTIMISERS[settings.optimiser].learning_rate
+
+
+def highest_rate(fitting: FittingSettings, optimiser: str) -> float:
+    """Of a fit, as configured, or half as high again as the optimiser's own: a fit's rate falls to nothing."""
+    return fitting.learning_rate or 1.5 * OPTIMISERS[optimiser].learning_rate

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from schemas.components import FittingSettings
 from schemas.layout import Layout
 from tests.laws.ward import autoregressive, batch, layout
 from trainer.best import ALL, Best
@@ -9,6 +10,7 @@ from trainer.fit import Fit, meet, share_of_rate
 from trainer.history import pieces_of, streams_of
 from trainer.judging import Judgement, judge
 from trainer.network import Network
+from trainer.optimisers import highest_rate
 from trainer.weights import load_weights, save_weights
 
 
@@ -66,6 +68,13 @@ def test_hidden_signals_leave_everything_finite():
     fit = fit_of(hide_signals=0.5)
     epoch = fit.epoch()
     assert (epoch.refused, np.isfinite(list(epoch.validation.losses.values())).all()) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "asked", "highest"), [("adamw", None, 3e-3), ("sgd", None, 0.15), ("sgd", 1e-2, 1e-2)]
+)
+def test_the_highest_rate_is_the_optimisers_unless_one_is_configured(optimiser, asked, highest):
+    assert highest_rate(FittingSettings(learning_rate=asked), optimiser) == pytest.approx(highest)
 
 
 def test_the_learning_rate_rises_as_a_line_and_falls_as_a_cosine():
