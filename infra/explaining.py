@@ -57,8 +57,8 @@ def explain_alert(
     layout, origin = Layout(monitor), _worst(record, read_events(record["id"], database))
     told = _told(record, origin)
     task = _task_behind(layout, record)
-    if task is None or not origin["model_version"]:
-        return told | {"network": None, "why_not": _why_not(record, origin)}
+    if task is None or not origin["model_version"] or layout.vectors:
+        return told | {"network": None, "why_not": why_not(layout, record, origin)}
     registry = registry_of(monitor)
     served = registry.get(origin["model_version"])
     network = load_weights(layout, registry.load(served), f"model version {served.version}")
@@ -112,12 +112,22 @@ def _task_behind(layout: Layout, record: Record) -> int | None:
         raise InputError(f"alert {record['id']}: task {record['task']} is not configured; expected {known}") from error
 
 
-def _why_not(record: Record, origin: Record) -> str:
+def why_not(layout: Layout, record: Record, origin: Record) -> str:
+    """Why no network is asked about an alert.
+
+    Args:
+        layout: the monitor's.
+        record: the alert's row.
+        origin: that of the transition which its score is of.
+    """
     if not origin["model_version"]:
         return "no network ran when this alert was raised"
     if record["task"] == TASK:
         return "a feed that failed is told by its rows and the clock: no task of the network has a part in it"
-    return f"rule {record['task']} decides by itself: no task of the network follows from it"
+    if _task_behind(layout, record) is None:
+        return f"rule {record['task']} decides by itself: no task of the network follows from it"
+    names = ", ".join(layout.vectors)
+    return f"modality {names}: frames and vectors are not replayed; `alerts show` says what the network looked at then"
 
 
 def _history(layout: Layout, record: Record, origin: Record, rows: int, files: Sequence[Path]) -> tuple[Int64, Float64]:
