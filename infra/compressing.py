@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
+import structlog
 import torch
 
 from infra.fitting.options import FitOptions
@@ -25,6 +26,7 @@ from trainer.pruning import narrower
 from trainer.rows import pack
 from trainer.weights import load_weights, save_weights, widths_below
 
+_log = structlog.get_logger(__name__)
 MOST = 0.005
 """Of a task's validation loss: what a step that makes it grow by more is refused for."""
 SIZES = (32, 512)
@@ -122,10 +124,13 @@ def compress(options: FitOptions, model: str) -> Compressed:
     if not judged:
         raise InputError(f"got no entity to judge by among {history.rows} rows; expected more of them")
     losses = judge(load_weights(layout, content), judged).losses
+    unjudged = [task.name for task in layout.tasks if task.name not in losses]
+    if unjudged:
+        _log.warning("no unit is left out: of these tasks nothing says what that would cost them", tasks=unjudged)
     steps: list[Step] = []
     smaller = content
     pieces = history.learned(layout), judged
-    for ladder in _ladders(layout, content, pieces, options.seed):
+    for ladder in _ladders(layout, content, pieces, options.seed, whole=bool(unjudged)):
         for name, change in ladder:
             candidate = change(smaller)
             steps.append(_step(name, candidate, losses, judge(load_weights(layout, candidate), judged).losses))
@@ -139,12 +144,19 @@ def compress(options: FitOptions, model: str) -> Compressed:
     return Compressed(losses, steps, before, after, smaller)
 
 
-def _ladders(layout: Layout, content: bytes, pieces: Pieces, seed: int) -> Iterator[Iterable[tuple[str, Change]]]:
-    """Steps by name, those that cost nothing first; of each ladder the first that is refused is the last."""
+def _ladders(
+    layout: Layout, content: bytes, pieces: Pieces, seed: int, *, whole: bool
+) -> Iterator[Iterable[tuple[str, Change]]]:
+    """Steps by name, those that cost nothing first; of each ladder the first that is refused is the last.
+
+    `whole`: no unit is left out.
+    """
     network = load_weights(layout, content)
     if network.private is not None and not any(network.detached):
         yield [("private paths left out", lambda smaller: save_weights(_shared(load_weights(layout, smaller))))]
-    yield [(f"units left out, width {width}", _cut(layout, pieces, seed, width)) for width in _widths(network)]
+    yield [
+        (f"units left out, width {width}", _cut(layout, pieces, seed, width)) for width in _widths(network) if not whole
+    ]
     yield [("matrices in int8", lambda smaller: save_weights(load_weights(layout, smaller), int8=True))]
 
 

@@ -102,7 +102,8 @@ class TaskAttention(nn.Module):
         Without a bias none are kept.
         """
         if self._bias:
-            self.cosine_KK.copy_(cosine_KK.where(cosine_KK.isfinite(), self.cosine_KK)).fill_diagonal_(0.0)
+            measured_KK = cosine_KK.to(self.cosine_KK)
+            self.cosine_KK.copy_(measured_KK.where(measured_KK.isfinite(), self.cosine_KK)).fill_diagonal_(0.0)
 
 
 def weighted_sum(weight: Iterable[Tensor], value: Iterable[Tensor]) -> Tensor:

@@ -82,6 +82,20 @@ def test_units_stay_where_modalities_have_different_cells_and_the_rest_is_done(f
     ]
 
 
+def test_units_stay_where_a_task_has_no_labels_to_be_judged_by_and_that_is_said(folder: Path) -> None:
+    described = yaml.safe_load((folder / "pumps.yaml").read_text())
+    tasks = [*described["tasks"], {"name": "wear", "kind": "state", "classes": ["low", "high"]}]
+    (folder / "pumps.yaml").write_text(yaml.safe_dump(described | {"tasks": tasks}))
+    layout = Layout(load_monitor(str(folder / "pumps.yaml")))
+    (folder / "pumps.safetensors").write_bytes(save_weights(Network(layout)))
+    assert [step["name"] for step in compressed(folder)["steps"]] == ["private paths left out", "matrices in int8"]
+    arguments = ["compress", str(folder / "pumps.yaml"), str(folder / "pumps.safetensors")]
+    files = ["--input", str(folder / "history.csv"), "--output", str(folder / "small.safetensors")]
+    said = CliRunner().invoke(models, [*arguments, *files], catch_exceptions=False).output
+    assert "no unit is left out" in said
+    assert "wear" in said
+
+
 @pytest.mark.parametrize("width", [32, 8], ids=["as-it-was", "as-narrow"])
 @pytest.mark.parametrize("learning", ["--learn", "--no-learn"])
 def test_a_compressed_file_serves_and_learns_in_a_backtest_whichever_width_is_configured(folder, width, learning):
