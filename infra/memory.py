@@ -7,7 +7,7 @@ from dataclasses import replace
 from schemas.alert import Alert
 from schemas.errors import ModelError
 from schemas.newest import UNKNOWN, Newest
-from schemas.observation import Partition
+from schemas.observation import Partition, Ranges
 from schemas.protocols import Action, Advance, ModelRecord, Position, Tally
 
 
@@ -46,7 +46,7 @@ class MemoryRegistry:
         self._serving = 0
         self._rolled_back: set[int] = set()
         self.metrics: list[tuple[int, int, int, Mapping[str, float]]] = []
-        self.quarantined: list[tuple[str, Mapping[Partition, tuple[int, int]]]] = []
+        self.quarantined: list[tuple[str, Ranges]] = []
         self.actions: list[tuple[int, int, int, Action]] = []
         self.notes: list[tuple[int, str, str, str]] = []
 
@@ -107,7 +107,7 @@ class MemoryRegistry:
         """Keep prequential metrics for the report."""
         self.metrics.append((version, step, events, dict(metrics)))
 
-    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+    def quarantine(self, reason: str, ranges: Ranges) -> None:
         """Keep refused batches for the report."""
         self.quarantined.append((reason, dict(ranges)))
 

@@ -18,7 +18,7 @@ from infra.standings import PINNED, PUBLISHED, Change, Standing, Standings
 from infra.weight_files import WeightFiles, read_weights
 from schemas.errors import LedgerError, ModelError
 from schemas.newest import UNKNOWN, Newest
-from schemas.observation import Partition
+from schemas.observation import Ranges
 from schemas.protocols import TRAINER, Action, ModelRecord
 from schemas.shadow import Settlement, Shadow
 from schemas.tables import LearningActionRow, QuarantineRow, TaskMetricRow
@@ -186,7 +186,7 @@ class SqlRegistry:
         if rows:
             transact(self.engine, lambda connection, _: connection.execute(insert(TaskMetricRow), rows))
 
-    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+    def quarantine(self, reason: str, ranges: Ranges) -> None:
         """Record a refused training batch with its offsets, [first, next) of each partition."""
         offsets = {str(partition): list(span) for partition, span in ranges.items()}
         row = {"monitor": self.monitor, "reason": reason[:200], "offsets": offsets, "recorded_at": self.clock()}

@@ -15,7 +15,7 @@ from schemas.alert import JUDGED, Alert
 from schemas.errors import InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
+from schemas.observation import Batch, DeadLetter, GlobalRow, Partition, Ranges
 from schemas.protocols import Advance, Owner, Position
 from schemas.silence import SilenceKind
 from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, Row, event_row, snapshots_of
@@ -123,7 +123,7 @@ def _served(begin: Position) -> set[int]:
     return {swap.version for swap in (*before[-1:], *begin.swaps[len(before) :])} - {0}
 
 
-def _steps(connection: Connection, monitor: Monitor, read: Mapping[Partition, tuple[int, int]]) -> dict[str, Step]:
+def _steps(connection: Connection, monitor: Monitor, read: Ranges) -> dict[str, Step]:
     """What the shards wrote down of these offsets."""
     joined = select(EVENTS).join(ALERTS, ALERTS.c.id == EVENTS.c.alert_id)
     query = joined.where(
@@ -176,7 +176,7 @@ class _Topic:
     """`schemas.protocols.Source` of the rows within `read`, [first, next) of each partition."""
 
     layout: Layout
-    read: Mapping[Partition, tuple[int, int]]
+    read: Ranges
     _known: Sequence[GlobalRow] = ()
 
     def batches(self, owner: Owner) -> Iterator[Batch]:
@@ -194,7 +194,7 @@ class _Topic:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _spans(self) -> Iterator[Mapping[Partition, tuple[int, int]]]:
+    def _spans(self) -> Iterator[Ranges]:
         longest = max(end - first for first, end in self.read.values())
         for step in range(0, longest, _SPAN):
             yield {

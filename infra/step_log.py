@@ -1,11 +1,10 @@
 """What a rank did, step by step, since it was last written down: enough to do it again."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from schemas.observation import Partition
+from schemas.observation import Ranges
 from trainer.step_report import StepReport
 from trainer.told import Told, bytes_of
 
@@ -33,7 +32,7 @@ class StepLog:
         """Should it be written down, lest it grow too large?"""
         return self._told_bytes >= _MOST_TOLD
 
-    def take(self, spans: Mapping[Partition, tuple[int, int]]) -> None:
+    def take(self, spans: Ranges) -> None:
         """A batch was taken in: [first, next) of each of its partitions."""
         self._taken.append([[each.number, *span] for each, span in spans.items()])
 

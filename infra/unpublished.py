@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from infra.registry import SqlRegistry
 from schemas.newest import UNKNOWN, Newest
-from schemas.observation import Partition
+from schemas.observation import Ranges
 from schemas.protocols import Action, ModelRecord
 
 
@@ -60,7 +60,7 @@ class Unpublished:
     def record_metrics(self, version: int, step: int, events: int, metrics: Mapping[str, float]) -> None:
         """They were recorded then."""
 
-    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+    def quarantine(self, reason: str, ranges: Ranges) -> None:
         """It was recorded then."""
 
     def record_action(self, version: int, step: int, events: int, action: Action) -> None:

@@ -15,7 +15,7 @@ from ingest.decode import Decoder
 from ingest.global_rows import GlobalDecoder
 from schemas.errors import InputError, StackError
 from schemas.layout import Layout
-from schemas.observation import Batch, GlobalRow, Partition
+from schemas.observation import Batch, GlobalRow, Partition, Ranges
 
 _POLL_MS = 500
 _FIRST_REACH = 4_000
@@ -38,9 +38,7 @@ def rows_before(
     return Decoder(layout, clock).decode({partition: found}), globals_of(layout, clock)
 
 
-def batches_between(
-    layout: Layout, clock: Clock, spans: Sequence[Mapping[Partition, tuple[int, int]]]
-) -> Iterator[Batch]:
+def batches_between(layout: Layout, clock: Clock, spans: Sequence[Ranges]) -> Iterator[Batch]:
     """Batches as they were read once, one for each span of offsets, [first, next) of each partition in its order.
 
     Raises:
@@ -75,7 +73,7 @@ def batches_since(
             yield decoder.decode({each: tapes[each].read(*span) for each, span in spans.items()})
 
 
-def _named(spans: Sequence[Mapping[Partition, tuple[int, int]]]) -> list[Partition]:
+def _named(spans: Sequence[Ranges]) -> list[Partition]:
     return list(dict.fromkeys(each for span in spans for each in span))
 
 

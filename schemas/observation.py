@@ -32,6 +32,10 @@ class Partition(NamedTuple):
         return f"{self.topic}/{self.number}"
 
 
+Ranges = Mapping[Partition, tuple[int, int]]
+"""Partition -> its offsets, [first, next)."""
+
+
 class Status(IntEnum):
     """What became of a row."""
 

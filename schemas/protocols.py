@@ -9,7 +9,7 @@ from schemas.alert import Alert
 from schemas.budget import Achieved
 from schemas.discovered import Discovered
 from schemas.newest import UNKNOWN, Newest
-from schemas.observation import Batch, DeadLetter, GlobalRow, Partition
+from schemas.observation import Batch, DeadLetter, GlobalRow, Partition, Ranges
 from schemas.shadow import ShadowStep
 
 TRAINER = "trainer"
@@ -189,7 +189,7 @@ class Registry(Protocol):
         """Append prequential per-task metrics."""
         ...
 
-    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+    def quarantine(self, reason: str, ranges: Ranges) -> None:
         """Record a refused training batch with its offsets."""
         ...
 

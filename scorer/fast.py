@@ -44,7 +44,6 @@ _LATELY, _ALARM, _ANEW = 24.0, 1.5, 100.0
 """Values that the nearest error is averaged over to see a change, how many times the usual one it must be for that, and
 how many values what was learned counts as from then on."""
 _NARROWEST, _WIDEST = 0.2, 5.0
-_HALF_LARGEST = np.float32(6e4)
 
 
 def _clock() -> Float32:

@@ -3,13 +3,12 @@
 N rows, S signals, P planes of an entity's statistics.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from schemas.layout import Layout
-from schemas.observation import Batch, Bool, Float64, Int64, Partition, Status
+from schemas.observation import Batch, Bool, Float64, Int64, Ranges, Status
 from schemas.signal import ABSURD
 from trainer.rows import to_raw
 from trainer.slots import Key, Slots
@@ -28,7 +27,7 @@ _LEAST = 16
 _PATIENCE = 256
 """Rows of an entity that are refused on end: then this is no fault but what it shows now."""
 _UNMEASURED, _IMPOSSIBLE = "a value that nothing measures", "impossible beside all that was seen"
-Refusal = tuple[str, Mapping[Partition, tuple[int, int]]]
+Refusal = tuple[str, Ranges]
 """Why, and where the rows came from: offsets, [first, next)."""
 
 

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
-from schemas.observation import Partition
+from schemas.observation import Partition, Ranges
 from schemas.protocols import Action
 from trainer.canary import worsened
 from trainer.descent import Descent
 from trainer.kept import Kept, Kind
 from trainer.ladder import Ladder, ladder_of
-from trainer.lesson import Lesson, Ranges, blank_lesson
+from trainer.lesson import Lesson, blank_lesson
 from trainer.losses import TaskLoss
 from trainer.network import Network, Outputs
 from trainer.past import past_lesson, start_of

@@ -18,16 +18,13 @@ from torch import Tensor
 
 from schemas.label import Label
 from schemas.layout import Layout, no_vectors
-from schemas.observation import Bool, Field, Float64, Int64, Partition
+from schemas.observation import Bool, Field, Float64, Int64, Partition, Ranges
 from trainer.ahead import came_at, classes_ahead
 from trainer.inject import follow, inject_some
 from trainer.losses import Targets
 from trainer.piece import Piece
 from trainer.rows import Rows, pack, parts, placed, to_model
 from trainer.windows import Window
-
-Ranges = Mapping[Partition, tuple[int, int]]
-"""Partition -> its offsets, [first, next)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,16 @@ from typing import Any
 
 from torch import Tensor
 
-from schemas.observation import Float64, Partition
+from schemas.observation import Float64, Partition, Ranges
 from trainer.gate import TOLERANCE, Gate
-from trainer.lesson import Ranges, merged
+from trainer.lesson import merged
 from trainer.network import Network
 from trainer.weights import upgraded
 
 _EVERY = 32
 """Steps at rest from one copy to the next, and until what is pinned is let go."""
 _LATE = 16
-"""Steps by which an alarm may come late: a copy that is younger is not pinned, but the one before."""
+"""Steps by which an alarm may come late: where there is an older copy, one that is younger is not pinned."""
 _WINDOWS = 64
 """Windows of a verdict."""
 _SURE = 3.0
@@ -68,7 +68,7 @@ class Pinned:
         if alarmed and not self.held:
             self._kept = self._kept[-1:] if self._steps >= _LATE else self._kept[:1]
             self.network.load_state_dict(self._kept[0].weights)
-            self._gate.clear()
+            self.judge_anew()
             self.held = True
         self._steps = self._steps + 1 if resting else 0
         if self._steps >= _EVERY:

@@ -11,7 +11,7 @@ from torch.distributed import ProcessGroup
 
 from schemas.label import Label
 from schemas.layout import Layout
-from schemas.observation import Partition
+from schemas.observation import Ranges
 from trainer.lesson import Lesson
 from trainer.losses import TaskLoss
 from trainer.metrics import metrics_of
@@ -47,7 +47,7 @@ class StepReport:
     metrics: Mapping[str, float]
     gradient_norm: float
     refused: str | None
-    ranges: Mapping[Partition, tuple[int, int]]
+    ranges: Ranges
     taught: Mapping[Label, float] = field(default_factory=dict)
     told: Told | None = None
 

@@ -7,7 +7,7 @@ import torch
 from torch.distributed import ProcessGroup
 
 from schemas.newest import Newest
-from schemas.observation import Partition
+from schemas.observation import Ranges
 from schemas.protocols import TRAINER, Action, ModelRecord, Registry
 from trainer.network import Network
 from trainer.weighting.ranks import gather_words, pool_sum
@@ -94,6 +94,6 @@ class Voice:
         if self.leads:
             self._registry.record_action(self.version, self.steps, self.events, action)
 
-    def quarantine(self, reason: str, ranges: Mapping[Partition, tuple[int, int]]) -> None:
+    def quarantine(self, reason: str, ranges: Ranges) -> None:
         """Write down what this rank refused to learn: each speaks for its own rows."""
         self._registry.quarantine(reason, ranges)
