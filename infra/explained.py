@@ -64,7 +64,7 @@ def _print_question(question: Record) -> None:
         (
             cell["signal"],
             str(cell["lag"]),
-            f"{cell['value']:.6g}",
+            _cell(cell["value"]),
             _signed(cell["integrated_gradients"]),
             _signed(cell["ablation"]),
         )
@@ -74,6 +74,12 @@ def _print_question(question: Record) -> None:
     attention = question["attention"]["modalities"]
     looked = [(name, _share(share), _signed(ablation["modalities"][name])) for name, share in attention.items()]
     table("modalities", ("modality", "attention", "ablation"), looked)
+    for name, share in gradients["vectors"].items():
+        say(f"integrated gradients of {name}, over all rows: {_signed(share)}")
+    for name, region in ablation["regions"].items():
+        parts = [(str(1 + place), *map(_signed, row)) for place, row in enumerate(region)]
+        say(f"{name}: what the answer loses where a part of the frame is grey, of {len(region)} x {len(region[0])}")
+        table("", ("from the top", *(str(1 + column) for column in range(len(region[0])))), parts)
     say(_trust(question["attention"]["agreement_with_ablation"]))
     others = ", ".join(f"{name} {share:.0%}" for name, share in question["tasks"]["attention"].items())
     say(f"tasks looked at: {others}; how far the gate lets them in: {question['tasks']['gate']:.2f}")

@@ -1,9 +1,9 @@
 """Explains an alert: its row's history from the log or from files, the version that judged it, and why it said so.
 
-R rows replayed, S signals, K tasks, Q quantiles.
+R rows replayed, S signals, V modalities with frames or vectors, K tasks, Q quantiles.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,27 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from infra.assembly import registry_of, utc_now
+from infra.alert_rows import EntityRows, rows_of
+from infra.assembly import registry_of
 from infra.settings import load_monitor, shipped
-from ingest.files import FileSource
-from ingest.lookback import rows_before
 from schemas.alert import RAISED
 from schemas.errors import ConfigError, InputError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
-from schemas.observation import Batch, Float64, Int64, Partition, Status
+from schemas.observation import Float64
 from schemas.silence import TASK
-from scorer.admission import Admission
 from scorer.alerts import read_alert, read_events
-from scorer.globals import GlobalTable
 from scorer.stages.finding import kinds_of
-from scorer.waves import waves_of
 from trainer.explain import Explainer
 from trainer.explanation import Explained, Question
 from trainer.weights import load_weights
 
 Record = dict[str, Any]
-_LEAST_ROWS = 2
 
 
 def explain_alert(
@@ -57,21 +52,21 @@ def explain_alert(
     layout, origin = Layout(monitor), _worst(record, read_events(record["id"], database))
     told = _told(record, origin)
     task = _task_behind(layout, record)
-    if task is None or not origin["model_version"] or layout.vectors:
-        return told | {"network": None, "why_not": why_not(layout, record, origin)}
+    if task is None or not origin["model_version"]:
+        return told | {"network": None, "why_not": _why_not(record, origin)}
     registry = registry_of(monitor)
     served = registry.get(origin["model_version"])
     network = load_weights(layout, registry.load(served), f"model version {served.version}")
     torch.set_num_threads(1)
-    time_ms, values = _history(layout, record, origin, rows, files)
-    explainer = Explainer(network, values, time_ms / 1_000.0)
+    lived = rows_of(layout, record, origin, rows, files)
+    explainer = Explainer(network, lived.values, lived.time_ms / 1_000.0, lived.vectors)
     questions = _questions(layout, explainer, task, record["reasons"])
     return told | {
         "network": {
             "version": origin["model_version"],
-            "rows": len(time_ms),
-            "came_and_expected": _came_and_expected(layout, explainer, values[-1]),
-            "questions": [_answered(layout, explainer, explainer.explain(each), time_ms, values) for each in questions],
+            "rows": len(lived.time_ms),
+            "came_and_expected": _came_and_expected(layout, explainer, lived.values[-1]),
+            "questions": [_answered(layout, explainer, explainer.explain(each), lived) for each in questions],
         }
     }
 
@@ -112,74 +107,12 @@ def _task_behind(layout: Layout, record: Record) -> int | None:
         raise InputError(f"alert {record['id']}: task {record['task']} is not configured; expected {known}") from error
 
 
-def why_not(layout: Layout, record: Record, origin: Record) -> str:
-    """Why no network is asked about an alert.
-
-    Args:
-        layout: the monitor's.
-        record: the alert's row.
-        origin: that of the transition which its score is of.
-    """
+def _why_not(record: Record, origin: Record) -> str:
     if not origin["model_version"]:
         return "no network ran when this alert was raised"
     if record["task"] == TASK:
         return "a feed that failed is told by its rows and the clock: no task of the network has a part in it"
-    if _task_behind(layout, record) is None:
-        return f"rule {record['task']} decides by itself: no task of the network follows from it"
-    names = ", ".join(layout.vectors)
-    return f"modality {names}: frames and vectors are not replayed; `alerts show` says what the network looked at then"
-
-
-def _history(layout: Layout, record: Record, origin: Record, rows: int, files: Sequence[Path]) -> tuple[Int64, Float64]:
-    """The entity's rows up to the alert's, times [R] and raw values [R, S], as they were admitted."""
-    table = GlobalTable(layout)
-    if files:
-        time_ms, values = _from_files(layout, files, record["entity"], origin["event_time"])
-    else:
-        partition = Partition(record["topic"], origin["partition"])
-        batch, known = rows_before(layout, utc_now, partition, origin["offset"], record["entity"], rows)
-        table.add(known)
-        time_ms, values = _admitted(layout, batch)
-    if len(time_ms) < _LEAST_ROWS:
-        raise InputError(f"alert {record['id']}: got {len(time_ms)} rows up to it; expected {_LEAST_ROWS} or more")
-    return time_ms[-rows:], table.join(time_ms, values)[-rows:]
-
-
-def _from_files(layout: Layout, files: Sequence[Path], entity: str, until: datetime) -> tuple[Int64, Float64]:
-    until_ms = round(until.timestamp() * 1_000)
-    times, values = [], []
-    for batch in FileSource(files, layout).batches(_Nobody()):
-        assert batch is not None
-        mine = (np.array(batch.entity) == entity) & (batch.time_ms <= until_ms) & (batch.status == Status.OK)
-        times.append(batch.time_ms[mine])
-        values.append(batch.values[mine])
-    time_ms = np.concatenate(times)
-    if not len(time_ms) or time_ms[-1] != until_ms:
-        raise InputError(f"--input: got no row of the alert's entity at {_iso(until)}; expected the alert's own")
-    return time_ms, np.concatenate(values)
-
-
-class _Nobody:
-    """Owns nothing: files are read from their beginning."""
-
-    def adopt(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
-        return dict.fromkeys(partitions, 0)
-
-    def release(self, partitions: Sequence[Partition]) -> None:
-        pass
-
-
-def _admitted(layout: Layout, batch: Batch) -> tuple[Int64, Float64]:
-    """What scoring would have let through, in event time where rows may wait for each other."""
-    order = np.arange(len(batch))
-    if layout.monitor.lateness:
-        order = np.argsort(batch.time_ms, kind="stable")
-    admission = Admission(len(layout.signals), layout.monitor.conflicts)
-    entity = np.zeros(len(batch), dtype=np.int64)
-    time_ms, status = batch.time_ms[order], batch.status[order]
-    found = admission.admit(waves_of(entity), entity, time_ms, batch.values[order], status, admission.initial())
-    kept = found.status == Status.OK
-    return time_ms[kept], found.values[kept]
+    return f"rule {record['task']} decides by itself: no task of the network follows from it"
 
 
 def _questions(layout: Layout, explainer: Explainer, task: int, reasons: Sequence[Record]) -> list[Question]:
@@ -201,8 +134,9 @@ def _came_and_expected(layout: Layout, explainer: Explainer, came_S: Float64) ->
     ]
 
 
-def _answered(layout: Layout, explainer: Explainer, explained: Explained, time_ms: Int64, values: Float64) -> Record:
+def _answered(layout: Layout, explainer: Explainer, explained: Explained, lived: EntityRows) -> Record:
     gradients, ablation = explained.gradients, explained.ablation
+    lag_R = gradients.by_row_RS.sum(1) + gradients.vector_RV.sum(1)
     modalities = [modality.name for modality in layout.monitor.modalities]
     return {
         "task": layout.tasks[explained.question.task].name,
@@ -211,7 +145,8 @@ def _answered(layout: Layout, explainer: Explainer, explained: Explained, time_m
         "integrated_gradients": {
             "signals": _named(layout.names, gradients.by_row_RS.sum(0)),
             "residuals": _named(layout.names, gradients.residual_S),
-            "lags": gradients.by_row_RS.sum(1)[::-1].tolist(),
+            "vectors": _named([_carried(layout, name) for name in layout.vectors], gradients.vector_RV.sum(0)),
+            "lags": lag_R[::-1].tolist(),
             "change": gradients.change,
             "gap": gradients.gap,
             "complete": gradients.complete,
@@ -221,8 +156,9 @@ def _answered(layout: Layout, explainer: Explainer, explained: Explained, time_m
             "modalities": _named(modalities, ablation.modality_M),
             "signals": _named(layout.names, ablation.signal_S),
             "lags": ablation.row_R[::-1].tolist(),
+            "regions": {name: region_GG.tolist() for name, region_GG in ablation.regions.items()},
         },
-        "cells": _cells(layout, explained, time_ms, values),
+        "cells": _cells(layout, explained, lived),
         "attention": {
             "modalities": _named(modalities, explained.attention_M),
             "nothing": explained.nothing,
@@ -242,22 +178,35 @@ def _asked(layout: Layout, explainer: Explainer, question: Question) -> str:
     return f"log odds of {task} = {layout.classes[task][question.choice]} (probability {probability:.2f})"
 
 
-def _cells(layout: Layout, explained: Explained, time_ms: Int64, values: Float64) -> list[Record]:
-    """Every value replayed, the one whose absence changes the answer most first. `lag` counts rows back."""
-    gradient_RS, ablation_RS = explained.gradients.by_row_RS, explained.ablation.cell_RS
-    cells = np.argwhere(~np.isnan(values))
-    cells = cells[np.argsort(-np.abs(ablation_RS[tuple(cells.T)]), kind="stable")]
-    return [
-        {
-            "signal": layout.names[signal],
-            "lag": len(values) - 1 - row,
-            "seconds_before": float(time_ms[-1] - time_ms[row]) / 1_000.0,
-            "value": float(values[row, signal]),
-            "integrated_gradients": float(gradient_RS[row, signal]),
-            "ablation": float(ablation_RS[row, signal]),
-        }
-        for row, signal in cells.tolist()
+def _cells(layout: Layout, explained: Explained, lived: EntityRows) -> list[Record]:
+    """Every value, frame and vector replayed, the one whose absence changes the answer most first; `lag` in rows."""
+    gradients, ablation = explained.gradients, explained.ablation
+    values = [
+        (layout.names[signal], row, lived.values[row, signal], gradients.by_row_RS, ablation.cell_RS, signal)
+        for row, signal in np.argwhere(~np.isnan(lived.values)).tolist()
     ]
+    vectors = [
+        (_carried(layout, name), row, None, gradients.vector_RV, ablation.vector_RV, place)
+        for place, name in enumerate(layout.vectors)
+        for row in np.flatnonzero(~np.isnan(lived.values[:, layout.derived(name)]).all(axis=1)).tolist()
+    ]
+    cells = [
+        {
+            "signal": name,
+            "lag": len(lived.time_ms) - 1 - row,
+            "seconds_before": float(lived.time_ms[-1] - lived.time_ms[row]) / 1_000.0,
+            "value": None if value is None else float(value),
+            "integrated_gradients": float(by_gradients[row, column]),
+            "ablation": float(by_ablation[row, column]),
+        }
+        for name, row, value, by_gradients, by_ablation, column in values + vectors
+    ]
+    return sorted(cells, key=lambda cell: -abs(cell["ablation"]))
+
+
+def _carried(layout: Layout, name: str) -> str:
+    """What people call what a modality carries beside the signals derived from it."""
+    return f"{name} ({'frame' if len(layout.vectors[name].shape) > 1 else 'vector'})"
 
 
 def _named(names: Sequence[str], values: Float64) -> dict[str, float]:

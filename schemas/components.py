@@ -51,6 +51,7 @@ class ModelSettings(Frozen):
     similarity_bias: float = Field(
         default=0.0, ge=0, le=20, description="how strongly a task looks at those its gradients agree with; 0: off"
     )
+    residuals: bool = Field(default=True, description="the anomaly head reads how far values lie from their forecast")
     private: int = Field(
         default=8,
         ge=0,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.components import ModelSettings
 from schemas.duration import exact_form
 from schemas.horizon import name_of
 from schemas.layout import Layout
@@ -14,6 +15,8 @@ FORMAT = "7"
 """Changes whenever names or sizes of weights come to be others, or to mean something else."""
 _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""
+_NAMED_WHERE_SET = ("similarity_bias", "residuals")
+"""Model settings of later than the format: weights from before them are as their defaults say."""
 OF_TASKS, OF_DOMAIN = (
     ("horizons", "quantiles", "classes", "standings", "tasks"),
     ("modalities", "signals", "targets", "vectors", "rules", "relations"),
@@ -27,7 +30,8 @@ def architecture(layout: Layout) -> Architecture:
     """Everything that the weights' meaning depends on."""
     monitor, forecast = layout.monitor, layout.forecast
     placed = zip(layout.signals, layout.modality_of, strict=True)
-    without_meaning = _NO_MEANING if monitor.model.similarity_bias else _NO_MEANING | {"similarity_bias"}
+    said = set(_NAMED_WHERE_SET) & monitor.model.model_dump(exclude_defaults=True).keys()
+    without_meaning = _NO_MEANING | set(_NAMED_WHERE_SET) - said
     rules = {rule.name: rule for rule in monitor.rules}
     parts: Architecture = {
         "format": FORMAT,
@@ -72,7 +76,8 @@ def by_name(parts: Architecture) -> dict[str, Any]:
     How many signals are forecast stands in the modalities' scopes.
     """
     named = {*OF_TASKS, *OF_DOMAIN}
-    found = {name: parts[name] for name in parts if name not in named}
+    found = {name: ModelSettings.model_fields[name].default for name in _NAMED_WHERE_SET}
+    found |= {name: parts[name] for name in parts if name not in named}
     modalities = parts.get("modalities", [])
     found |= {f"modality {name}": {"scope": scope} for name, scope in modalities}
     for name, shape in parts.get("vectors", []):

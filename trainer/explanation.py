@@ -1,8 +1,9 @@
 """What is asked of the network about one row, and the records of its answers.
 
-R rows of the entity, the last one in question; S signals, M modalities, K tasks.
+R rows of the entity, the last one in question; S signals, M modalities, V of them with frames or vectors, K tasks.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas.observation import Float64
@@ -32,6 +33,7 @@ class Gradients:
         by_row_RS: attributed to what the network read of each signal at each row, its running statistics included, so
             that older rows also speak through newer ones.
         residual_S: to how far the last row lies from its forecast; 0 where the question does not look at it.
+        vector_RV: to the frame or vector of each row, beyond the signals derived from it.
         change: answer at the rows minus answer at the baseline.
         gap: |sum of all attributions - change|: 0 is complete.
         points: on the path.
@@ -39,6 +41,7 @@ class Gradients:
 
     by_row_RS: Float64
     residual_S: Float64
+    vector_RV: Float64
     change: float
     gap: float
     points: int
@@ -57,12 +60,17 @@ class Ablation:
         modality_M, signal_S: masked in all rows.
         row_R: all signals of one row masked.
         cell_RS: one signal in one row; 0 where it had no value.
+        vector_RV: one frame or vector in one row, with the signals derived from it; 0 where there was none.
+        regions: modality -> each part of the last row's frame made grey, [G, G], top left first (occlusion: Zeiler and
+            Fergus, 2014, section 4.2); none of a forecast, which stood before the frame came.
     """
 
     modality_M: Float64
     signal_S: Float64
     row_R: Float64
     cell_RS: Float64
+    vector_RV: Float64
+    regions: Mapping[str, Float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,21 +66,27 @@ class ForecastHead(nn.Module):
 
 
 class AnomalyHead(nn.Module):
-    """A logit from the task's representation, the standardised forecast residuals, and which signals came.
+    """A logit from the task's representation, which signals came, and their standardised forecast residuals.
 
     Untrained it says 0: a probability of one half, even odds, as its loss weighs faulty and sound rows.
+
+    Residuals help it to learn in one pass and hurt it in a long fit, as DECISIONS.md has it: `model.residuals`.
     """
 
-    def __init__(self, signals: int, width: int) -> None:
+    def __init__(self, layout: Layout) -> None:
         super().__init__()
-        self.hidden = nn.Linear(width + 3 * signals, width)
-        self.out = _silent(width, 1)
+        model, signals = layout.monitor.model, layout.n_targets
+        self._residuals = model.residuals
+        self.hidden = nn.Linear(model.width + (3 if self._residuals else 1) * signals, model.width)
+        self.out = _silent(model.width, 1)
 
     def forward(self, hidden_ND: Tensor, residual_NS: Tensor) -> Tensor:
         """Logits, [N]. `residual_NS` is NaN where nothing came or nothing was expected."""
         known_NS = ~residual_NS.isnan()
-        squashed_NS = residual_NS.nan_to_num(0.0).clamp(-_RESIDUAL_CLIP, _RESIDUAL_CLIP).float().asinh()
-        inputs = [hidden_ND, squashed_NS, squashed_NS.abs(), known_NS.float()]
+        inputs = [hidden_ND, known_NS.float()]
+        if self._residuals:
+            squashed_NS = residual_NS.nan_to_num(0.0).clamp(-_RESIDUAL_CLIP, _RESIDUAL_CLIP).float().asinh()
+            inputs[1:1] = [squashed_NS, squashed_NS.abs()]
         logit_N: Tensor = self.out(functional.gelu(self.hidden(torch.cat(inputs, -1)))).squeeze(-1)
         return logit_N
 

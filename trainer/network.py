@@ -121,7 +121,7 @@ class Network(nn.Module):
             torch.manual_seed(model.seed)
             self.trunk = Twins(layout, tasks) if model.sharing == "twins" else Trunk(layout, tasks)
             self.forecast = ForecastHead(layout)
-            self.anomaly = AnomalyHead(layout.n_targets, model.width)
+            self.anomaly = AnomalyHead(layout)
             self.states = class_heads(layout)
             self.private = Private(layout) if model.private else None
         self.cut_from = cut_from

@@ -65,7 +65,7 @@ class Private(nn.Module):
         self._events = slice(len(tasks) - len(layout.events), len(tasks))
         self.paths = nn.ModuleList(Path(inputs, model.private, model.width) for _ in tasks)
         self.forecast = ForecastHead(layout)
-        self.anomaly = AnomalyHead(layout.n_targets, model.width)
+        self.anomaly = AnomalyHead(layout)
         self.states = class_heads(layout)
         self.register_buffer("detached_K", torch.tensor([_apart(task, layout, inputs) for task in tasks]))
         self.register_load_state_dict_post_hook(_follow)  # type: ignore[no-untyped-call]

@@ -1,9 +1,9 @@
 """`python -m tests.bench.choices WHAT`: what each word of the config makes of real streams, by the learner alone.
 
-WHAT is the optimiser, the way of sharing (`twins`: a network for each task), the recurrent cell, or the weighting of
-tasks. Losses are prequential (each step's, before its update, one pass), standardised (1 = knowing nothing), and the
-mean over the later half of the steps. ICU stays through the shipped health monitor; ETTh1 as `--auto` reads it. Beside
-them how many weights there are, and processor time over the default's.
+WHAT is the optimiser, the way of sharing (`twins`: a network for each task), the recurrent cell, the weighting of
+tasks, or whether the anomaly head reads residuals. Losses are prequential (each step's, before its update, one pass),
+standardised (1 = knowing nothing), and the mean over the later half of the steps. ICU stays through the shipped health
+monitor; ETTh1 as `--auto` reads it. Beside them how many weights there are, and processor time over the default's.
 """
 
 import argparse
@@ -47,6 +47,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "sharing": (*STRATEGIES, "twins"),
     "cell": tuple(CELLS),
     "weighting": get_args(Weighting),
+    "residuals": ("on", "off"),
 }
 _OF_TRAINING = {"optimiser", "weighting"}
 _BESIDE = ("weights", "refused", "seconds")
@@ -82,7 +83,7 @@ def _streams(shared: Path, folder: Path, stays: int) -> Iterator[tuple[str, Moni
 
 
 def _with(monitor: Monitor, what: str, word: str, seed: int) -> Monitor:
-    changed = {what: word}
+    changed = {what: word == "on" if what == "residuals" else word}
     training = monitor.training.model_copy(update=changed if what in _OF_TRAINING else {})
     model = monitor.model.model_copy(update={"seed": seed} | ({} if what in _OF_TRAINING else changed))
     return monitor.model_copy(update={"training": training, "model": model})

@@ -1,7 +1,7 @@
 """An alert explained from the topic it came from: a real broker, the version's file, the alert's row in SQL."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,22 +9,16 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from sqlalchemy import insert
 
-from infra.assembly import registry_of, utc_now
+from infra.assembly import registry_of
 from infra.commands.alerts import alerts
 from infra.database import connect, migrate
 from infra.settings import load_monitor
-from ingest.kafka import KafkaSource
 from ingest.producer import create_topics, publish
 from schemas.alert import Alert
 from schemas.errors import InputError, ModelError
 from schemas.layout import Layout
-from schemas.observation import Batch, Partition
-from schemas.statements import ALERTS, EVENTS, alert_row, event_row
-from scorer.scorer import Scorer, state_template
-from scorer.stages.pipeline import AlertPipeline
-from scorer.store import Store
+from tests.integration.watching import keep, watched
 from tests.laws.ward import awake
 from trainer.network import Network
 from trainer.weights import save_weights
@@ -51,14 +45,6 @@ class Ward:
         result = self.explain(task, "--json", *arguments)
         assert result.exception is None, result.exception
         return dict(json.loads(result.stdout))
-
-
-class Everything:
-    def adopt(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        return dict.fromkeys(partitions, 0)
-
-    def release(self, partitions: Sequence[Partition]) -> None:
-        pass
 
 
 def rows() -> list[dict[str, float | str]]:
@@ -99,34 +85,11 @@ def ward(kafka: str, topic: str, tmp_path: Path) -> Ward:
     migrate(engine)
     network = awake(Network(layout))
     record = registry_of(layout.monitor, engine).publish(save_weights(network), None, {})
-    raised = watched(layout, network, record.version)
-    with engine.begin() as connection:
-        for alert in raised:
-            connection.execute(insert(ALERTS), alert_row(alert.id, alert, alert.event_time))
-            connection.execute(insert(EVENTS), event_row(alert.id, alert, alert.event_time))
+    raised = watched(layout, network, record.version, ROWS * BEDS)
+    keep(engine, raised)
     engine.dispose()
     found = {alert.task: alert for alert in raised if alert.offset == ROWS * BEDS - 1}
     return Ward(str(tmp_path / "ward.yaml"), url, str(tmp_path / "ward.csv"), Path(record.path), found)
-
-
-def watched(layout: Layout, network: Network, version: int) -> list[Alert]:
-    store = Store(state_template(layout))
-    scorer, pipeline = Scorer(layout, store, lambda _: network), AlertPipeline(layout, store)
-    source = KafkaSource(layout, utc_now, assign=[Partition(layout.monitor.topics.observations, 0)])
-    raised: list[Alert] = []
-    try:
-        for batch in source.batches(Everything()):
-            if batch is not None:
-                raised += pipeline.decide(scorer.score(batch, nowhere(batch), np.full(len(batch), version)))
-                if batch.next_offsets[0] == ROWS * BEDS:
-                    return raised
-    finally:
-        source.close()
-    raise AssertionError("the source ended")
-
-
-def nowhere(batch: Batch) -> np.ndarray:  # type: ignore[type-arg]
-    return np.zeros(len(batch), dtype=np.bool_)
 
 
 def test_an_alert_is_explained_from_its_topic_and_alike_from_files(ward: Ward) -> None:

@@ -66,8 +66,9 @@ def test_what_is_no_whole_file_is_refused(content):
         ({"sharing": "mmoe"}, "model.sharing is 'hard' in the file, 'mmoe' in the monitor"),
         ({"cell": "mingru"}, "model.cell is 'gru' in the file, 'mingru' in the monitor"),
         ({"width": 64, "heads": 4}, "model.width is 32 in the file, 64 in the monitor"),
+        ({"residuals": False}, "model.residuals is True in the file, False in the monitor"),
     ],
-    ids=["sharing", "cell", "width"],
+    ids=["sharing", "cell", "width", "residuals"],
 )
 def test_weights_of_another_architecture_are_refused_by_the_first_field_that_differs(model, words):
     with pytest.raises(ModelError) as refused:
