@@ -7,7 +7,7 @@ go on from the checkpoint before, and this way leads nowhere but to the version.
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -17,10 +17,11 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy import Table as SqlTable
 
 from infra.durable import write_whole
+from infra.told_rows import newest_told, take_back
 from schemas.errors import ModelError
 from schemas.observation import Partition
 from schemas.tables import CheckpointRow
-from scorer.ledger import transact
+from scorer.ledger import Fence, transact
 
 SHARED = "shared.pt"
 """What all ranks hold alike."""
@@ -49,6 +50,7 @@ class Checkpoint:
         log: for each rank a list of [step, batches taken in before it, version published by it or null, versions that
             served and were tried where that was news before it, or null]; a batch is a list of [partition, first
             offset, next one]. An entry of a whole one may repeat the last step's number: no step followed.
+        told: table -> newest row that trainers had written into it, once it is recorded.
     """
 
     id: int
@@ -62,6 +64,7 @@ class Checkpoint:
     files: Mapping[str, str]
     offsets: Mapping[Partition, int]
     log: Sequence[Sequence[Sequence[Any]]]
+    told: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -153,9 +156,23 @@ class Checkpoints:
             "files": dict(checkpoint.files),
             "offsets": {f"{partition.topic}/{partition.number}": at for partition, at in checkpoint.offsets.items()},
             "log": list(checkpoint.log),
+            "told": newest_told(connection, self.monitor),
             "recorded_at": self.clock(),
         }
         return int(connection.execute(insert(_CHECKPOINTS).returning(_CHECKPOINTS.c.id), row).scalar_one())
+
+    def go_on_from(self, checkpoint: Checkpoint, fence: Fence) -> None:
+        """Take back what trainers told of steps after it: they are done anew.
+
+        Raises FencedError where other trainers have taken over.
+        """
+
+        def taken_back(connection: Connection, _: int) -> int:
+            fence(connection)
+            return take_back(connection, self.monitor, checkpoint.told)
+
+        if gone := transact(self.engine, taken_back):
+            _log.info("steps are done anew, what was told of them is taken back", step=checkpoint.step, rows=gone)
 
     def _let_go(self, connection: Connection) -> list[str]:
         """Delete the rows of old ones; the folders that no other needs."""
@@ -229,6 +246,7 @@ def _checkpoint(row: Mapping[Any, Any]) -> Checkpoint:
         files=row["files"],
         offsets={_partition(name): at for name, at in row["offsets"].items()},
         log=row["log"],
+        told=row["told"],
     )
 
 

@@ -21,7 +21,7 @@ from schemas.newest import UNKNOWN, Newest
 from schemas.observation import Ranges
 from schemas.protocols import TRAINER, Action, ModelRecord
 from schemas.shadow import Settlement, Shadow
-from schemas.tables import LearningActionRow, QuarantineRow, TaskMetricRow
+from schemas.tables import LearningActionRow, QuarantineRow, Table, TaskMetricRow
 from scorer.ledger import Fence, transact
 
 _LOG = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class SqlRegistry:
         directory: of the files.
         clock: the time now, timezone-aware.
         shadow_rows: how many rows a version that is published must first be scored on in the shadow; 0: none.
-        fence: asked in each transaction that publishes: another trainer may have taken over.
+        fence: asked in each transaction that publishes or tells of steps: another trainer may have taken over.
         beside: writes in the same transaction what belongs to the version of that number; a rival's may roll it back.
     """
 
@@ -184,19 +184,28 @@ class SqlRegistry:
             for task, metric, value in named
         ]
         if rows:
-            transact(self.engine, lambda connection, _: connection.execute(insert(TaskMetricRow), rows))
+            self._append(TaskMetricRow, rows)
 
     def quarantine(self, reason: str, ranges: Ranges) -> None:
         """Record a refused training batch with its offsets, [first, next) of each partition."""
         offsets = {str(partition): list(span) for partition, span in ranges.items()}
         row = {"monitor": self.monitor, "reason": reason[:200], "offsets": offsets, "recorded_at": self.clock()}
-        transact(self.engine, lambda connection, _: connection.execute(insert(QuarantineRow), row))
+        self._append(QuarantineRow, [row])
 
     def record_action(self, version: int, step: int, events: int, action: Action) -> None:
         """Append what the learner did about drift or harm."""
         row = {"monitor": self.monitor, "version": version, "step": step, "events": events}
         row |= {"task": action.task, "kind": action.kind, "why": action.why[:200], "recorded_at": self.clock()}
-        transact(self.engine, lambda connection, _: connection.execute(insert(LearningActionRow), row))
+        self._append(LearningActionRow, [row])
+
+    def _append(self, table: type[Table], rows: Sequence[Mapping[str, object]]) -> None:
+        """Raises FencedError when another trainer has taken over: what it takes back must not come again."""
+
+        def append(connection: Connection, _: int) -> None:
+            self.fence(connection)
+            connection.execute(insert(table), rows)
+
+        transact(self.engine, append)
 
     def _pinned(self) -> list[int]:
         reader = self.engine.execution_options(reading=True)

@@ -156,6 +156,8 @@ class TrainingRank:
         if checkpoint is None:
             return
         self._parent = checkpoint.id
+        if self.learner.leads:
+            self._checkpoints.go_on_from(checkpoint, self._registry.fence)
         self.learner.load_state_dict(unpacked(self._checkpoints.read(checkpoint, SHARED)))
         shares = {
             each: self._checkpoints.read(checkpoint, file_of(each))

@@ -249,6 +249,7 @@ class CheckpointRow(Table):
 
     `files` maps each file of its folder to its SHA-256; `offsets` a partition to the first offset not taken in; `log`
     holds, for each rank, what it took in before each step. One that was written with a version holds the log alone.
+    `told` maps tables of what trainers write down of their steps to the newest row by then.
     """
 
     __tablename__ = "trainer_checkpoints"
@@ -266,6 +267,7 @@ class CheckpointRow(Table):
     files: Mapped[dict[str, str]] = mapped_column(JSON)
     offsets: Mapped[dict[str, int]] = mapped_column(JSON)
     log: Mapped[list[Any]] = mapped_column(JSON)
+    told: Mapped[dict[str, int]] = mapped_column(JSON, server_default="{}")
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from infra.assembly import first_version, registry_of
 from infra.database import connect, migrate
@@ -77,6 +77,14 @@ def lags(monitor: Path) -> list[float]:
         return list(connection.execute(query.order_by(TaskMetricRow.id)).scalars())
 
 
+def told_again(monitor: Path) -> list[tuple[int, str, str]]:
+    """Losses that stand there more than once for a step: it was done anew, and told of as if it were another."""
+    row = TaskMetricRow
+    query = select(row.step, row.task, row.metric).where(row.metric == "loss").group_by(row.step, row.task, row.metric)
+    with connect(load_monitor(monitor).database.url).connect() as connection:
+        return [tuple(found) for found in connection.execute(query.having(func.count() > 1))]
+
+
 def message(entity: str, step: int, hr: float, rr: float) -> tuple[bytes, bytes, None]:
     record = {"entity": entity, "time": 1_700_000_000_000 + 60_000 * step, "hr": 70 + hr, "rr": 15 + rr}
     return entity.encode(), json.dumps(record).encode(), None
@@ -105,6 +113,7 @@ def test_trainers_die_come_and_go_and_every_row_is_taken_in_once(kafka, topic, m
         wait(lambda: witness.events > learned - waiting, "everything to be learned")
         wait(lambda: lags(monitor)[-1] == 0.0, "the word that nothing is left to read")
     assert replayed(monitor).same
+    assert told_again(monitor) == []
     history = witness.history()
     assert {each.ranks for each in history} >= {1, 2, 3}
     assert gaps(history) == []
