@@ -95,19 +95,22 @@ class Adaptation:
             actions += self._adapt(step)
         return actions + (self.harm() if step % self._settings.canary.every == 0 else [])
 
-    def harm(self) -> list[Action]:
+    def harm(self, judged: Network | None = None) -> list[Action]:
         """Look at the canaries: a candidate that forgot them goes back to where it was at the last look.
 
         One that forgets them again and again learned what the stream has become: then they are what is outdated.
+
+        Args:
+            judged: what the candidate offers for service; None: itself.
         """
         if not self._settings.canary.windows:
             return []
         canaries = self._kept.canary.held
-        found = worsened(self._network, self._serving, canaries, self._descent.losses, self._group)
+        found = worsened(judged or self._network, self._serving, canaries, self._descent.losses, self._group)
         went_back = bool(found) and self._vetoes < self._settings.canary.vetoes
         if went_back:
             self._become(self._good)
-        else:
+        elif judged is None:
             self._good = copy.deepcopy(self._network.state_dict())
         if found and not went_back:
             self._kept.canary.held.clear()

@@ -129,8 +129,8 @@ class Candidate:
         return report
 
     def harmed(self) -> bool:
-        """Did it forget what the canaries hold? Then it is another one now."""
-        return self._act(self.adaptation.harm())
+        """Did what is offered forget what the canaries hold? Then the candidate is another one now."""
+        return self._act(self.adaptation.harm(self.average.network))
 
     def serves(self) -> None:
         """What is offered serves from now on: it is what the next one must beat."""

@@ -238,7 +238,9 @@ class Learner:
 
     def share_of(self, partition: Partition) -> dict[str, Any]:
         """What is held of a partition's entities: their states, windows that wait, and old ones."""
-        return self.intake.share_of(partition, self.candidate.adaptation.kept_of(partition))
+        adaptation = self.candidate.adaptation
+        since = [] if adaptation.pinned is None else adaptation.pinned.since_of(partition)
+        return self.intake.share_of(partition, adaptation.kept_of(partition)) | {"since": since}
 
     def add_shares(self, shares: Mapping[Partition, Mapping[str, Any]]) -> None:
         """Hold what others held of these partitions; where the monitor was changed since, their entities begin anew."""
@@ -246,8 +248,11 @@ class Learner:
         if len(held) < len(shares):
             _log.warning("held for other windows than the monitor's, let go", partitions=len(shares) - len(held))
         self.intake.add_shares(held)
+        adaptation = self.candidate.adaptation
         for partition, share in held.items():
-            self.candidate.adaptation.keep(kept_of(partition, share), self.steps)
+            adaptation.keep(kept_of(partition, share), self.steps)
+            if adaptation.pinned is not None:
+                adaptation.pinned.add_since(partition, share.get("since", ()))
 
     def _steps(self) -> list[StepReport]:
         reports = []

@@ -7,7 +7,7 @@ W windows, K tasks.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,9 +31,10 @@ _SURE = 3.0
 
 @dataclass(slots=True)
 class _Copy:
-    """Weights, and the offsets that this rank has learned from since: another one's are its own to tell."""
+    """Weights after so many steps, and the offsets that this rank has learned from since: others tell their own."""
 
     weights: dict[str, Tensor]
+    at: int
     since: dict[Partition, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -49,8 +50,8 @@ class Pinned:
 
     def __init__(self, network: Network) -> None:
         self.network = copy.deepcopy(network)
-        self._kept = [_Copy(copy.deepcopy(network.state_dict()))]
-        self._steps = 0
+        self._kept = [_Copy(copy.deepcopy(network.state_dict()), 0)]
+        self._counted = self._rested = 0
         self.held = False
         self._gate = Gate(len(network.layout.tasks), _WINDOWS)
 
@@ -63,18 +64,26 @@ class Pinned:
             alarmed: did an alarm begin with it?
             resting: is nothing done about drift?
         """
+        self._counted += 1
         for each in self._kept:
             each.since = merged(each.since, ranges)
         if alarmed and not self.held:
-            self._kept = self._kept[-1:] if self._steps >= _LATE else self._kept[:1]
+            self._kept = self._kept[-1:] if self._rested >= _LATE else self._kept[:1]
             self.network.load_state_dict(self._kept[0].weights)
             self.judge_anew()
             self.held = True
-        self._steps = self._steps + 1 if resting else 0
-        if self._steps >= _EVERY:
-            copies = 1 if self.held else 2
-            self._kept = [*self._kept, _Copy(copy.deepcopy(network.state_dict()))][-copies:]
-            self.held, self._steps = False, 0
+        self._rest(network, resting=resting)
+
+    def _rest(self, network: Network, *, resting: bool) -> None:
+        """Copies are taken at rest. When what is pinned is let go, there is one that is old enough to follow it."""
+        self._rested = self._rested + 1 if resting else 0
+        if self.held and not self._rested:
+            del self._kept[1:]
+        if self._rested >= _EVERY or (self.held and self._rested == _LATE):
+            self._kept.append(_Copy(copy.deepcopy(network.state_dict()), self._counted))
+        if self._rested >= _EVERY:
+            self._kept = self._kept[-2:]
+            self.held, self._rested = False, 0
 
     def judge(self, pinned_WK: Float64, candidate_WK: Float64) -> None:
         """Losses of both on the same windows, before the candidate learned them. NaN = not judged."""
@@ -102,14 +111,26 @@ class Pinned:
         unlearned, pinned.since = pinned.since, {}
         return pinned.weights, unlearned
 
+    def since_of(self, partition: Partition) -> list[tuple[int, int, int]]:
+        """Offsets, [first, next), learned from a partition since each copy: [when it was made, first, next]."""
+        return [(each.at, *each.since[partition]) for each in self._kept if partition in each.since]
+
+    def add_since(self, partition: Partition, since: Sequence[tuple[int, int, int]]) -> None:
+        """What another one learned from it, of the copies that are the same."""
+        copies = {each.at: each for each in self._kept}
+        for at, first, after in since:
+            if at in copies:
+                copies[at].since = merged(copies[at].since, {partition: (first, after)})
+
     def state_dict(self) -> dict[str, Any]:
-        """What is kept, and since when; of offsets it knows only those that it was told of itself."""
-        kept = [dict(each.weights) for each in self._kept]
-        return {"kept": kept, "steps": self._steps, "held": self.held, "gate": self._gate.state_dict()}
+        """What all ranks hold alike: offsets go with their partitions, see `since_of`."""
+        kept = [(each.at, dict(each.weights)) for each in self._kept]
+        counts = {"counted": self._counted, "rested": self._rested}
+        return {"kept": kept, "held": self.held, "gate": self._gate.state_dict()} | counts
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood."""
-        self._kept = [_Copy(upgraded(weights)) for weights in state["kept"]]
-        self._steps, self.held = state["steps"], state["held"]
+        self._kept = [_Copy(upgraded(weights), at) for at, weights in state["kept"]]
+        self._counted, self._rested, self.held = state["counted"], state["rested"], state["held"]
         self._gate.load_state_dict(state["gate"])
         self.network.load_state_dict(self._kept[0].weights)

@@ -199,9 +199,9 @@ def test_without_a_number_of_labels_no_burst_starts():
 
 
 @torch.no_grad()
-def ruin(learner):
+def ruin(network):
     generator = torch.Generator().manual_seed(0)
-    for weight in learner.candidate.network.parameters():
+    for weight in network.parameters():
         weight.add_(torch.randn(weight.shape, generator=generator))
 
 
@@ -211,10 +211,23 @@ def test_a_candidate_that_forgot_the_canaries_goes_back_until_they_are_outdated(
     assert learner.candidate.adaptation.harm() == []
     good, told = weights(learner), []
     for _ in range(3):
-        ruin(learner)
+        ruin(learner.candidate.network)
         told.append(({action.kind for action in learner.candidate.adaptation.harm()}, weights(learner) == good))
     assert told == [({"went back"}, True), ({"went back"}, True), ({"renewed"}, False)]
     assert learner.candidate.adaptation._kept.canary.held == []
+
+
+def test_before_a_version_is_published_the_canaries_judge_what_is_offered_not_what_learns():
+    learner = learner_of(average=20)
+    learned(learner, stream(160, 5, entities=64))
+    candidate = learner.candidate
+    assert not candidate.harmed()
+    good = weights(learner)
+    ruin(candidate.average.network)
+    assert candidate.adaptation.harm() == []
+    assert candidate.harmed()
+    assert weights(learner) == good
+    assert save_weights(candidate.average.network) == good
 
 
 def burst(registry, **training):
@@ -272,8 +285,10 @@ def test_a_learner_that_is_started_again_within_a_burst_returns_to_the_same_weig
     other = learner_of(again)
     other.load_state_dict(unpacked(state))
     other.add_shares({TOPIC: unpacked(share)})
-    assert until_returned(learner, registry, following) == until_returned(other, again, following)
+    ends = [until_returned(each, told, following) for each, told in ((learner, registry), (other, again))]
+    assert ends[0] == ends[1]
     assert weights(learner) == weights(other)
+    assert again.quarantined[-1][1][TOPIC][0] < 16 * 200
 
 
 def test_an_anchored_learner_stays_nearer_to_what_serves():

@@ -59,16 +59,19 @@ def test_another_alarm_leaves_what_is_pinned():
     assert held(pinned) == 64.0
 
 
-def test_what_is_pinned_is_let_go_after_32_steps_at_rest_and_copies_begin_anew():
+@pytest.mark.parametrize(("later", "expected"), [(0, 415.0), (15, 415.0), (16, 431.0)])
+def test_what_is_pinned_is_let_go_after_32_steps_at_rest_for_one_that_is_old_enough(later, expected):
     pinned = alarmed(90)
     for step in range(50):
-        pinned.count(network(300.0 + step), {}, alarmed=False, resting=False)
+        pinned.count(network(300.0 + step), {}, alarmed=False, resting=step < 20)
     assert held(pinned) == 64.0
     for step in range(32):
         pinned.count(network(400.0 + step), {}, alarmed=False, resting=True)
     assert held(pinned) is None
-    pinned.count(network(500.0), {}, alarmed=True, resting=False)
-    assert held(pinned) == 431.0
+    for step in range(later):
+        pinned.count(network(500.0 + step), {}, alarmed=False, resting=True)
+    pinned.count(network(600.0), {}, alarmed=True, resting=False)
+    assert held(pinned) == expected
 
 
 @pytest.mark.parametrize(
@@ -110,3 +113,14 @@ def test_one_that_goes_on_where_another_stood_says_the_same():
         pinned.judge(losses(0.5, 1.0, 1.0, windows=4, seed=3), losses(1.0, 1.0, 1.0, windows=4, seed=4))
     assert (held(other), other.better()) == (held(one), one.better())
     assert one.better() != {}
+
+
+def test_what_was_learned_since_goes_with_its_partition_to_the_copies_that_are_the_same():
+    one, other = alarmed(90), Pinned(network(7.0))
+    other.load_state_dict(one.state_dict())
+    other.add_since(TOPIC, one.since_of(TOPIC))
+    assert other.since_of(TOPIC) == one.since_of(TOPIC) == [(64, 650, 920)]
+    elsewhere = Pinned(network(7.0))
+    elsewhere.add_since(TOPIC, one.since_of(TOPIC))
+    assert elsewhere.since_of(TOPIC) == []
+    assert other.given_back()[1] == {TOPIC: (650, 920)}
