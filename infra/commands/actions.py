@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from infra.commands.whose import NAME_OR_FILE, known
+from infra.commands.whose import database_option, known, monitor_argument
 
 
 @click.command()
-@click.argument("monitor", required=False, metavar=f"[{NAME_OR_FILE}]")
-@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@monitor_argument("monitor")
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def actions(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """What was done about drift and harm, newest first: alarms, what followed them, batches that were quarantined.

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from infra.commands.shown import all_clear, line, print_alert, print_budgets, print_lines, print_table, shown
-from infra.commands.whose import NAME_OR_FILE, known, monitor_option
+from infra.commands.whose import NAME_OR_FILE, database_option, heed, known, monitor_option
 from schemas.alert import Judgement
 from schemas.alerting import Severity
 
@@ -18,7 +18,6 @@ _FAILED = ("started_at", "ended_at", "kind", "phase", "summary")
 """What is shown of a feed's failure."""
 _MOST_SHOWN = 10
 
-_database = click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 _configured = click.option(
     "--config",
@@ -26,6 +25,8 @@ _configured = click.option(
     "config",
     help="The monitor, its file where it is not a shipped one. Default: the alert's monitor as shipped.",
     metavar=NAME_OR_FILE,
+    is_eager=True,
+    callback=heed,
 )
 _severity = click.Choice([level.value for level in Severity])
 
@@ -51,7 +52,7 @@ def alerts() -> None:
 @click.option(
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many, newest first."
 )
-@_database
+@database_option
 @_json
 def list_(
     monitor: str | None,
@@ -81,7 +82,7 @@ def list_(
 
 @alerts.command()
 @monitor_option
-@_database
+@database_option
 @_json
 def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Alarms against the budgets or false discovery rates of monitors: asked for, and achieved since the beginning."""
@@ -98,7 +99,7 @@ def budget(monitor: str | None, database: str | None, *, as_json: bool) -> None:
 
 @alerts.command()
 @click.argument("alert_id", metavar="ID")
-@_database
+@database_option
 @_json
 def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
     """One alert: what was expected, what came, every step of its life, what people said of it, and why it lasts."""
@@ -124,7 +125,7 @@ def show(alert_id: str, database: str | None, *, as_json: bool) -> None:
     "--input", "files", multiple=True, type=click.Path(exists=True, path_type=Path), help="Rows from files, not Kafka."
 )
 @_configured
-@_database
+@database_option
 @_json
 def explain(
     alert_id: str, rows: int, files: tuple[Path, ...], config: str | None, database: str | None, *, as_json: bool
@@ -176,7 +177,7 @@ def replay(ctx: click.Context, monitor: str, *, from_snapshot: bool, as_json: bo
 @click.option("--by", "author", required=True, help="Who says so.")
 @click.option("--why", help="In words, for people.")
 @_configured
-@_database
+@database_option
 @_json
 def feedback(
     alert_id: str,
@@ -215,7 +216,7 @@ def feedback(
 
 @alerts.command()
 @_filters
-@_database
+@database_option
 @_json
 def watch(
     monitor: str | None,

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from schemas.monitor import Monitor
 
 
+_SENTENCES = ("idle", "missing")
+"""Each of their items has a line of its own."""
+
+
 @click.command()
 @click.argument("monitor")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -33,13 +37,14 @@ def check(monitor: str, *, as_json: bool) -> None:
         "kafka": loaded.kafka.bootstrap_servers,
         "database": masked(loaded.database.url),
         "idle": _idle(loaded),
+        "missing": _missing(loaded),
     }
     if as_json:
         click.echo(json.dumps({"ok": True, **summary}))
         return
     click.echo(f"{monitor}: fine")
     for key, value in summary.items():
-        if text := _text(value):
+        for text in _texts(key, value):
             click.echo(f"  {key}: {text}")
     click.echo("next:")
     click.echo(f"  {typed('produce', 'FILE', '--topic', loaded.topics.observations)}")
@@ -52,6 +57,30 @@ def _idle(monitor: "Monitor") -> list[str]:
     if not every or monitor.topics.labels is not None:
         return []
     return [f"training.drift.adapt_every {every} counts labels, and there is no topics.labels"]
+
+
+def _missing(monitor: "Monitor") -> list[str]:
+    """What `train` and `tune` will refuse here, and why."""
+    from infra.fitting.trackers import missing
+
+    known = [task.name for task in monitor.tasks]
+    found = [
+        f"fitting.only {name}: no task, unless --outcomes brings it; there are {', '.join(known)}"
+        for name in monitor.fitting.only
+        if name not in known
+    ]
+    return found + [
+        f"fitting.trackers {name}: its package is not installed; pip install -e '.[{name}]'"
+        for name in missing(monitor.fitting.trackers)
+    ]
+
+
+def _texts(key: str, value: object) -> list[str]:
+    """Lines of one key; none where there is nothing to say."""
+    if isinstance(value, list) and key in _SENTENCES:
+        return value
+    text = _text(value)
+    return [text] if text else []
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from infra.commands.standing import one_monitor
-from infra.commands.whose import which_monitor
+from infra.commands.whose import database_option, which_monitor
 
 _SHOWN = 10
 """Alerts of each kind of change that are named; a program gets all."""
@@ -17,7 +17,7 @@ _SHOWN = 10
 @click.argument("first", metavar="A", type=click.IntRange(min=1))
 @click.argument("second", metavar="B", type=click.IntRange(min=1))
 @which_monitor
-@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON object, for programs.")
 def compare(first: int, second: int, monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Metrics of versions A and B, and where one was scored in the other's shadow, losses and alerts on the same rows.

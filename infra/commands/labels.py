@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from infra.commands.whose import known, monitor_option
+from infra.commands.whose import database_option, known, monitor_option
 
 Command = Callable[..., None]
-_database = click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
 
@@ -19,7 +18,7 @@ def _decision(command: Command) -> Command:
         click.option("--by", "author", required=True, help="Who decides."),
         click.option("--why", help="In words, for people."),
         monitor_option,
-        _database,
+        database_option,
         _json,
     ):
         command = option(command)
@@ -33,7 +32,7 @@ def labels() -> None:
 
 @labels.command("list")
 @monitor_option
-@_database
+@database_option
 @_json
 def list_(monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Every source: verdicts, labels and what became of them, its reliability, and whether it is excluded."""

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from infra.commands.standing import one_monitor
-from infra.commands.whose import which_monitor
+from infra.commands.whose import database_option, which_monitor
 
 
 @click.command()
 @click.option("--spans", default=6, show_default=True, type=click.IntRange(min=1, max=1000), help="Means over time.")
 @click.option("--tensorboard", type=click.Path(path_type=Path), help="Write all values there too.", metavar="PATH")
 @which_monitor
-@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def metrics(spans: int, tensorboard: Path | None, monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Each task's metrics in equal spans of learning, oldest first: every row was judged before it was learned.

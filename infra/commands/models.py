@@ -16,7 +16,7 @@ from infra.commands.metrics import metrics
 from infra.commands.relearn import relearn
 from infra.commands.replay import replay
 from infra.commands.standing import promote, rollback
-from infra.commands.whose import NAME_OR_FILE, known, monitor_option
+from infra.commands.whose import database_option, known, monitor_argument, monitor_option
 from schemas.duration import short_form
 
 _HEADINGS = (
@@ -46,9 +46,9 @@ for each in (actions, compare, compress, export, metrics, promote, relearn, repl
 
 
 @models.command("list")
-@click.argument("name", required=False, metavar=f"[{NAME_OR_FILE}]")
+@monitor_argument("name")
 @monitor_option
-@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
 def list_(name: str | None, monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Every published version, newest first, where it stands and why, with the metrics it was published on.
@@ -82,7 +82,7 @@ def list_(name: str | None, monitor: str | None, database: str | None, *, as_jso
 @models.command()
 @click.argument("model", required=False, metavar="[VERSION|FILE]")
 @monitor_option
-@click.option("--database", help="URL. Default: DATABASE_URL, else the embedded database.", metavar="URL")
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON object, for programs.")
 def similarity(model: str | None, monitor: str | None, database: str | None, *, as_json: bool) -> None:
     """Running cosines of the tasks' gradients, as last recorded: below 0 two tasks pull in different directions.

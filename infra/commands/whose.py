@@ -1,4 +1,4 @@
-"""Which monitor a command is about: by its name, or by its file, which holds the name."""
+"""Which monitor a command is about, by its name or by its file, and in which database: the file says that too."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,46 @@ FILES = (".yaml", ".yml", ".toml")
 """How names of monitors' files end."""
 NAME_OR_FILE = "NAME|FILE"
 
-monitor_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--monitor", help="One monitor's only.", metavar=NAME_OR_FILE
+_DATABASE = "bellwether.database"
+"""Where a command's context keeps the URL that a monitor's file says."""
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def heed(context: click.Context, _: click.Parameter, monitor: str | None) -> str | None:
+    """An eager option's callback: keep the URL of a file's database. Raises ConfigError where the file is wrong."""
+    from infra.settings import load_monitor
+
+    if monitor is not None and monitor.endswith(FILES):
+        context.meta[_DATABASE] = load_monitor(monitor).database.url
+    return monitor
+
+
+def _else_of_file(context: click.Context, _: click.Parameter, url: str | None) -> str | None:
+    return url or context.meta.get(_DATABASE)
+
+
+# Eager: the file is known before it is asked which database.
+monitor_option: Option = click.option(
+    "--monitor", help="One monitor's only.", metavar=NAME_OR_FILE, is_eager=True, callback=heed
 )
-which_monitor: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--monitor", help="Needed where the database holds several monitors' versions.", metavar=NAME_OR_FILE
+which_monitor: Option = click.option(
+    "--monitor",
+    help="Needed where the database holds several monitors' versions.",
+    metavar=NAME_OR_FILE,
+    is_eager=True,
+    callback=heed,
 )
+database_option: Option = click.option(
+    "--database",
+    help="URL. Default: that of the monitor's FILE, else DATABASE_URL, else the embedded database.",
+    metavar="URL",
+    callback=_else_of_file,
+)
+
+
+def monitor_argument(name: str) -> Option:
+    """The same as an argument, called so in the command."""
+    return click.argument(name, required=False, metavar=f"[{NAME_OR_FILE}]", is_eager=True, callback=heed)
 
 
 def named(monitor: str | None) -> str | None:

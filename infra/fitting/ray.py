@@ -74,7 +74,7 @@ def _rank(job: dict[str, Any]) -> None:
     options: FitOptions = job["options"]
     fit_rank(
         job["layout"],
-        read_history(options.files, job["layout"], job["outcomes"], options.seed),
+        read_history(options.files, job["layout"], job["outcomes"], options.seed, again=True),
         job["start"],
         job["path"],
         options.seed,

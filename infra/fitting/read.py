@@ -112,7 +112,9 @@ def share_of_events(monitor: Monitor) -> Share:
     return Share.NEVER if plain and monitor.model.private else Share.AUTO
 
 
-def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outcome], seed: int) -> History:
+def read_history(
+    files: Sequence[Path], layout: Layout, outcomes: Sequence[Outcome], seed: int, *, again: bool = False
+) -> History:
     """Read files.
 
     Args:
@@ -120,12 +122,13 @@ def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outco
         layout: the monitor's columns.
         outcomes: what became of entities; their rows teach it until it was revealed.
         seed: draws the entities that are kept aside.
+        again: another process read the same, and warned of what is in it.
 
     Raises:
         InputError: a file cannot be read, or there is nothing to learn from.
     """
     source = FileSource(files, layout, _BATCH_ROWS, labelled=True)
-    if source.left_out:
+    if source.left_out and not again:
         _log.warning("columns left out", columns=source.left_out)
     named = {layout.anomaly.name: source.events.label, **source.events.classes}
     labels = {task: label[source.order] for task, label in named.items() if label is not None}
@@ -134,7 +137,7 @@ def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outco
     ]
     batches = (batch for batch in source.batches(Reader()) if batch is not None)
     found = streams_of(batches, layout, labels, told) if len(source) else {}
-    _check_known({each.entity for each in outcomes}, set(found))
+    _check_known({each.entity for each in outcomes}, set(found), again=again)
     streams = [found[name] for name in sorted(found)]
     learned, kept = _split(streams, layout.monitor.fitting.validation, seed)
     if not learned:
@@ -145,11 +148,11 @@ def read_history(files: Sequence[Path], layout: Layout, outcomes: Sequence[Outco
     return History(learned, kept, len(source), [path.name for path in expand(files, images=True)])
 
 
-def _check_known(told: set[str], seen: set[str]) -> None:
+def _check_known(told: set[str], seen: set[str], *, again: bool) -> None:
     """Say how many entities outcomes are about that no file holds; entities' names are nobody's business."""
     if told and seen and not told & seen:
         raise InputError(f"outcomes: got {len(told)} entities; expected some of the {len(seen)} in the files")
-    if seen and (strangers := told - seen):
+    if seen and (strangers := told - seen) and not again:
         _log.warning("outcomes of entities that no file holds", entities=len(strangers), of=len(told))
 
 

@@ -25,9 +25,13 @@ def refuse_missing(names: Sequence[str]) -> None:
     Raises:
         ConfigError: one is not: the extra to install is named.
     """
-    for name in names:
-        if find_spec(name) is None:
-            raise ConfigError("monitor", "fitting.trackers", name, f"its package beside it: pip install -e '.[{name}]'")
+    for name in missing(names):
+        raise ConfigError("monitor", "fitting.trackers", name, f"its package beside it: pip install -e '.[{name}]'")
+
+
+def missing(names: Sequence[str]) -> list[str]:
+    """Trackers whose packages are not installed."""
+    return [name for name in names if find_spec(name) is None]
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def _trial(config: dict[str, Any], options: FitOptions, points: Sequence[Point],
     layout, outcomes = layout_of(options, points[number])
     fit_rank(
         layout,
-        read_history(options.files, layout, outcomes, options.seed),
+        read_history(options.files, layout, outcomes, options.seed, again=number > 0),
         None,
         path / str(number),
         options.seed,

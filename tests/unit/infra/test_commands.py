@@ -1,6 +1,7 @@
 """What commands print for a newcomer, and how they name what they could not reach."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ def test_check_says_which_setting_nothing_will_ask_for(monitor: str) -> None:
     Path(monitor).write_text(MONITOR + "training: {drift: {adapt_every: 500}}\n")
     said = CliRunner().invoke(check, [monitor]).stdout
     assert "  idle: training.drift.adapt_every 500 counts labels, and there is no topics.labels\n" in said
+
+
+def test_check_says_what_a_fit_will_refuse(monitor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    Path(monitor).write_text(MONITOR + "fitting: {only: [nosuch], trackers: [wandb]}\n")
+    said = CliRunner().invoke(check, [monitor]).stdout
+    assert "  missing: fitting.only nosuch: no task, unless --outcomes brings it; there are " in said
+    assert "  missing: fitting.trackers wandb: its package is not installed; pip install -e '.[wandb]'\n" in said
 
 
 def test_check_tells_a_program_the_same(monitor: str) -> None:
