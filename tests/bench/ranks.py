@@ -2,14 +2,16 @@
 
 ICU 2012 through the health monitor; each rank is a process with one thread of torch, and they average gradients over
 gloo. As many windows a rank and step, so that two ranks learn twice as much in a step. No Kafka, no Ray. Efficiency is
-rows a second over those of one rank, times its ranks: 1 would be perfect.
+rows a second over those of one rank, times its ranks: 1 would be perfect. Beside them as many learners that know
+nothing of each other, each with a network of its own: what the machine gives to processes that run at the same time.
 """
 
 import argparse
 import json
+import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -53,22 +55,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bellwether-ranks-") as name:
         folder = Path(name)
         rows = pd.read_parquet(icu.convert(shared_data(), folder, arguments.stays))
-        found = {ranks: _together(rows, ranks, folder) for ranks in arguments.ranks}
+        found = {str(ranks): _run(rows, ranks, folder, "together") for ranks in arguments.ranks}
+        found |= {f"{ranks} apart": _run(rows, ranks, folder, "apart") for ranks in arguments.ranks if ranks > 1}
     console(stderr=arguments.json).print(_speed(found), _courses(found))
     if arguments.json:
         print(json.dumps(found))
 
 
-def _together(rows: pd.DataFrame, ranks: int, folder: Path) -> Figures:
-    """What so many ranks came to; each entity is one rank's."""
+def _run(rows: pd.DataFrame, ranks: int, folder: Path, way: str) -> Figures:
+    """What so many ranks came to, together or apart; each entity is one rank's."""
     place = rows.entity.map(lambda entity: crc32(entity.encode()) % ranks)
     for rank in range(ranks):
         rows[place == rank].to_parquet(folder / f"{ranks}-{rank}.parquet", index=False)
-    multiprocessing.spawn(_rank, (ranks, folder), nprocs=ranks)
+    multiprocessing.spawn(_rank, (ranks, folder, way), nprocs=ranks)
     found = [json.loads((folder / f"{ranks}-{rank}.json").read_text()) for rank in range(ranks)]
     seconds = max(each["seconds"] for each in found)
-    learned = found[0]["events"]
+    learned = found[0]["events"] if way == "together" else sum(each["events"] for each in found)
     return {
+        "ranks": ranks,
         "rows": learned,
         "steps": found[0]["steps"],
         "rows_per_second": learned / seconds,
@@ -77,19 +81,19 @@ def _together(rows: pd.DataFrame, ranks: int, folder: Path) -> Figures:
     }
 
 
-def _rank(rank: int, ranks: int, folder: Path) -> None:
+def _rank(rank: int, ranks: int, folder: Path, way: str) -> None:
     """One process: its rows decoded beforehand, then taken in and learned with the others."""
     torch.set_num_threads(1)
     configure(verbose=False)
-    distributed.init_process_group("gloo", f"file://{folder / f'meet-{ranks}'}", rank=rank, world_size=ranks)
-    group = distributed.group.WORLD
+    distributed.init_process_group("gloo", f"file://{folder / f'meet-{ranks}-{way}'}", rank=rank, world_size=ranks)
+    group = distributed.group.WORLD if way == "together" else None
     layout, registry = Layout(load_monitor("health")), MemoryRegistry()
     registry.publish_first(save_weights(Network(layout)))
     batches = _batches(layout, folder / f"{ranks}-{rank}.parquet")
     learner = Learner(layout, 0, registry, group=group)
     distributed.barrier()
     wall, processor = time.perf_counter(), time.process_time()
-    reports = _learned(learner, batches)
+    reports = _learned(learner, batches, _any if way == "together" else bool)
     found = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - processor}
     found |= {"steps": learner.steps, "events": learner.events, "course": _course(reports)}
     (folder / f"{ranks}-{rank}.json").write_text(json.dumps(found))
@@ -101,14 +105,14 @@ def _batches(layout: Layout, file: Path) -> list[Batch]:
     return [replace(batch, raw=()) for batch in source.batches(Reader()) if batch is not None]
 
 
-def _learned(learner: Learner, batches: Sequence[Batch]) -> list[StepReport]:
+def _learned(learner: Learner, batches: Sequence[Batch], anybody: Callable[[bool], bool]) -> list[StepReport]:
     """Rounds until no rank has rows left: each takes a batch, then all step as long as one is ready."""
     reports: list[StepReport] = []
     waiting = list(reversed(batches))
-    while _any(waiting != []):
+    while anybody(waiting != []):
         if waiting:
             learner.take(waiting.pop())
-        while _any(learner.ready):
+        while anybody(learner.ready):
             reports.append(learner.step())
     return reports
 
@@ -127,26 +131,30 @@ def _course(reports: Sequence[StepReport]) -> list[dict[str, float]]:
     for report in reports:
         parts[min(_PARTS * report.events // (end + 1), _PARTS - 1)].append(report.losses)
     return [
-        {task: fmean(losses[task] for losses in part if task in losses) for task in reports[-1].losses}
+        {task: _mean([losses[task] for losses in part if task in losses]) for task in reports[-1].losses}
         for part in parts
     ]
 
 
-def _speed(found: Mapping[int, Figures]) -> Table:
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else math.nan
+
+
+def _speed(found: Mapping[str, Figures]) -> Table:
     table = Table("ranks", "rows", "steps", "rows/s", "rows/CPU-s", "efficiency", title="Learned by one, and together")
-    first_ranks, first = next(iter(found.items()))
+    first = next(iter(found.values()))
     for ranks, each in found.items():
-        efficiency = each["rows_per_second"] / first["rows_per_second"] * first_ranks / ranks
+        efficiency = each["rows_per_second"] / first["rows_per_second"] * first["ranks"] / each["ranks"]
         speed = (f"{each['rows_per_second']:,.0f}", f"{each['rows_per_cpu_second']:,.0f}", f"{efficiency:.2f}")
-        table.add_row(str(ranks), f"{each['rows']:,}", str(each["steps"]), *speed)
+        table.add_row(ranks, f"{each['rows']:,}", str(each["steps"]), *speed)
     return table
 
 
-def _courses(found: Mapping[int, Figures]) -> Table:
+def _courses(found: Mapping[str, Figures]) -> Table:
     table = Table("ranks", "task", *(f"part {part + 1}" for part in range(_PARTS)), title="Loss over the rows learned")
     for ranks, each in found.items():
         for task in each["course"][0]:
-            table.add_row(str(ranks), task, *(f"{losses[task]:.3f}" for losses in each["course"]))
+            table.add_row(ranks, task, *(f"{losses[task]:.3f}" for losses in each["course"]))
     return table
 
 
