@@ -5,14 +5,15 @@ normalised least mean squares (Nagumo and Noda, 1967), inputs in units of their 
 clipped (Huber, 1964), the step 1 / n until it reaches a floor that keeps it following drift; where errors grow, it is
 that of a younger stream again. With inputs so scaled a full covariance was measured to be hardly better (ETTh1, first
 row ahead, MSE 0.211 against 0.214), at P^2 of state.
-What serves is a mean of network and fast head (`scorer.mixture`), signal by signal and horizon by horizon; the
-network's band moves along, scaled by the two errors; `scorer.bands` widens it to what it claims.
+What serves is a mean of network and fast head (`scorer.mixture`), signal by signal and horizon by horizon, drawn to
+persistence as far as it says more than comes; the network's band moves along, scaled by the two errors; `scorer.bands`
+widens it to what it claims.
 
 Learning an error needs what was known when the forecast was made: the last rows' inputs are state. A duration horizon
 keeps the network's forecast. Every operation is element-wise along entities.
 
-N packed rows, E packed entities, S target signals, H horizons in rows, Q quantiles, I inputs of the entity's past,
-C inputs of the clock, P = C + I + 1 weights, R rows remembered (the longest horizon).
+N packed rows, E packed entities, S target signals, M moments, H horizons in rows, Q quantiles, I inputs of the entity's
+past, C inputs of the clock, P = C + I + 1 weights, R rows remembered (the longest horizon).
 """
 
 import itertools
@@ -25,7 +26,7 @@ from schemas.layout import Layout
 from schemas.observation import Bool, Field, Float64, Int64
 from schemas.prediction import Float32
 from scorer.bands import SIDES, Bands
-from scorer.mixture import FAST, MOMENTS, SLOW, rate, share, weigh
+from scorer.mixture import FAST, MOMENTS, SLOW, kept, rate, share, weigh
 from scorer.recurrence import slices, total
 from scorer.served import Served
 
@@ -43,6 +44,8 @@ _CLIP = 8.0
 _LATELY, _ALARM, _ANEW = 24.0, 1.5, 100.0
 """Values that the nearest error is averaged over to see a change, how many times the usual one it must be for that, and
 how many values what was learned counts as from then on."""
+_FAR_WORSE = 0.5
+"""Mean over as many values of (own error - persistence's) / (their sum): three times as large."""
 _NARROWEST, _WIDEST = 0.2, 5.0
 
 
@@ -81,13 +84,14 @@ class FastHead:
         """State of entities never seen, [E, ...]; what both said is kept until it can be judged."""
         s, h, r, c = self._n_signals, len(self._ahead), self._remembered, self._clock_MC.shape[1]
         shapes = {"weight": (s, h, c + _INPUTS + 1), "square": (s, _INPUTS + h), "error": (s, h, 2)}
-        shapes |= {"moment": (s, h, MOMENTS), "known": (s,), "lately": (s,), "width": (s, h, SIDES)}
-        kept = {"minute": ((r,), np.int16), "input": ((r, s, _INPUTS + h), np.float16), "last": ((r, s), np.float64)}
-        kept |= dict.fromkeys(("said", "bound"), ((self._starts[-1], s, 2), np.float32))
+        shapes |= {"moment": (s, h, MOMENTS), "lately": (s,), "width": (s, h, SIDES)}
+        held = {"minute": ((r,), np.int16), "input": ((r, s, _INPUTS + h), np.float16), "last": ((r, s), np.float64)}
+        held |= dict.fromkeys(("said", "bound"), ((self._starts[-1], s, 2), np.float32))
+        held |= {"share": ((self._starts[-1], s), np.float16), "worse": ((s,), np.float16), "known": ((s,), np.uint16)}
         return {
             "rows": np.zeros(e, dtype=np.int32),
             **{name: np.zeros((e, *shape), dtype=np.float32) for name, shape in shapes.items()},
-            **{name: np.zeros((e, *shape), dtype=dtype) for name, (shape, dtype) in kept.items()},
+            **{name: np.zeros((e, *shape), dtype=dtype) for name, (shape, dtype) in held.items()},
         }
 
     def scan(self, served: Served, rhythm_NS: Float32, state: dict[str, Field]) -> tuple[Forecast, dict[str, Field]]:
@@ -120,22 +124,27 @@ class FastHead:
             came_ES = rows.value - last_ES
             told_ES = np.isfinite(came_ES) & (state["rows"] >= ahead)[:, None]
             came_ES = np.where(told_ES, came_ES, 0.0).astype(np.float32)
-            kept = entity, self._kept(h, state)
-            said_ES2, error_ES2, moment_ES2 = state["said"][kept], state["error"][:, :, h], state["moment"][:, :, h]
+            then = entity, self._place(h, state)
+            said_ES2, error_ES2, moment_ESM = state["said"][then], state["error"][:, :, h], state["moment"][:, :, h]
+            mean_ES = _mean(said_ES2, state["share"][then])
             if ahead == 1:
-                share_ES = share(rows.count - rows.present, moment_ES2)
+                kept_ES, share_ES = kept(moment_ESM), state["share"][then].astype(np.float32)
                 moved_ES = share_ES * (last_ES + said_ES2[..., FAST] - expected_ES)
-                np.add(expected_ES, moved_ES, out=expected_ES, where=(share_ES > 0) & (state["rows"] > 0)[:, None])
+                drawn_ES = (kept_ES - np.float32(1.0)) * mean_ES
+                known_ES = (state["rows"] > 0)[:, None]
+                np.add(expected_ES, moved_ES, out=expected_ES, where=(share_ES > 0) & known_ES)
+                np.add(expected_ES, drawn_ES, out=expected_ES, where=(kept_ES < 1) & known_ES)
             if ahead == min(self._ahead):
-                _notice(state["known"], state["lately"], error_ES2[..., FAST], came_ES - said_ES2[..., FAST], told_ES)
+                _notice(state, error_ES2[..., FAST], came_ES - said_ES2[..., FAST], told_ES)
+                _begin_anew(state, came_ES - said_ES2[..., FAST], came_ES, told_ES)
             # Errors far ahead overlap: they say less of a change, and steps as large would follow noise.
-            count_ES = np.minimum(rows.count, state["known"] * np.float32(ahead))
+            count_ES = np.minimum(rows.count, state["known"].astype(np.float32) * np.float32(ahead))
             shortest = max(_SHORTEST_FAR, _SHORTEST_STEP * min(1.0, _NEAR / ahead))
             _correct(weight_ESP, error_ES2, x_ESP, came_ES, told_ES, _step(count_ES, shortest))
             rate_ES = rate(told_ES, count_ES, ahead)
-            weigh(moment_ES2, error_ES2[..., SLOW], came_ES, said_ES2, rate_ES)
+            weigh(moment_ESM, error_ES2[..., SLOW], state["lately"], came_ES, said_ES2, mean_ES, rate_ES)
             _judge(error_ES2, came_ES, said_ES2, rate_ES)
-            self._bands.learn(state["width"][:, :, h], state["bound"][kept], came_ES, told_ES, count_ES)
+            self._bands.learn(state["width"][:, :, h], state["bound"][then], came_ES, told_ES, count_ES)
 
     def _serve(self, rows: "_Rows", state: dict[str, Field], quantile_ESHQ: Float64) -> None:
         """Remember the row's inputs, and move the forecasts towards the fast head's as far as it is the better one."""
@@ -147,20 +156,25 @@ class FastHead:
         state["last"][entity, place] = rows.last
         input_ESI = input_ESI.astype(np.float16).astype(np.float32)
         for h in range(len(self._ahead)):
-            error_ES2, share_ES = state["error"][:, :, h], share(rows.count, state["moment"][:, :, h])
+            error_ES2, moment_ESM = state["error"][:, :, h], state["moment"][:, :, h]
+            share16_ES, kept_ES = share(rows.count, moment_ESM).astype(np.float16), kept(moment_ESM)
+            share_ES = share16_ES.astype(np.float32)
             said_ES = _dot(self._weighed(rows.minute, input_ESI, h), state["weight"][:, :, h])
-            kept = entity, self._kept(h, state)
-            state["said"][kept] = np.stack([said_ES, rows.slow[..., h]], axis=-1)
             ratio_ES = np.clip(error_ES2[..., FAST] / np.maximum(error_ES2[..., SLOW], _TINY), _NARROWEST, _WIDEST)
             median_ES = quantile_ESHQ[:, :, h, self._median].copy()
             wider_ESQ = (quantile_ESHQ[:, :, h] - median_ES[..., None]) * (ratio_ES - np.float32(1.0))[..., None]
             moved_ESQ = share_ES[..., None] * ((rows.last + said_ES - median_ES)[..., None] + wider_ESQ)
             np.add(quantile_ESHQ[:, :, h], moved_ESQ, out=quantile_ESHQ[:, :, h], where=share_ES[..., None] > 0)
+            said_ES2 = np.stack([said_ES, rows.slow[..., h]], axis=-1)
+            drawn_ES1 = ((kept_ES - np.float32(1.0)) * _mean(said_ES2, share16_ES))[..., None]
+            np.add(quantile_ESHQ[:, :, h], drawn_ES1, out=quantile_ESHQ[:, :, h], where=kept_ES[..., None] < 1)
+            now = entity, self._place(h, state)
+            state["said"][now], state["share"][now] = said_ES2, share16_ES
             self._bands.widen(quantile_ESHQ[:, :, h], state["width"][:, :, h])
-            state["bound"][kept] = self._bands.bounds(quantile_ESHQ[:, :, h], rows.last)
+            state["bound"][now] = self._bands.bounds(quantile_ESHQ[:, :, h], rows.last)
         state["rows"] += 1
 
-    def _kept(self, h: int, state: dict[str, Field]) -> Int64:
+    def _place(self, h: int, state: dict[str, Field]) -> Int64:
         """Where what was said of this row so many rows ago lies, and where what is said now will, [E]."""
         place_E: Int64 = self._starts[h] + state["rows"] % self._ahead[h]
         return place_E
@@ -243,14 +257,38 @@ def _scaled(raw_ESI: Float32, square_ESI: Float32, count_ES: Float32, present_ES
     return scaled
 
 
-def _notice(known_ES: Float32, lately_ES: Float32, error_ES: Float32, missed_ES: Float32, told_ES: Bool) -> None:
+def _mean(said_ES2: Float32, share_ES: Field) -> Float32:
+    """Of what fast head and network say, by the fast head's share."""
+    slow_ES = said_ES2[..., SLOW]
+    found: Float32 = slow_ES + share_ES.astype(np.float32) * (said_ES2[..., FAST] - slow_ES)
+    return found
+
+
+def _notice(state: dict[str, Field], error_ES: Float32, missed_ES: Float32, told_ES: Bool) -> None:
     """Where errors have grown lately, what was learned counts as little: steps are as large as a young stream's."""
-    known_ES += told_ES
+    known_ES, lately_ES = state["known"], state["lately"]
+    np.add(known_ES, told_ES, out=known_ES, where=known_ES < np.iinfo(known_ES.dtype).max)
     limited_ES = np.minimum(np.abs(missed_ES), _limit(error_ES))
-    rate_ES = np.maximum(np.float32(1.0 / _LATELY), np.float32(1.0) / np.maximum(known_ES, 1.0)) * told_ES
+    rate_ES = np.maximum(np.float32(1.0 / _LATELY), np.float32(1.0) / np.maximum(known_ES, np.float32(1.0))) * told_ES
     lately_ES += rate_ES * (limited_ES - lately_ES)
     changed_ES = told_ES & (lately_ES > np.float32(_ALARM) * error_ES)
-    np.minimum(known_ES, np.float32(_ANEW), out=known_ES, where=changed_ES)
+    np.minimum(known_ES, np.uint16(_ANEW), out=known_ES, where=changed_ES)
+
+
+def _begin_anew(state: dict[str, Field], missed_ES: Float32, came_ES: Float32, told_ES: Bool) -> None:
+    """Where it is far worse than persistence, as which it began, what it has learned is of a stream that has passed.
+
+    By how much is told row by row, from -1 to 1, so that no single one decides. Rows in which nothing moved say nothing
+    of it: a signal that stands still for a night has not become another.
+    """
+    moved_ES, own_ES, change_ES = told_ES & (came_ES != 0), np.abs(missed_ES), np.abs(came_ES)
+    by_ES = (own_ES - change_ES) / np.maximum(own_ES + change_ES, _TINY)
+    worse_ES = state["worse"].astype(np.float32)
+    worse_ES += np.float32(1.0 / _LATELY) * moved_ES * (by_ES - worse_ES)
+    begins_ES = worse_ES > np.float32(_FAR_WORSE)
+    for name in ("weight", "known", "lately", "moment", "error"):
+        state[name][begins_ES] = 0
+    state["worse"][:] = np.where(begins_ES, np.float32(0.0), worse_ES)
 
 
 def _step(count_ES: Float32, shortest: float) -> Float32:

@@ -1,12 +1,18 @@
-"""How much of what serves is the fast head's: the mean of two forecasts whose delayed squared error is the least.
+"""What serves of two forecasts: their mean with the least delayed squared error, and of what it says as much as came.
 
 Bates and Granger (1969), The combination of forecasts: with d what one forecast says beyond the other and y how far the
 truth is from the other, the best share of the one is E[d y] / E[d^2]. Both are running means, in units of the other's
 error, so that a wild hour counts like a quiet one. To choose the better one would need a margin against luck, and pay
 for it all the time.
 
-E packed entities, S target signals.
+The same of the mean beside persistence: with d the change that it says and y the one that came, E[d y] / E[d^2] is the
+slope of what came on what was said (Mincer and Zarnowitz, 1969, section 2). Where both forecasts speak of a stream that
+has passed, it goes to 0, and what stands is served until they have learned the new one.
+
+E packed entities, S target signals, M moments.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,44 +21,74 @@ from schemas.prediction import Float32
 
 FAST, SLOW = range(2)
 """Of what both said: the fast head's, and the network's."""
-MOMENTS = 2
-_CROSS, _APART = range(MOMENTS)
+MOMENTS = 4
+_CROSS, _APART, _SLOPE, _SIZE = range(MOMENTS)
 _SPAN, _LONGEST_SPAN = 150.0, 300.0
 """Values that errors and moments are averaged over: one row ahead, and from four on, where errors overlap."""
 _DOUBT = 30.0
 """Values that the network's forecast counts as, so that a short stream's luck decides little."""
 _REACH = 8.0
-"""Mean absolute errors of the network that one value counts as at most."""
+"""Mean absolute errors that one value counts as at most."""
+_TRUST = np.float32(0.05)
+"""Of the squared error: so small a change that is said is hardly doubted, for little hangs on it."""
 _TINY = np.float32(1e-30)
 
 
-def share(count_ES: Float32, moment_ES2: Float32) -> Float32:
+def share(count_ES: Float32, moment_ESM: Float32) -> Float32:
     """Of what serves that is the fast head's, 0 to 1, less while values are few.
 
     Args:
         count_ES: values that have come.
-        moment_ES2: state, as `weigh` left it.
+        moment_ESM: state, as `weigh` left it.
     """
-    best_ES = np.clip(moment_ES2[..., _CROSS] / np.maximum(moment_ES2[..., _APART], _TINY), 0.0, 1.0)
+    best_ES = np.clip(moment_ESM[..., _CROSS] / np.maximum(moment_ESM[..., _APART], _TINY), 0.0, 1.0)
     found: Float32 = best_ES * count_ES / (count_ES + np.float32(_DOUBT))
     return found
 
 
-def weigh(moment_ES2: Float32, slow_ES: Float32, came_ES: Float32, said_ES2: Float32, rate_ES: Float32) -> None:
-    """Learn from one value; `moment_ES2` is changed in place.
+def kept(moment_ESM: Float32) -> Float32:
+    """Of the change that the mean says what serves, 0 to 1: all of it at first.
 
     Args:
-        moment_ES2: state, zeros at first.
+        moment_ESM: state, as `weigh` left it.
+    """
+    slope_ES = (moment_ESM[..., _SLOPE] + _TRUST) / (moment_ESM[..., _SIZE] + _TRUST)
+    found: Float32 = np.clip(slope_ES, np.float32(0.0), np.float32(1.0))
+    return found
+
+
+def weigh(
+    moment_ESM: Float32,
+    slow_ES: Float32,
+    lately_ES: Float32,
+    came_ES: Float32,
+    said_ES2: Float32,
+    mean_ES: Float32,
+    rate_ES: Float32,
+) -> None:
+    """Learn from one value; `moment_ESM` is changed in place.
+
+    Args:
+        moment_ESM: state, zeros at first.
         slow_ES: mean absolute error of the network so far.
-        came_ES: the value, beyond that which stood when both forecast it.
+        lately_ES: that of the nearest forecast over the last few values; 0: not known.
+        came_ES: the value, beyond that which stood when it was forecast.
         said_ES2: what fast head and network had said of it, likewise.
+        mean_ES: and their mean, as it was then.
         rate_ES: what this value counts for, see `rate`.
     """
-    unit_ES = np.where(slow_ES > 0, slow_ES, np.float32(np.inf))
-    from_slow_ES2 = np.stack([came_ES, said_ES2[..., FAST]], axis=-1) - said_ES2[..., SLOW, None]
-    truth_ES, fast_ES = np.moveaxis(np.clip(from_slow_ES2 / unit_ES[..., None], -_REACH, _REACH), -1, 0)
-    new_ES2 = np.stack([truth_ES * fast_ES, np.square(fast_ES)], axis=-1)
-    moment_ES2 += rate_ES[..., None] * (new_ES2 - moment_ES2)
+    from_slow = came_ES - said_ES2[..., SLOW], said_ES2[..., FAST] - said_ES2[..., SLOW]
+    truth_ES, fast_ES = _in_units(from_slow, slow_ES)
+    came_ES, said_ES = _in_units((came_ES, mean_ES), np.where(lately_ES > 0, lately_ES, slow_ES))
+    new_ESM = np.stack([truth_ES * fast_ES, np.square(fast_ES), came_ES * said_ES, np.square(said_ES)], axis=-1)
+    moment_ESM += rate_ES[..., None] * (new_ESM - moment_ESM)
+
+
+def _in_units(values: Sequence[Float32], unit_ES: Float32) -> Float32:
+    """Of a mean absolute error, clipped; 0 where there is none yet."""
+    per_unit_ES = np.float32(1.0) / np.where(unit_ES > 0, unit_ES, np.float32(np.inf))
+    found: Float32 = np.clip(np.stack(values) * per_unit_ES, -_REACH, _REACH)
+    return found
 
 
 def rate(told_ES: Bool, count_ES: Float32, ahead: int) -> Float32:

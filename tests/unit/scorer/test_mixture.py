@@ -4,16 +4,22 @@ import numpy as np
 import pytest
 
 from schemas.prediction import Float32
-from scorer.mixture import MOMENTS, rate, share, weigh
+from scorer.mixture import MOMENTS, kept, rate, share, weigh
+
+
+def learned(said: Float32, came: Float32, error: float = 0.5, lately: float = 0.0, ahead: int = 16) -> Float32:
+    """Moments after a stream in which the network forecasts 0, the fast head and so their mean `said`."""
+    moment, told = np.zeros((1, 1, MOMENTS), dtype=np.float32), np.ones((1, 1), dtype=bool)
+    for n, (each, truth) in enumerate(zip(said, came, strict=True), start=1):
+        both, count = np.array([[[each, 0.0]]], dtype=np.float32), np.full((1, 1), n, dtype=np.float32)
+        slow, recent, value, mean = (np.full((1, 1), number, np.float32) for number in (error, lately, truth, each))
+        weigh(moment, slow, recent, value, both, mean, rate(told, count, ahead))
+    return moment
 
 
 def shares(apart: Float32, came: Float32, error: float = 0.5, ahead: int = 16) -> float:
-    """The share after a stream in which the network forecasts 0 and the fast head `apart`."""
-    moment, told = np.zeros((1, 1, MOMENTS), dtype=np.float32), np.ones((1, 1), dtype=bool)
-    for n, (fast, truth) in enumerate(zip(apart, came, strict=True), start=1):
-        said, count = np.array([[[fast, 0.0]]], dtype=np.float32), np.full((1, 1), n, dtype=np.float32)
-        slow, value = np.full((1, 1), error, np.float32), np.full((1, 1), truth, np.float32)
-        weigh(moment, slow, value, said, rate(told, count, ahead))
+    """The fast head's share after such a stream."""
+    moment = learned(apart, came, error, ahead=ahead)
     return float(share(np.full((1, 1), len(apart), dtype=np.float32), moment).item())
 
 
@@ -59,3 +65,36 @@ def test_the_longest_mean_is_of_300_values() -> None:
     told, many = np.array([[True], [False]]), np.full((2, 1), 1e6, dtype=np.float32)
     found = [rate(told, many, ahead)[:, 0].tolist() for ahead in (1, 2, 4, 48)]
     assert found == pytest.approx(np.array([[1 / 150, 0], [1 / (150 * 2**0.5), 0], [1 / 300, 0], [1 / 300, 0]]))
+
+
+@pytest.mark.parametrize(("slope", "least"), [(1.0, 1.0), (0.5, 0.5), (0.0, 0.0), (2.0, 1.0), (-1.0, 0.0)])
+def test_of_a_change_that_is_said_as_much_serves_as_came(slope: float, least: float) -> None:
+    rng = np.random.default_rng(0)
+    said = rng.normal(size=600).astype(np.float32)
+    came = (slope * said + 0.1 * rng.normal(size=600)).astype(np.float32)
+    assert kept(learned(said, came)).item() == pytest.approx(least, abs=0.03)
+
+
+def test_all_of_it_serves_before_anything_came() -> None:
+    assert kept(np.zeros((1, 1, MOMENTS), dtype=np.float32)).item() == 1.0
+
+
+def test_a_change_too_small_to_matter_is_not_doubted() -> None:
+    came = np.random.default_rng(0).normal(size=300).astype(np.float32)
+    assert kept(learned(np.float32(-0.01) * came, came, lately=1.0)).item() > 0.75
+    assert kept(learned(np.float32(-0.5) * came, came, lately=1.0)).item() == 0.0
+
+
+def test_a_forecast_of_a_stream_that_has_passed_is_dropped_before_it_has_learned_the_new_one() -> None:
+    rng = np.random.default_rng(0)
+    said, came = (rng.normal(size=700).astype(np.float32) for _ in range(2))
+    said[600:], came[:600] = 8.0 * said[600:], said[:600]
+    assert kept(learned(said[:600], came[:600], lately=1.0, ahead=1)).item() == pytest.approx(1.0)
+    assert kept(learned(said, came, lately=1.0, ahead=1)).item() < 0.1
+
+
+def test_one_absurd_value_does_not_end_trust() -> None:
+    said = np.random.default_rng(0).normal(size=300).astype(np.float32)
+    came = said.copy()
+    came[150] = -1e30 * np.sign(said[150])
+    assert kept(learned(said, came, lately=0.5)).item() > 0.9
