@@ -50,7 +50,7 @@ class Checkpoint:
         log: for each rank a list of [step, batches taken in before it, version published by it or null, versions that
             served and were tried where that was news before it, or null]; a batch is a list of [partition, first
             offset, next one]. An entry of a whole one may repeat the last step's number: no step followed.
-        told: table -> newest row that trainers had written into it, once it is recorded.
+        told: table -> newest row that trainers had written into it; empty: not known.
     """
 
     id: int
@@ -156,10 +156,15 @@ class Checkpoints:
             "files": dict(checkpoint.files),
             "offsets": {f"{partition.topic}/{partition.number}": at for partition, at in checkpoint.offsets.items()},
             "log": list(checkpoint.log),
-            "told": newest_told(connection, self.monitor),
+            "told": dict(checkpoint.told),
             "recorded_at": self.clock(),
         }
         return int(connection.execute(insert(_CHECKPOINTS).returning(_CHECKPOINTS.c.id), row).scalar_one())
+
+    def told(self) -> dict[str, int]:
+        """What trainers have told until now; no rank may tell more before the checkpoint is recorded with it."""
+        reader = self.engine.execution_options(reading=True)
+        return transact(reader, lambda connection, _: newest_told(connection, self.monitor))
 
     def go_on_from(self, checkpoint: Checkpoint, fence: Fence) -> None:
         """Take back what trainers told of steps after it: they are done anew.

@@ -188,7 +188,7 @@ def _cells(layout: Layout, explained: Explained, lived: EntityRows) -> list[Reco
     vectors = [
         (_carried(layout, name), row, None, gradients.vector_RV, ablation.vector_RV, place)
         for place, name in enumerate(layout.vectors)
-        for row in np.flatnonzero(~np.isnan(lived.values[:, layout.derived(name)]).all(axis=1)).tolist()
+        for row in np.flatnonzero((~np.isnan(lived.values[:, layout.derived(name)])).any(axis=1)).tolist()
     ]
     cells = [
         {

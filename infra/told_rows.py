@@ -16,13 +16,9 @@ _TABLES = [cast("SqlTable", each.__table__) for each in (TaskMetricRow, Learning
 
 def newest_told(connection: Connection, monitor: str) -> dict[str, int]:
     """Table -> number of its newest row about a monitor; 0: none."""
+    newest = (select(func.max(table.c.id)).where(table.c.monitor == monitor) for table in _TABLES)
     return {
-        table.name: int(
-            connection.execute(
-                select(func.coalesce(func.max(table.c.id), 0)).where(table.c.monitor == monitor)
-            ).scalar_one()
-        )
-        for table in _TABLES
+        table.name: connection.execute(query).scalar_one() or 0 for table, query in zip(_TABLES, newest, strict=True)
     }
 
 

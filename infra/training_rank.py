@@ -259,8 +259,11 @@ class TrainingRank:
         checkpoint = self._since(folder, files)
         lag, newest_ms = zip(*gather_words((self.lag(), self.learner.newest.event_ms), self._group), strict=True)
         if self.learner.leads:
-            self._advance(checkpoint.offsets)
             self._measure(lag, max(newest_ms))
+            checkpoint = replace(checkpoint, told=self._checkpoints.told())
+        gather_words(None, self._group)  # nobody goes on, and tells more, before it is known what was told
+        if self.learner.leads:
+            self._advance(checkpoint.offsets)
             self._parent = self._checkpoints.add(checkpoint)
         self.learner.draw_anew()
         self._due = time.monotonic() + self._monitor.training.checkpoint_every.total_seconds()

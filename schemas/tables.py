@@ -275,7 +275,10 @@ class TaskMetricRow(Table):
     """A prequential metric of one task at one moment of learning."""
 
     __tablename__ = "task_metrics"
-    __table_args__ = (Index("ix_task_metrics_monitor", "monitor", "recorded_at"),)
+    __table_args__ = (
+        Index("ix_task_metrics_monitor", "monitor", "recorded_at"),
+        Index("ix_task_metrics_newest", "monitor", "id"),
+    )
 
     id: Mapped[int] = mapped_column(Large, primary_key=True, autoincrement=True)
     monitor: Mapped[str] = mapped_column(String(63))

@@ -3,8 +3,8 @@
 It starts as persistence and adds what the signal's own averages, the hour and the network's forecast have been worth:
 normalised least mean squares (Nagumo and Noda, 1967), inputs in units of their own running size and clipped, errors
 clipped (Huber, 1964), the step 1 / n until it reaches a floor that keeps it following drift; where errors grow, it is
-that of a younger stream again. With inputs so scaled a full covariance was measured to be hardly better (ETTh1, first
-row ahead, MSE 0.211 against 0.214), at P^2 of state.
+that of a younger stream again, and where they are far beyond persistence's, it begins anew. With inputs so scaled a
+full covariance was measured to be hardly better (ETTh1, first row ahead, MSE 0.211 against 0.214), at P^2 of state.
 What serves is a mean of network and fast head (`scorer.mixture`), signal by signal and horizon by horizon, drawn to
 persistence as far as it says more than comes; the network's band moves along, scaled by the two errors; `scorer.bands`
 widens it to what it claims.
@@ -46,6 +46,8 @@ _LATELY, _ALARM, _ANEW = 24.0, 1.5, 100.0
 how many values what was learned counts as from then on."""
 _FAR_WORSE = 0.5
 """Mean over as many values of (own error - persistence's) / (their sum): three times as large."""
+_YOUNG = 10
+"""Values that what was learned counts as where it begins anew: what both had been worth stays known for a while."""
 _NARROWEST, _WIDEST = 0.2, 5.0
 
 
@@ -137,6 +139,7 @@ class FastHead:
             if ahead == min(self._ahead):
                 _notice(state, error_ES2[..., FAST], came_ES - said_ES2[..., FAST], told_ES)
                 _begin_anew(state, came_ES - said_ES2[..., FAST], came_ES, told_ES)
+                said_ES2 = state["said"][then]
             # Errors far ahead overlap: they say less of a change, and steps as large would follow noise.
             count_ES = np.minimum(rows.count, state["known"].astype(np.float32) * np.float32(ahead))
             shortest = max(_SHORTEST_FAR, _SHORTEST_STEP * min(1.0, _NEAR / ahead))
@@ -286,8 +289,9 @@ def _begin_anew(state: dict[str, Field], missed_ES: Float32, came_ES: Float32, t
     worse_ES = state["worse"].astype(np.float32)
     worse_ES += np.float32(1.0 / _LATELY) * moved_ES * (by_ES - worse_ES)
     begins_ES = worse_ES > np.float32(_FAR_WORSE)
-    for name in ("weight", "known", "lately", "moment", "error"):
-        state[name][begins_ES] = 0
+    state["weight"][begins_ES] = 0
+    np.copyto(state["said"][..., FAST], np.float32(0.0), where=begins_ES[:, None])
+    np.minimum(state["known"], np.uint16(_YOUNG), out=state["known"], where=begins_ES)
     state["worse"][:] = np.where(begins_ES, np.float32(0.0), worse_ES)
 
 

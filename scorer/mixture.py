@@ -86,7 +86,7 @@ def weigh(
 
 def _in_units(values: Sequence[Float32], unit_ES: Float32) -> Float32:
     """Of a mean absolute error, clipped; 0 where there is none yet."""
-    per_unit_ES = np.float32(1.0) / np.where(unit_ES > 0, unit_ES, np.float32(np.inf))
+    per_unit_ES = np.float32(1.0) / np.where(unit_ES > 0, np.maximum(unit_ES, _TINY), np.float32(np.inf))
     found: Float32 = np.clip(np.stack(values) * per_unit_ES, -_REACH, _REACH)
     return found
 

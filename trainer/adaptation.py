@@ -114,7 +114,8 @@ class Adaptation:
             self._good = copy.deepcopy(self._network.state_dict())
         if found and not went_back:
             self._kept.canary.held.clear()
-        self._vetoes = self._vetoes + 1 if went_back else 0
+        if found or judged is None:
+            self._vetoes = self._vetoes + 1 if went_back else 0
         return [Action(WENT_BACK if went_back else RENEWED, task, why) for task, why in found.items()]
 
     def state_dict(self) -> dict[str, Any]:

@@ -107,7 +107,8 @@ class Pinned:
     def given_back(self) -> tuple[Mapping[str, Tensor], Ranges]:
         """The weights that are pinned, and what was learned since in vain; judged next is what comes after."""
         self.judge_anew()
-        pinned = self._kept[0]
+        del self._kept[1:]
+        (pinned,) = self._kept
         unlearned, pinned.since = pinned.since, {}
         return pinned.weights, unlearned
 
@@ -130,7 +131,9 @@ class Pinned:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood."""
-        self._kept = [_Copy(upgraded(weights), at) for at, weights in state["kept"]]
-        self._counted, self._rested, self.held = state["counted"], state["rested"], state["held"]
+        kept = state["kept"] if "counted" in state else list(enumerate(state["kept"]))  # before copies had numbers
+        self._kept = [_Copy(upgraded(weights), at) for at, weights in kept]
+        self._counted, self._rested = state.get("counted", len(kept)), state.get("rested", 0)
+        self.held = state["held"]
         self._gate.load_state_dict(state["gate"])
         self.network.load_state_dict(self._kept[0].weights)

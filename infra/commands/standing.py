@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 @click.option("--why", default="promoted by hand", help="Kept with the change.", metavar="TEXT")
 @which_monitor
 @database_option
-@click.option("--directory", help="Of the weights. Default: beside the SQLite file, else .bellwether.", metavar="PATH")
+@click.option(
+    "--directory",
+    help="Of the weights. Default: the monitor's FILE's, beside the SQLite file, else .bellwether.",
+    metavar="PATH",
+)
 def promote(version: int, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
     """Let VERSION serve: shards take it up within a second, and learning goes on from it."""
     registry = registry_for(database, monitor, directory)
@@ -29,7 +33,11 @@ def promote(version: int, why: str, monitor: str | None, database: str | None, d
 @click.option("--why", required=True, help="Kept with the change.", metavar="TEXT")
 @which_monitor
 @database_option
-@click.option("--directory", help="Of the weights. Default: beside the SQLite file, else .bellwether.", metavar="PATH")
+@click.option(
+    "--directory",
+    help="Of the weights. Default: the monitor's FILE's, beside the SQLite file, else .bellwether.",
+    metavar="PATH",
+)
 def rollback(to: int | None, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
     """Let an earlier version serve again; learning goes on from it, what was learned since is let go."""
     registry = registry_for(database, monitor, directory)

@@ -40,7 +40,7 @@ which_monitor: Option = click.option(
 )
 database_option: Option = click.option(
     "--database",
-    help="URL. Default: that of the monitor's FILE, else DATABASE_URL, else the embedded database.",
+    help="URL. Default: DATABASE_URL, else that of the monitor's FILE where one is given, else the embedded database.",
     metavar="URL",
     callback=_else_of_file,
 )

@@ -13,9 +13,11 @@ def upgrade() -> None:
     """Of older checkpoints it is not known: nothing is taken back after them."""
     with op.batch_alter_table("trainer_checkpoints") as table:
         table.add_column(sa.Column("told", sa.JSON(), nullable=False, server_default="{}"))
+    op.create_index("ix_task_metrics_newest", "task_metrics", ["monitor", "id"])
 
 
 def downgrade() -> None:
     """Forget it."""
+    op.drop_index("ix_task_metrics_newest", "task_metrics")
     with op.batch_alter_table("trainer_checkpoints") as table:
         table.drop_column("told")
