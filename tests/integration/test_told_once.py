@@ -55,7 +55,7 @@ def checkpoint(checkpoints: Checkpoints, step: int) -> Checkpoint:
     """Recorded, and read as those see it who go on from it."""
     folder = checkpoints.folder(1, step)
     files = {SHARED: checkpoints.write(folder, SHARED, b"weights")}
-    checkpoints.add(Checkpoint(0, None, 1, 1, step, 16 * step, 1, folder, files, {}, [[]]))
+    checkpoints.add(Checkpoint(0, None, 1, 1, step, 16 * step, 1, folder, files, {}, [[]], checkpoints.told()))
     return checkpoints.all()[0]
 
 

@@ -98,3 +98,8 @@ def test_one_absurd_value_does_not_end_trust() -> None:
     came = said.copy()
     came[150] = -1e30 * np.sign(said[150])
     assert kept(learned(said, came, lately=0.5)).item() > 0.9
+
+
+def test_a_signal_that_has_stood_still_for_very_long_leaves_numbers() -> None:
+    still = np.zeros(5, dtype=np.float32)
+    assert np.isfinite(learned(still, still, error=1e-40, lately=1e-42)).all()

@@ -124,3 +124,22 @@ def test_what_was_learned_since_goes_with_its_partition_to_the_copies_that_are_t
     elsewhere.add_since(TOPIC, one.since_of(TOPIC))
     assert elsewhere.since_of(TOPIC) == []
     assert other.given_back()[1] == {TOPIC: (650, 920)}
+
+
+def test_one_from_before_copies_had_numbers_goes_on():
+    one, other = alarmed(90), Pinned(network(7.0))
+    state = one.state_dict()
+    old = {"kept": [weights for _, weights in state["kept"]], "steps": 3, "held": True, "gate": state["gate"]}
+    other.load_state_dict(old)
+    assert held(other) == held(one) == 64.0
+
+
+def test_no_copy_from_after_the_alarm_outlives_a_return():
+    pinned = alarmed(90)
+    for step in range(20):
+        pinned.count(network(400.0 + step), {}, alarmed=False, resting=True)
+    pinned.given_back()
+    for step in range(12):
+        pinned.count(network(500.0 + step), {}, alarmed=False, resting=True)
+    pinned.count(network(600.0), {}, alarmed=True, resting=False)
+    assert held(pinned) == 64.0
