@@ -46,14 +46,19 @@ def share(count_ES: Float32, moment_ESM: Float32) -> Float32:
     return found
 
 
-def kept(moment_ESM: Float32) -> Float32:
-    """Of the change that the mean says what serves, 0 to 1: all of it at first.
+def kept(count_ES: Float32, moment_ESM: Float32) -> Float32:
+    """Of the change that the mean says what serves, 0 to 1: all of it unless it was worse than persistence.
+
+    Where it was, the slope is below one half, for E[(y - d)^2] > E[y^2]. To follow it above, too, was measured to cost
+    more by its luck than it gains.
 
     Args:
+        count_ES: values that have come.
         moment_ESM: state, as `weigh` left it.
     """
     slope_ES = (moment_ESM[..., _SLOPE] + _TRUST) / (moment_ESM[..., _SIZE] + _TRUST)
-    found: Float32 = np.clip(slope_ES, np.float32(0.0), np.float32(1.0))
+    drawn_ES = np.float32(1.0) - np.clip(np.float32(2.0) * slope_ES, np.float32(0.0), np.float32(1.0))
+    found: Float32 = np.float32(1.0) - drawn_ES * count_ES / (count_ES + np.float32(_DOUBT))
     return found
 
 
