@@ -130,7 +130,7 @@ class FastHead:
             said_ES2, error_ES2, moment_ESM = state["said"][then], state["error"][:, :, h], state["moment"][:, :, h]
             mean_ES = _mean(said_ES2, state["share"][then])
             if ahead == 1:
-                kept_ES = kept(rows.count - rows.present, moment_ESM)
+                kept_ES = kept(rows.count - rows.present, moment_ESM, ahead)
                 share_ES = state["share"][then].astype(np.float32)
                 moved_ES = share_ES * (last_ES + said_ES2[..., FAST] - expected_ES)
                 drawn_ES = (kept_ES - np.float32(1.0)) * mean_ES
@@ -159,9 +159,9 @@ class FastHead:
         state["input"][entity, place] = input_ESI
         state["last"][entity, place] = rows.last
         input_ESI = input_ESI.astype(np.float16).astype(np.float32)
-        for h in range(len(self._ahead)):
+        for h, ahead in enumerate(self._ahead):
             error_ES2, moment_ESM = state["error"][:, :, h], state["moment"][:, :, h]
-            share16_ES, kept_ES = share(rows.count, moment_ESM).astype(np.float16), kept(rows.count, moment_ESM)
+            share16_ES, kept_ES = share(rows.count, moment_ESM).astype(np.float16), kept(rows.count, moment_ESM, ahead)
             share_ES = share16_ES.astype(np.float32)
             said_ES = _dot(self._weighed(rows.minute, input_ESI, h), state["weight"][:, :, h])
             ratio_ES = np.clip(error_ES2[..., FAST] / np.maximum(error_ES2[..., SLOW], _TINY), _NARROWEST, _WIDEST)

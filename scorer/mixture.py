@@ -27,6 +27,8 @@ _SPAN, _LONGEST_SPAN = 150.0, 300.0
 """Values that errors and moments are averaged over: one row ahead, and from four on, where errors overlap."""
 _DOUBT = 30.0
 """Values that the network's forecast counts as, so that a short stream's luck decides little."""
+_MANY = 300.0
+"""Values after which a slope is told from its luck."""
 _REACH = 8.0
 """Mean absolute errors that one value counts as at most."""
 _TRUST = np.float32(0.05)
@@ -46,18 +48,20 @@ def share(count_ES: Float32, moment_ESM: Float32) -> Float32:
     return found
 
 
-def kept(count_ES: Float32, moment_ESM: Float32) -> Float32:
+def kept(count_ES: Float32, moment_ESM: Float32, ahead: int) -> Float32:
     """Of the change that the mean says what serves, 0 to 1: all of it unless it was worse than persistence.
 
-    Where it was, the slope is below one half, for E[(y - d)^2] > E[y^2]. To follow it above, too, was measured to cost
-    more by its luck than it gains.
+    Where it was, the slope is below one half, for E[(y - d)^2] > E[y^2]. Above, it is followed one row ahead alone, and
+    as values become many: by few, and by errors that overlap, its luck costs more than it gains.
 
     Args:
         count_ES: values that have come.
         moment_ESM: state, as `weigh` left it.
+        ahead: rows.
     """
     slope_ES = (moment_ESM[..., _SLOPE] + _TRUST) / (moment_ESM[..., _SIZE] + _TRUST)
-    drawn_ES = np.float32(1.0) - np.clip(np.float32(2.0) * slope_ES, np.float32(0.0), np.float32(1.0))
+    few_ES = np.float32(_MANY) / (count_ES + np.float32(_MANY)) if ahead == 1 else np.float32(1.0)
+    drawn_ES = np.float32(1.0) - np.clip((np.float32(1.0) + few_ES) * slope_ES, np.float32(0.0), np.float32(1.0))
     found: Float32 = np.float32(1.0) - drawn_ES * count_ES / (count_ES + np.float32(_DOUBT))
     return found
 
