@@ -151,7 +151,7 @@ class FastHead:
             self._bands.learn(state["width"][:, :, h], state["bound"][then], came_ES, told_ES, count_ES)
 
     def _serve(self, rows: "_Rows", state: dict[str, Field], quantile_ESHQ: Float64) -> None:
-        """Remember the row's inputs, and move the forecasts towards the fast head's as far as it is the better one."""
+        """Remember the row's inputs, and serve the mean of both forecasts as far as it is better than what stands."""
         raw_ESI = np.concatenate([rows.input, rows.slow], axis=-1)
         input_ESI = _scaled(raw_ESI, state["square"], rows.count, rows.present)
         entity, place = np.arange(len(rows.minute)), state["rows"] % self._remembered
@@ -283,7 +283,8 @@ def _begin_anew(state: dict[str, Field], missed_ES: Float32, came_ES: Float32, t
     """Where it is far worse than persistence, as which it began, what it has learned is of a stream that has passed.
 
     By how much is told row by row, from -1 to 1, so that no single one decides. Rows in which nothing moved say nothing
-    of it: a signal that stands still for a night has not become another.
+    of it: a signal that stands still for a night has not become another. What it said of rows that are still to come is
+    taken back.
     """
     moved_ES, own_ES, change_ES = told_ES & (came_ES != 0), np.abs(missed_ES), np.abs(came_ES)
     by_ES = (own_ES - change_ES) / np.maximum(own_ES + change_ES, _TINY)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.commands.whose import FILES, database_option, named, which_monitor
+from infra.commands.whose import database_option, directory_option, named, which_monitor
 
 if TYPE_CHECKING:
     from infra.registry import SqlRegistry
@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 @click.option("--why", default="promoted by hand", help="Kept with the change.", metavar="TEXT")
 @which_monitor
 @database_option
-@click.option(
-    "--directory",
-    help="Of the weights. Default: the monitor's FILE's, beside the SQLite file, else .bellwether.",
-    metavar="PATH",
-)
+@directory_option
 def promote(version: int, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
     """Let VERSION serve: shards take it up within a second, and learning goes on from it."""
     registry = registry_for(database, monitor, directory)
@@ -33,11 +29,7 @@ def promote(version: int, why: str, monitor: str | None, database: str | None, d
 @click.option("--why", required=True, help="Kept with the change.", metavar="TEXT")
 @which_monitor
 @database_option
-@click.option(
-    "--directory",
-    help="Of the weights. Default: the monitor's FILE's, beside the SQLite file, else .bellwether.",
-    metavar="PATH",
-)
+@directory_option
 def rollback(to: int | None, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
     """Let an earlier version serve again; learning goes on from it, what was learned since is let go."""
     registry = registry_for(database, monitor, directory)
@@ -53,11 +45,8 @@ def registry_for(database: str | None, monitor: str | None, directory: str | Non
     from infra.assembly import utc_now
     from infra.database import connect, migrate
     from infra.registry import SqlRegistry
-    from infra.settings import load_monitor
     from schemas.components import DatabaseSettings
 
-    if directory is None and monitor is not None and monitor.endswith(FILES):
-        directory = load_monitor(monitor).database.directory
     url = database or os.environ.get("DATABASE_URL") or DatabaseSettings().url
     name = one_monitor(database, monitor)
     folder = DatabaseSettings(url=url, directory=directory or "").folder

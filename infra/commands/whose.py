@@ -10,21 +10,22 @@ FILES = (".yaml", ".yml", ".toml")
 NAME_OR_FILE = "NAME|FILE"
 
 _DATABASE = "bellwether.database"
-"""Where a command's context keeps the URL that a monitor's file says."""
+"""Where a command's context keeps what a monitor's file says of the database and its directory."""
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def heed(context: click.Context, _: click.Parameter, monitor: str | None) -> str | None:
-    """An eager option's callback: keep the URL of a file's database. Raises ConfigError where the file is wrong."""
+    """An eager option's callback: keep what a file says of its database. Raises ConfigError where the file is wrong."""
     from infra.settings import load_monitor
 
     if monitor is not None and monitor.endswith(FILES):
-        context.meta[_DATABASE] = load_monitor(monitor).database.url
+        settings = load_monitor(monitor).database
+        context.meta[_DATABASE] = {"database": settings.url, "directory": settings.directory}
     return monitor
 
 
-def _else_of_file(context: click.Context, _: click.Parameter, url: str | None) -> str | None:
-    return url or context.meta.get(_DATABASE)
+def _else_of_file(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    return given or context.meta.get(_DATABASE, {}).get(option.name) or None
 
 
 # Eager: the file is known before it is asked which database.
@@ -42,6 +43,12 @@ database_option: Option = click.option(
     "--database",
     help="URL. Default: DATABASE_URL, else that of the monitor's FILE where one is given, else the embedded database.",
     metavar="URL",
+    callback=_else_of_file,
+)
+directory_option: Option = click.option(
+    "--directory",
+    help="Of the weights. Default: the monitor's FILE's, else beside the SQLite file, else .bellwether.",
+    metavar="PATH",
     callback=_else_of_file,
 )
 

@@ -1,6 +1,5 @@
 """Standings on both databases: of several that settle the same shadow one does, and files go by what is needed."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ from sqlalchemy import Engine
 
 from infra.behind import Behind, behind_of, ledger_of_trainers
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints
-from infra.database import connect, migrate
 from infra.prequential import Course, read_courses
 from infra.registry import SqlRegistry
 from infra.standings import PINNED, lives
@@ -22,14 +20,6 @@ from scorer.ledger import SqlLedger
 
 pytestmark = pytest.mark.service
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def test_shards_that_settle_a_shadow_together_settle_it_once(engine: Engine, tmp_path: Path) -> None:

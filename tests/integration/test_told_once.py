@@ -1,6 +1,5 @@
 """What trainers tell of their steps, on both databases: what they do anew is not told twice."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints
-from infra.database import connect, migrate
 from infra.registry import SqlRegistry
 from schemas.errors import FencedError
 from schemas.observation import Partition
@@ -18,14 +16,6 @@ from schemas.tables import LearningActionRow, QuarantineRow, TaskMetricRow
 
 pytestmark = pytest.mark.service
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -29,12 +29,12 @@ def mill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "topics": {"observations": "mill"},
         "modalities": [{"name": "saw", "signals": [{"name": "speed"}]}],
         "tasks": [{"name": "next", "kind": "forecast"}, {"name": "odd", "kind": "anomaly"}],
-        "database": {"url": url},
+        "database": {"url": url, "directory": str(tmp_path / "weights")},
     }
     (tmp_path / "mill.yaml").write_text(yaml.safe_dump(settings))
     engine = connect(url)
     migrate(engine)
-    registry = SqlRegistry(engine, "mill", tmp_path / "elsewhere", utc_now)
+    registry = SqlRegistry(engine, "mill", tmp_path / "weights", utc_now)
     for parent in (None, 1):
         registry.publish(b"weights", parent, {"next.loss": 0.5})
     engine.dispose()
