@@ -91,7 +91,9 @@ class Intake:
 
     def add_shares(self, shares: Mapping[Partition, Mapping[str, Any]]) -> None:
         """Hold what others held of these partitions."""
-        self._queue.extend(waiting_of(shares, self._slots))
+        windows, changed_hands = waiting_of(shares, self._slots)
+        self._queue.drop(changed_hands)
+        self._queue.extend(windows)
 
     @property
     def _filled(self) -> bool:

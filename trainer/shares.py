@@ -27,11 +27,12 @@ def share_of(partition: Partition, slots: Slots, waiting: Iterable[Window], kept
         kept: of the partition.
     """
     held = slots.of(partition)
-    numbers = np.array(list(held.values()), dtype=np.int64)
-    place_of = {slot: place for place, slot in enumerate(held.values())}
+    numbers = np.array([slot for _, slot, _ in held], dtype=np.int64)
+    place_of = {slot: place for place, (_, slot, _) in enumerate(held)}
     fields = slots.gather(slots.fields(), numbers)
     return {
-        "entities": list(held),
+        "entities": [entity for entity, _, _ in held],
+        "ages": [age for _, _, age in held],
         "fields": {name: torch.from_numpy(field) for name, field in fields.items()},
         "windows": [
             (place, place_of[window.slot], *_plain(window))
@@ -49,14 +50,30 @@ def fits(share: Mapping[str, Any], slots: Slots) -> bool:
     return slots.fits({name: field.numpy() for name, field in share["fields"].items()})
 
 
-def waiting_of(shares: Mapping[Partition, Mapping[str, Any]], slots: Slots) -> list[Window]:
-    """Put the entities into slots; the windows that wait, in the order of the queue that they were in."""
+def waiting_of(shares: Mapping[Partition, Mapping[str, Any]], slots: Slots) -> tuple[list[Window], list[int]]:
+    """Put the entities into slots, those not heard of for longest first, of whom some may have to be let go.
+
+    Returns their windows that wait, in the order of the queue that they were in, and the slots that changed hands.
+    """
+    aged = [
+        (age, partition, place)
+        for partition, share in shares.items()
+        for place, age in enumerate(share.get("ages", range(len(share["entities"]), 0, -1)))  # before there were ages
+    ]
+    held = [(partition, place) for _, partition, place in sorted(aged, key=lambda each: -each[0])[-slots.limit :]]
+    found, evicted = slots.take((partition, shares[partition]["entities"][place]) for partition, place in held)
+    slot_of = dict(zip(held, found, strict=True))
     waiting: list[tuple[int, Window]] = []
     for partition, share in shares.items():
-        found, _ = slots.take((partition, entity) for entity in share["entities"])
-        slots.scatter(np.array(found, dtype=np.int64), {name: field.numpy() for name, field in share["fields"].items()})
-        waiting += [(place, _window(found[entity], partition, *plain)) for place, entity, *plain in share["windows"]]
-    return [window for _, window in sorted(waiting, key=lambda each: each[0])]
+        places = [place for place in range(len(share["entities"])) if (partition, place) in slot_of]
+        mine = np.array([slot_of[partition, place] for place in places], dtype=np.int64)
+        slots.scatter(mine, {name: field.numpy()[places] for name, field in share["fields"].items()})
+        waiting += [
+            (queued, _window(slot_of[partition, place], partition, *plain))
+            for queued, place, *plain in share["windows"]
+            if (partition, place) in slot_of
+        ]
+    return [window for _, window in sorted(waiting, key=lambda each: each[0])], evicted
 
 
 def kept_of(partition: Partition, share: Mapping[str, Any]) -> list[Kind]:

@@ -20,12 +20,15 @@ class Slots:
     Args:
         template: for each field the state of an entity never seen, with a leading axis of 1.
         limit: most entities held; None: what fits into memory.
+
+    Attributes:
+        limit: most entities held.
     """
 
     def __init__(self, template: Mapping[str, Field], limit: int | None = None) -> None:
         self._template = dict(template)
         each = sum(value.nbytes for value in template.values())
-        self._limit = limit or min(max(_MEMORY_BYTES // each, LEAST_ENTITIES), _MOST_ENTITIES)
+        self.limit = limit or min(max(_MEMORY_BYTES // each, LEAST_ENTITIES), _MOST_ENTITIES)
         self._slot_of: OrderedDict[Key, int] = OrderedDict()
         self._fields: dict[str, Field] = {name: value[:0] for name, value in template.items()}
 
@@ -68,23 +71,25 @@ class Slots:
         """Every slot's `target` becomes its `source`."""
         self._fields[target][:] = self._fields[source]
 
-    def of(self, partition: Partition) -> dict[str, int]:
-        """Entity -> slot of a partition's, the one not heard of for longest first."""
-        return {entity: slot for (held, entity), slot in self._slot_of.items() if held == partition}
+    def of(self, partition: Partition) -> list[tuple[str, int, int]]:
+        """A partition's entities, the one not heard of for longest first: name, slot, how many others came since."""
+        newest = len(self) - 1
+        each = enumerate(self._slot_of.items())
+        return [(entity, slot, newest - place) for place, ((held, entity), slot) in each if held == partition]
 
     def fields(self) -> tuple[str, ...]:
         """Names of what is held of each."""
         return tuple(self._template)
 
     def _free(self, evicted: list[int]) -> int:
-        if len(self._slot_of) >= self._limit:
+        if len(self._slot_of) >= self.limit:
             slot = self._slot_of.popitem(last=False)[1]
             evicted.append(slot)
             return slot
         slot = len(self._slot_of)
         capacity = len(next(iter(self._fields.values())))
         if slot >= capacity:
-            added = min(max(capacity, _FIRST_CAPACITY), self._limit - capacity)
+            added = min(max(capacity, _FIRST_CAPACITY), self.limit - capacity)
             for name, value in self._template.items():
                 self._fields[name] = np.concatenate([self._fields[name], np.repeat(value, added, axis=0)])
         return slot
