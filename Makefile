@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 READY := .venv/.ready
+TESTS := tests/unit tests/laws tests/examples tests/integration tests/e2e
 
 .PHONY: .venv help demo test check bench bench-json bench-quality drill clean
 
@@ -33,8 +34,9 @@ $(READY): pyproject.toml
 demo: $(READY) ## everything on this machine: broker, network, database, alerts
 	@exec $(BIN)/bellwether demo
 
+# What starts a broker, a database or Ray has the machine to itself; everything else shares it.
 test: $(READY) ## unit, integration and end-to-end tests, against real services
-	@$(BIN)/pytest tests/unit tests/laws tests/examples tests/integration tests/e2e
+	@$(BIN)/pytest -n 2 -m 'not service' $(TESTS); alone=$$?; $(BIN)/pytest -m service $(TESTS) && exit $$alone
 
 check: $(READY) ## format, lint, types, import contracts, unit tests
 	@$(BIN)/ruff format --check --quiet .

@@ -134,7 +134,7 @@ class Adaptation:
             self._refresher.load_state_dict(state["refresher"])
         if self.pinned is not None and state.get("pinned") is not None:
             self.pinned.load_state_dict(state["pinned"])
-        self._good, self._vetoes = upgraded(state["good"]), state["vetoes"]
+        self._good, self._vetoes = upgraded(state["good"], self._network), state["vetoes"]
 
     def kept_of(self, partition: Partition) -> list[Kind]:
         """What is kept of a partition."""

@@ -11,7 +11,7 @@ from schemas.layout import Layout
 from schemas.rule import Rule
 from schemas.task import Share, Task
 
-FORMAT = "7"
+FORMAT = "8"
 """Changes whenever names or sizes of weights come to be others, or to mean something else."""
 _NO_MEANING = {"seed", "half_state"}
 """Model settings that weights do not depend on once they are there."""

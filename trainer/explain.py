@@ -166,8 +166,7 @@ class Explainer:
         task_KND = network.trunk(scaled_GNS, observed, rows, state["hidden"].float()).task_KND
         ask = network.questions(task_KND, scaled_GNS, both_ways=False)
         if question.task == 0:
-            said = ask(0, lambda heads, task_ND: heads.forecast(task_ND, scaled_GNS, observed))[0]
-            said = said[:, :, 0, self._median]
+            said = network.forecasts(ask, scaled_GNS, observed)[0][:, :, 0, self._median]
         elif question.task == 1:
             residual_NS = scaled_ES.new_full((len(rows.time_N) - w, scaled_ES.shape[1]), torch.nan)
             came_NS = torch.cat([residual_NS, torch.where(residual_ES.isnan(), torch.nan, scaled_ES)])

@@ -12,19 +12,18 @@ from torch.nn import functional
 
 from schemas.horizon import rows_of
 from schemas.layout import Layout
+from trainer.products import by_signal
 from trainer.relations import inputs_of
 from trainer.statistics import Observed
 
 _RESIDUAL_CLIP = 1e4
-_LEAST_COLUMNS = 3
-"""Below 400 multiply-adds torch.bmm takes another kernel, which would tie results to the row count."""
 
 
 class ForecastHead(nn.Module):
     """Quantiles of the change from the last value, in units of the signal's scale, non-crossing.
 
-    median = w . representation + skip . the signal's own features; both start at zero, so that the untrained
-    median is persistence exactly. The other quantiles lie outward of it by softplus increments that start at
+    median = w . representation + skip . the signal's own features + the regression; all start at zero, so that the
+    untrained median is persistence exactly. The other quantiles lie outward of it by softplus increments that start at
     those of a Laplace step whose mean size is one scale at h = 1 and grows as the root of h.
     """
 
@@ -40,20 +39,23 @@ class ForecastHead(nn.Module):
         self.register_buffer("start_HQ", start_HQ, persistent=False)
         self.start_HQ: Tensor
 
-    def forward(self, hidden_ND: Tensor, features_GNS: Tensor, observed: Observed) -> Tensor:
-        """Quantiles, [N, S, H, Q] float64 model scale; NaN for a signal never seen."""
+    def forward(
+        self, hidden_ND: Tensor, features_GNS: Tensor, observed: Observed, linear_NSH: Tensor | None = None
+    ) -> Tensor:
+        """Quantiles, [N, S, H, Q] float64 model scale; NaN for a signal never seen.
+
+        `linear_NSH` is what `Regression` expects, if there is one.
+        """
         n, (s, h, q) = hidden_ND.shape[0], self.bias_SHQ.shape  # not len: in a program n stays open
-        skip_SGO = functional.pad(self.skip_SGHQ.flatten(2), (0, max(_LEAST_COLUMNS - h * q, 0)))
-        skip_SNO = torch.bmm(features_GNS[:, :, :s].permute(2, 1, 0), skip_SGO)
-        skip_NSHQ = skip_SNO[..., : h * q].transpose(0, 1).reshape(n, s, h, q)
+        skip_NSHQ = by_signal(features_GNS[:, :, :s], self.skip_SGHQ.flatten(2)).reshape(n, s, h, q)
         linear_NO = functional.linear(hidden_ND, self.weight_SHQD.flatten(0, 2), self.bias_SHQ.flatten())
         raw_NSHQ = linear_NO.view(n, s, h, q) + skip_NSHQ
-        delta_NSHQ = self._spread_out(raw_NSHQ).to(torch.float64)
+        median_NSH = raw_NSHQ[..., self.median] if linear_NSH is None else raw_NSHQ[..., self.median] + linear_NSH
+        delta_NSHQ = self._spread_out(median_NSH, raw_NSHQ).to(torch.float64)
         last_NS, scale_NS = observed.last_NS[:, :s], observed.scale_NS[:, :s]
         return torch.addcmul(last_NS[..., None, None], delta_NSHQ, scale_NS[..., None, None])
 
-    def _spread_out(self, raw_NSHQ: Tensor) -> Tensor:
-        median = raw_NSHQ[..., self.median]
+    def _spread_out(self, median: Tensor, raw_NSHQ: Tensor) -> Tensor:
         step_NSHQ = functional.softplus(raw_NSHQ + self.start_HQ)
         columns, lower, upper = [median], median, median
         for quantile in range(self.median - 1, -1, -1):

@@ -17,6 +17,7 @@ from trainer.heads import AnomalyHead, ForecastHead, class_heads
 from trainer.population import Population
 from trainer.precision import products_in
 from trainer.private import Private
+from trainer.regression import Regression
 from trainer.relations import Relations
 from trainer.rows import Rows
 from trainer.rule_odds import RuleOdds
@@ -115,6 +116,7 @@ class Network(nn.Module):
         self.statistics = Statistics(layout)
         self.population = Population(layout)
         self.relations = Relations(layout)
+        self.regression = Regression(layout)
         self.standing = Standing(layout)
         self.rule_odds = RuleOdds(layout)
         with torch.random.fork_rng(devices=[]):
@@ -198,7 +200,7 @@ class Network(nn.Module):
         with products_in(precision, rows.value_NS.device):
             seen = self.trunk(features_GNS, observed, rows, self._narrowed(state["hidden"]))
             ask = self.questions(seen.task_KND, features_GNS, both_ways=both_ways, shown_NS=shown_NS)
-        forecast = ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed))
+        forecast = self.forecasts(ask, features_GNS, observed)
         scale_NS = observed.scale_NS[:, : self._n_targets]
         next_NS = forecast[0][:, :, 0, self.forecast.median].detach()
         expected_NS = rows.before(next_NS, state["expected"])
@@ -235,6 +237,11 @@ class Network(nn.Module):
     def read(self, observed: Observed) -> Tensor:
         """What is read of each signal at each row, [G, N, S]; all 0 for a signal never seen."""
         return torch.cat([observed.features_GNS, self.population(observed), *self.relations(observed)])
+
+    def forecasts(self, ask: Callable[[int, Question], Said], features_GNS: Tensor, observed: Observed) -> Said:
+        """What `ask`, of `questions`, says of the future: each way's own words about what the regression leaves."""
+        linear_NSH = self.regression(features_GNS, observed)
+        return ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed, linear_NSH))
 
     def before_heads(
         self, rows: Rows, observed: Observed, score_NR: Tensor | None = None

@@ -132,7 +132,7 @@ class Pinned:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood."""
         kept = state["kept"] if "counted" in state else list(enumerate(state["kept"]))  # before copies had numbers
-        self._kept = [_Copy(upgraded(weights), at) for at, weights in kept]
+        self._kept = [_Copy(upgraded(weights, self.network), at) for at, weights in kept]
         self._counted, self._rested = state.get("counted", len(kept)), state.get("rested", 0)
         self.held = state["held"]
         self._gate.load_state_dict(state["gate"])

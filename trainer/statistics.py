@@ -37,6 +37,8 @@ _DECLARED_FLOOR, _UNDECLARED_FLOOR = 1e-4, 1e-9
 _PAUSE_CAP = 8.0
 _SHORTEST_GAP_SECONDS = 1e-3
 N_FEATURES = 11
+N_REVERTING, CHANGE_FEATURE = 3, 5
+"""The first features: how far the mean and the averages over 16 and 4 values lie from the last; and the last change."""
 COUNT_FEATURE, COUNT_SHARE = 8, 0.2
 """The feature that says how often the signal was seen: log1p, times this."""
 

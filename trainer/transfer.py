@@ -31,6 +31,7 @@ _NAMED_AXES = {
     "sharing": "K",
     "attention": "K",
     "forecast": "HQ",
+    "regression": "H",
     "private": "K",
 }
 """Module -> axes of its weights whose rows have names; the letters are those of the module's legend."""
@@ -45,6 +46,8 @@ _OF_ALL = "trunk.", "private.paths"
 """Those that forecast and anomaly have too."""
 _HEADS = "forecast", "anomaly"
 """Modules of the first two tasks, in this order."""
+_OF_FORECAST = "regression"
+"""The forecast's too."""
 Labels = Mapping[str, Sequence[object]]
 """Axis -> the names of its rows."""
 
@@ -154,6 +157,7 @@ def _owner(name: str) -> int | None:
     if numbered := _NUMBERED.match(name):
         return _task_of(numbered)
     module = name.removeprefix("private.").partition(".")[0]
+    module = _HEADS[0] if module == _OF_FORECAST else module
     return _HEADS.index(module) if module in _HEADS else None
 
 

@@ -17,8 +17,8 @@ from trainer.architecture import FORMAT, OF_DOMAIN, OF_TASKS, Architecture, arch
 from trainer.int8 import narrowed, widened
 from trainer.network import COLUMNS, Network
 
-_STACKED = "6"
-"""The format before, which can still be read."""
+_STACKED, _UNREGRESSED = "6", "7"
+"""The formats before, which can still be read."""
 _OF_STACK = {
     "private.first_KPI": "first_PI",
     "private.first_KP": "first_P",
@@ -27,7 +27,7 @@ _OF_STACK = {
 }
 """Names that private paths had in it -> those that each one has."""
 _LONGEST = 60
-_PRIVATE = "private."
+_PRIVATE, _REGRESSION = "private.", "regression."
 _SIMILARITY = "similarity"
 CUT = "cut_from"
 """Beside `width` in what a file says: the width of the network that it was cut out of."""
@@ -81,7 +81,7 @@ def load_weights(layout: Layout, content: bytes, source: str = WEIGHTS) -> Netwo
     if network.cut_from is None:
         weights.pop(COLUMNS, None)
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(upgraded(weights, network))
     except RuntimeError as error:
         raise ModelError(f"{source}: got other names or shapes than this architecture has") from error
     return network
@@ -131,9 +131,9 @@ def read_weights(content: bytes, source: str = WEIGHTS) -> tuple[Architecture, d
         written = seen["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{source}: got a file that does not say what it is for; expected format {FORMAT}") from error
-    if written not in {FORMAT, _STACKED}:
+    if written not in {FORMAT, _UNREGRESSED, _STACKED}:
         raise ModelError(f"{source}: got format {written}; expected {FORMAT}")
-    return (seen | {"format": FORMAT}, upgraded(weights)) if written == _STACKED else (seen, weights)
+    return seen | {"format": FORMAT}, _unstacked(weights)
 
 
 def similarity_in(content: bytes, source: str) -> dict[str, float]:
@@ -146,8 +146,17 @@ def similarity_in(content: bytes, source: str) -> dict[str, float]:
     return found
 
 
-def upgraded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by name, from before each task's private path was a module of its own: they stood stacked, [K, ...]."""
+def upgraded(weights: Mapping[str, Tensor], network: Network) -> dict[str, Tensor]:
+    """A network's weights by name as they are now named; what was not known when they were written is as it is in it.
+
+    That is the forecasts' regression, which says nothing until it has learned.
+    """
+    unknown = {name: weight for name, weight in network.state_dict().items() if name.startswith(_REGRESSION)}
+    return unknown | _unstacked(weights)
+
+
+def _unstacked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """From before each task's private path was a module of its own: they stood stacked, [K, ...]."""
     found: dict[str, Tensor] = {}
     for name, weight in weights.items():
         own = _OF_STACK.get(name)

@@ -75,7 +75,7 @@ def awake(network: Network) -> Network:
     """Every weight moved off its start, so that zero gates and zero skips hide nothing."""
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
-        for weight in network.parameters():
+        for weight in (network.regression.weight_SIH, *network.parameters()):
             weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
     return network.eval()
 

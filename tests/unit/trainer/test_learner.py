@@ -24,8 +24,10 @@ def test_a_version_that_proved_nothing_is_not_published():
     whole = layout(TRAINING | {"learning_rate": 1e-12}).monitor
     stateless = Layout(whole.model_copy(update={"tasks": whole.tasks[:2]}))  # a state's odds need no steps to improve
     learner = Learner(stateless, 0, registry)
-    for rows in autoregressive(120, 16, 3):
-        learner.observe(batch(*rows))
+    rng, values = np.random.default_rng(3), np.full((16, 7), 80.0)
+    for row in range(120):
+        values = values + rng.normal(size=values.shape)  # of which nothing is to be foreseen
+        learner.observe(batch(np.arange(16), values, np.full(16, 60_000 * row)))
         learner.publish_if_proved()
     assert registry.newest == 0
 

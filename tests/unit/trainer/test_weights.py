@@ -8,7 +8,7 @@ from schemas.errors import ModelError
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.task import Share
-from tests.laws.ward import GATE, awake, layout
+from tests.laws.ward import GATE, awake, different, layout, run, stream
 from trainer.architecture import architecture
 from trainer.network import Network
 from trainer.transfer import transfer
@@ -44,6 +44,16 @@ def test_weights_from_before_each_private_path_was_a_module_come_back_bit_for_bi
     assert {name: torch.equal(weight, loaded[name]) for name, weight in network.state_dict().items()} == dict.fromkeys(
         loaded, True
     )
+
+
+def test_weights_from_before_forecasts_had_a_regression_answer_as_they_did():
+    network = awake(Network(layout()))
+    network.regression.weight_SIH.zero_()
+    seen, weights = read_weights(save_weights(network))
+    before = {name: weight for name, weight in weights.items() if not name.startswith("regression.")}
+    content = save(before, metadata={"architecture": json.dumps(seen | {"format": "7"})})
+    now, then = (run(each.eval(), *stream(60, 5, 2))[0] for each in (load_weights(layout(), content), network))
+    assert different(now, then) == []
 
 
 def test_the_same_weights_are_the_same_bytes():
@@ -107,7 +117,7 @@ def test_of_many_signals_the_one_that_differs_is_named_and_so_is_the_file(here, 
 def test_weights_of_a_format_that_is_not_read_any_more_are_refused():
     seen, weights = read_weights(save_weights(Network(layout())))
     content = save(weights, metadata={"architecture": json.dumps(seen | {"format": "5"})})
-    with pytest.raises(ModelError, match=r"old\.safetensors: got format 5; expected 7"):
+    with pytest.raises(ModelError, match=r"old\.safetensors: got format 5; expected 8"):
         load_weights(layout(), content, "old.safetensors")
 
 
