@@ -37,7 +37,11 @@ def print_explanation(told: Record) -> None:
         say("decided by the tail statistics named above; what follows is how the network saw the same row")
     came = network["came_and_expected"]
     if came:
-        table("expected and came", tuple(came[0]), [tuple(_cell(value) for value in each.values()) for each in came])
+        table(
+            "what the network alone expected in this replay, and what came",
+            tuple(came[0]),
+            [tuple(_cell(value) for value in each.values()) for each in came],
+        )
     for question in network["questions"]:
         _print_question(question)
 
@@ -53,6 +57,8 @@ def _print_question(question: Record) -> None:
     gradients, ablation = question["integrated_gradients"], question["ablation"]
     complete = "complete" if gradients["complete"] else "NOT complete"
     say(f"\n{question['task']}: {question['asked']}: {question['answer']:.3g}")
+    if question["standing"]:
+        say("gradients hold fixed where its rules stand, which the odds start from; ablation does not")
     say(f"integrated gradients {complete}: gap {gradients['gap']:.1e} of a change of {gradients['change']:.3g}")
     rows = [
         (name, _signed(share), _signed(gradients["residuals"].get(name, 0.0)), _signed(ablation["signals"][name]))
@@ -72,7 +78,10 @@ def _print_question(question: Record) -> None:
     ]
     table("values, lag in rows", ("signal", "lag", "value", "integrated gradients", "ablation"), cells)
     attention = question["attention"]["modalities"]
-    looked = [(name, _share(share), _signed(ablation["modalities"][name])) for name, share in attention.items()]
+    looked = [
+        (name, "-" if question["private"] else _share(share), _signed(ablation["modalities"][name]))
+        for name, share in attention.items()
+    ]
     table("modalities", ("modality", "attention", "ablation"), looked)
     for name, share in gradients["vectors"].items():
         say(f"integrated gradients of {name}, over all rows: {_signed(share)}")
@@ -80,6 +89,11 @@ def _print_question(question: Record) -> None:
         parts = [(str(1 + place), *map(_signed, row)) for place, row in enumerate(region)]
         say(f"{name}: what the answer loses where a part of the frame is grey, of {len(region)} x {len(region[0])}")
         table("", ("from the top", *(str(1 + column) for column in range(len(region[0])))), parts)
+    if question["private"]:
+        say(
+            "answered by the task's private path, from running statistics: attention and other tasks have no part in it"
+        )
+        return
     say(_trust(question["attention"]["agreement_with_ablation"]))
     others = ", ".join(f"{name} {share:.0%}" for name, share in question["tasks"]["attention"].items())
     say(f"tasks looked at: {others}; how far the gate lets them in: {question['tasks']['gate']:.2f}")

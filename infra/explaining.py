@@ -140,6 +140,8 @@ def _answered(layout: Layout, explainer: Explainer, explained: Explained, lived:
     modalities = [modality.name for modality in layout.monitor.modalities]
     return {
         "task": layout.tasks[explained.question.task].name,
+        "private": explained.private,
+        "standing": layout.tasks[explained.question.task].target is not None,
         "asked": _asked(layout, explainer, explained.question),
         "answer": explained.answer,
         "integrated_gradients": {

@@ -27,6 +27,7 @@ from trainer.best import ALL, Best
 from trainer.gate import Gate
 from trainer.graft import graft
 from trainer.judging import judge
+from trainer.network import Network
 from trainer.weights import load_weights, save_weights
 
 
@@ -104,9 +105,13 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
 
 def _chosen(layout: Layout, directory: Directory, best: Best) -> tuple[bytes, dict[str, Any]]:
     """Weights of the epoch that was best for all, and what it was worth; each detached task at its own best epoch."""
+
+    def best_of(task: str) -> Network | None:
+        return load_weights(layout, directory.weights(task)) if task in best.epoch else None
+
     version = load_weights(layout, directory.weights(ALL))
     chosen = dict(directory.epochs[best.epoch[ALL] - 1])
-    for task in graft(version, lambda name: load_weights(layout, directory.weights(name))):
+    for task in graft(version, best_of):
         own = directory.epochs[best.epoch[task] - 1]
         metrics = {name: value for name, value in own["metrics"].items() if name.startswith(f"{task}.")}
         chosen["validation"] = chosen["validation"] | {task: own["validation"][task]}

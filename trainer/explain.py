@@ -76,6 +76,7 @@ class Explainer:
             agreement=self._agreement(np.array(attention), np.abs(ablation.modality_M)),
             tasks_K=_float64(self._outputs.affinity_NKK[row, task]),
             gate=_gate(self._network),
+            private=self._network.detached[task],
         )
 
     def _variants(self, value_BRS: Float64) -> Rows:

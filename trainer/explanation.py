@@ -86,6 +86,7 @@ class Explained:
         agreement: rank correlation of attention with |ablation| over the modalities seen; None: fewer than three.
         tasks_K: how much the task looks at each task.
         gate: mean size of the gate that lets other tasks in, in [0, 1]; 0: none of them had a say.
+        private: is the task answered by its private path? Then attention and other tasks have no part in the answer.
     """
 
     question: Question
@@ -97,3 +98,4 @@ class Explained:
     agreement: float | None
     tasks_K: Float64
     gate: float
+    private: bool

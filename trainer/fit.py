@@ -101,13 +101,13 @@ class Fit:
 
     def epoch(self) -> Epoch:
         """Learn from everything once, then judge."""
-        slopes, ways, outputs = [], [], None
+        slopes, ways, looked = [], [], []
         for number, chapter in enumerate(self._chapters()):
             self._set_rate(self.epochs * self._steps_per_epoch + number)
             slope, outputs, losses = self._step(chapter)
             slopes.append(slope)
             ways.append(losses.metrics([task.name for task in self._layout.tasks]))
-        assert outputs is not None
+            looked.append(_attention(outputs, chapter, self._layout))
         self.epochs += 1
         self._pool_standing()
         self._held.put_back()
@@ -118,7 +118,7 @@ class Fit:
             losses=_means([slope.weighed.losses for slope in slopes]),
             weights=slopes[-1].weighed.weights,
             gradient_norm=float(np.mean([slope.norm for slope in slopes])),
-            attention=_attention(outputs, self._layout),
+            attention=_means(looked),
             similarity=self.descent.weighting.similarity.metrics([task.name for task in self._layout.tasks]),
             ways=_means(ways),
             refused=sum(slope.refused is not None for slope in slopes),
@@ -256,9 +256,9 @@ def _means(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([each[name] for each in found if name in each])) for name in names}
 
 
-def _attention(outputs: Outputs, layout: Layout) -> dict[str, float]:
-    """`<task>.attention_<modality>`, means over rows."""
-    mean_KM: Tensor = outputs.attention_NKM.mean(0)[:, 1:]
+def _attention(outputs: Outputs, chapter: Chapter, layout: Layout) -> dict[str, float]:
+    """`<task>.attention_<modality>`, means over the rows that were observed."""
+    mean_KM: Tensor = outputs.attention_NKM[chapter.clean_N].detach().mean(0)[:, 1:]
     return {
         f"{task.name}.attention_{modality.name}": float(mean_KM[k, m])
         for k, task in enumerate(layout.tasks)

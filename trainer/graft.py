@@ -17,12 +17,13 @@ _FIRST = 2
 """Tasks before the states and events: forecast, anomaly."""
 
 
-def graft(version: Network, best_of: Callable[[str], Network]) -> list[str]:
+def graft(version: Network, best_of: Callable[[str], Network | None]) -> list[str]:
     """Take the private paths of detached state and event tasks from other epochs of the same fit.
 
     Args:
         version: changed in place.
-        best_of: the network of a task's best epoch; one in which the task was not detached gives nothing.
+        best_of: the network of a task's best epoch; one in which the task was not detached gives nothing. None: nothing
+            that was kept aside could be judged.
 
     Returns:
         The tasks that gave up their own path.
@@ -31,7 +32,7 @@ def graft(version: Network, best_of: Callable[[str], Network]) -> list[str]:
     for place, task in enumerate(version.layout.tasks):
         if place >= _FIRST and version.detached[place]:
             other = best_of(task.name)
-            if other.detached[place]:
+            if other is not None and other.detached[place]:
                 _take(version, other, place)
                 grafted.append(task.name)
     return grafted

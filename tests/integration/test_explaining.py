@@ -60,7 +60,8 @@ def rows() -> list[dict[str, float | str]]:
 
 
 @pytest.fixture
-def ward(kafka: str, topic: str, tmp_path: Path) -> Ward:
+def ward(kafka: str, topic: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ward:
+    """`request.param`: for each task, is it answered by its private path?"""
     url = f"sqlite:///{tmp_path / 'bellwether.db'}"
     settings = {
         "monitor": "ward",
@@ -84,6 +85,8 @@ def ward(kafka: str, topic: str, tmp_path: Path) -> Ward:
     engine = connect(url)
     migrate(engine)
     network = awake(Network(layout))
+    assert network.private is not None
+    network.private.detach_tasks(getattr(request, "param", (False, False)))
     record = registry_of(layout.monitor, engine).publish(save_weights(network), None, {})
     raised = watched(layout, network, record.version, ROWS * BEDS)
     keep(engine, raised)
@@ -109,6 +112,13 @@ def test_the_short_form_says_whether_attention_can_be_trusted(ward: Ward) -> Non
     assert "decided by the tail statistics" in said
     assert "integrated gradients complete" in said
     assert "attention cannot be compared with ablation here: too few modalities were seen" in said
+
+
+@pytest.mark.parametrize("ward", [(False, True)], indirect=True)
+def test_attention_has_no_part_in_what_a_private_path_answers(ward: Ward) -> None:
+    anomaly, forecast = ward.told("anomaly")["network"]["questions"]
+    assert (anomaly["private"], forecast["private"]) == (True, False)
+    assert "answered by the task's private path, from running statistics" in ward.explain("anomaly").stdout
 
 
 def test_an_alert_of_a_rule_says_what_the_rule_took(ward: Ward) -> None:

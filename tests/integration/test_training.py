@@ -64,6 +64,16 @@ def test_a_version_says_which_tasks_it_answers_by_private_paths(monitor: Path) -
     assert [version["private"] for version in listed] == [["forecast"], []]
 
 
+@pytest.mark.parametrize("share", ["auto", "never"])
+def test_a_task_without_labels_is_fitted_beside_the_others(monitor: Path, share: str) -> None:
+    described = yaml.safe_load(monitor.read_text())
+    described["tasks"].append({"name": "leak", "kind": "event", "share": share})
+    monitor.write_text(yaml.safe_dump(described))
+    output = monitor.parent / "pumps.safetensors"
+    fitted(monitor, "--passes", "2", "--output", str(output), "--directory", str(monitor.parent / "run"))
+    assert all(np.isfinite(weight).all() for weight in map(np.asarray, load(output.read_bytes()).values()))
+
+
 def test_a_file_is_written_without_a_database(monitor: Path) -> None:
     found = fitted(monitor, "--passes", "1", "--output", str(monitor.parent / "out" / "pumps.safetensors"))
     assert found["published"] is None

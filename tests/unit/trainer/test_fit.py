@@ -51,6 +51,17 @@ def test_a_task_whose_trunk_misleads_it_is_served_by_its_private_path_once_the_r
     assert epoch.validation.losses["forecast"] == pytest.approx(epoch.sharing["forecast"].private)
 
 
+def test_attention_is_that_of_rows_that_were_observed():
+    """Thirty of each step's first 32 rows are padding, which looks at nothing."""
+    fit = fit_of(pieces_per_step=2)
+    attention = fit.epoch().attention
+    whole = {
+        task: sum(each for name, each in attention.items() if name.startswith(f"{task}."))
+        for task in ("forecast", "soon")
+    }
+    assert min(whole.values()) > 0.6
+
+
 def test_without_private_paths_nothing_is_said_of_sharing():
     assert fit_of(private=0).epoch().sharing == {}
 

@@ -34,3 +34,8 @@ def test_a_detached_task_answers_as_in_its_best_epoch_and_no_other_answer_change
 def test_who_shares_in_either_epoch_gives_up_nothing(detached, best):
     version, other = epochs_of(detached, best)
     assert graft(version, lambda _: other) == []
+
+
+def test_a_task_that_nothing_kept_aside_judged_keeps_its_path():
+    version, _ = epochs_of(ALONE, ALONE)
+    assert graft(version, lambda _: None) == []
