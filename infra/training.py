@@ -1,5 +1,6 @@
 """`train`: history fitted, and the best version written to a file or published, if it proved itself."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ class Trained:
         others: task -> what it asks else than the one of its name, of which nothing was taken over.
         directory: of the run.
         published: None: written to a file, or no better than the version that serves.
+        compared: task -> its loss less that of what serves, and the standard error of that; empty where nothing was
+            compared, and without tasks of which too little was kept aside.
     """
 
     rows: int
@@ -60,6 +63,7 @@ class Trained:
     others: Mapping[str, str]
     directory: Path
     published: ModelRecord | None
+    compared: Mapping[str, tuple[float, float]]
 
 
 def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
@@ -83,11 +87,12 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
     directory = _fit(layout, history, outcomes, start.content, path, options, on_epoch)
     best = directory.read()
     content, chosen = _chosen(layout, directory, best)
-    published = None
+    published: ModelRecord | None = None
+    compared: dict[str, tuple[float, float]] = {}
     if options.output is not None:
         write(options.output, content)
     elif registry is not None:
-        published = _publish(layout, history, registry, start, content, chosen)
+        published, compared = _publish(layout, history, registry, start, content, chosen)
     return Trained(
         rows=history.rows,
         epochs=len(directory.epochs),
@@ -100,6 +105,7 @@ def train(options: FitOptions, on_epoch: OnEpoch) -> Trained:
         others=start.transfer.others if start.transfer else {},
         directory=path,
         published=published,
+        compared=compared,
     )
 
 
@@ -165,7 +171,7 @@ def _publish(
     start: Start,
     content: bytes,
     chosen: Mapping[str, Any],
-) -> ModelRecord | None:
+) -> tuple[ModelRecord | None, dict[str, tuple[float, float]]]:
     """Publish what is better on a task and inferior on none, on the validation part, with error to spare.
 
     What took over a network for other tasks is held against what it took over, and serves at once: no shadow of the
@@ -178,11 +184,15 @@ def _publish(
     candidate, before = (judge(load_weights(layout, each), judged).loss_WK for each in (content, beaten))
     gate = Gate(len(layout.tasks), len(candidate))
     gate.add(candidate, before)
-    if not gate.verdict().proved:
-        return None
+    verdict = gate.verdict()
+    told = zip(layout.tasks, verdict.difference_K.tolist(), verdict.error_K.tolist(), strict=True)
+    compared = {task.name: (difference, error) for task, difference, error in told if not math.isnan(error)}
+    if not verdict.proved:
+        return None, compared
     metrics = chosen["metrics"] | load_weights(layout, content).detachments
     published = registry.publish(content, serving.version, metrics, made_by="train")
     registry.record_metrics(published.version, 0, history.rows, chosen["similarity"])
     if start.transfer is not None and published.status != Standing.SERVING:
-        return registry.promote(published.version, "train", f"took over what v{serving.version} had in common with it")
-    return published
+        why = f"took over what v{serving.version} had in common with it"
+        published = registry.promote(published.version, "train", why)
+    return published, compared

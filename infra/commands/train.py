@@ -53,6 +53,7 @@ def _plain(done: "Trained") -> dict[str, Any]:
         "others": dict(done.others),
         "directory": str(done.directory),
         "published": None if done.published is None else done.published.version,
+        "compared": done.compared,
     }
 
 
@@ -71,8 +72,10 @@ def _show(done: "Trained", output: Path | None) -> None:
     if output is not None:
         click.echo(f"written to {output}")
     elif done.published is None:
+        beside = ", ".join(f"{task} {loss:+.4f} ± {error:.4f}" for task, (loss, error) in done.compared.items())
+        click.echo(f"losses less those of what serves: {beside or 'too little was kept aside'}")
         click.echo(
-            "published nothing: no better than what serves, with error to spare; --output FILE writes it all the same"
+            "published nothing: beyond error better in no task, or worse in one; --output FILE writes it all the same"
         )
     else:
         click.echo(f"published v{done.published.version}")

@@ -54,6 +54,16 @@ def test_a_network_fitted_on_history_serves_from_the_monitors_database(monitor: 
     assert (found["published"], serving.version, serving.parent) == (2, 2, 1)
 
 
+def test_a_fit_that_is_no_better_than_what_serves_says_by_how_much(monitor: Path) -> None:
+    described = yaml.safe_load(monitor.read_text())
+    described["fitting"] |= {"learning_rate": 1e-12, "only": ["anomaly"]}
+    monitor.write_text(yaml.safe_dump(described))
+    arguments = [str(monitor), "--input", str(monitor.parent / "history.csv"), "--passes", "1"]
+    said = CliRunner().invoke(train, arguments, catch_exceptions=False).stdout
+    assert "losses less those of what serves: forecast +0.0000 ± 0.0000" in said
+    assert "published nothing" in said
+
+
 def test_a_version_says_which_tasks_it_answers_by_private_paths(monitor: Path) -> None:
     described = yaml.safe_load(monitor.read_text())
     described["tasks"][0]["share"] = "never"
