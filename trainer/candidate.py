@@ -117,8 +117,7 @@ class Candidate:
             self.descent.step(slope, lesson.targets, lambda: self._again(lesson, state, outputs))
             fresh_N = lesson.window_N < lesson.fresh
             self.network.standing.learn(outputs.standing, lesson.targets.classes, fresh_N, self._group)
-            features_GNS, future_NSH = self.network.read(outputs.observed), lesson.judged.future_NSH
-            self.network.regression.learn(features_GNS, outputs.observed, future_NSH, self._group)
+            self.network.regress(outputs, lesson.judged.future_NSH, self._group)
             self.network.population.learn(lesson.values, self._group)
             self._meet_groups(lesson, outputs)
         report = self._report(lesson, outputs, slope, judged)

@@ -167,8 +167,7 @@ class Fit:
             self.descent.step(slope, chapter.targets, lambda: self._again(chapter, state, outputs))
             if self.epochs == 0:
                 self.network.standing.learn(outputs.standing, chapter.targets.classes, chapter.clean_N)
-                features_GNS, future_NSH = self.network.read(outputs.observed), chapter.targets.future_NSH
-                self.network.regression.learn(features_GNS, outputs.observed, future_NSH, self._group)
+                self.network.regress(outputs, chapter.targets.future_NSH, self._group)
         self._held.put_back()
         self.descent.clear()
         return slope, outputs, losses

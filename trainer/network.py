@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 from schemas.layout import Layout
 from trainer.heads import AnomalyHead, ForecastHead, class_heads
@@ -242,6 +243,10 @@ class Network(nn.Module):
         """What `ask`, of `questions`, says of the future: each way's own words about what the regression leaves."""
         linear_NSH = self.regression(features_GNS, observed)
         return ask(0, lambda heads, task_ND: heads.forecast(task_ND, features_GNS, observed, linear_NSH))
+
+    def regress(self, outputs: Outputs, future_NSH: Tensor, group: ProcessGroup | None = None) -> None:
+        """Let the regression learn what came after rows that were judged; see there."""
+        self.regression.learn(self.read(outputs.observed), outputs.observed, future_NSH, group)
 
     def before_heads(
         self, rows: Rows, observed: Observed, score_NR: Tensor | None = None

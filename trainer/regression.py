@@ -78,18 +78,19 @@ class Regression(nn.Module):
             group: ranks that learn together.
         """
         s = len(self.weight_SIH)
+        x_INS = _inputs(features_GNS, observed, s)
         last_NS1, scale_NS1 = observed.last_NS[:, :s, None], observed.scale_NS[:, :s, None]
         came_NSH = ((future_NSH - last_NS1) / scale_NS1).clamp(-_FARTHEST, _FARTHEST)
         told_NSH = ~came_NSH.isnan()
         came_NSH = came_NSH.nan_to_num(0.0)
-        missed_NSH = (came_NSH - self(features_GNS, observed)).abs() * told_NSH
+        missed_NSH = (came_NSH - by_signal(x_INS, self.weight_SIH)).abs() * told_NSH
         count_SH, missed_SH = pool_sum(torch.stack([told_NSH.sum(0).double(), missed_NSH.sum(0)]), group)
         keep_SH = torch.exp(count_SH * (-1.0 / _MEMORY))
         self.count_SH.mul_(keep_SH).add_(count_SH)
         self.missed_SH.mul_(keep_SH).add_(missed_SH)
         near_SH = (_NEAR * self.missed_SH / self.count_SH.clamp(min=1.0)).clamp(min=_LEAST_ERROR)
         weight_SNH = (told_NSH / (missed_NSH / near_SH).clamp(min=1.0)).transpose(0, 1)
-        x_SNI = _inputs(features_GNS, observed, s).permute(2, 1, 0).double()
+        x_SNI = x_INS.permute(2, 1, 0).double()
         weighed_SNHI = weight_SNH[..., None] * x_SNI[:, :, None]
         square_SHII = torch.bmm(weighed_SNHI.flatten(2).transpose(1, 2), x_SNI).view_as(self.square_SHII)
         cross_SHI = torch.einsum("snhi,nsh->shi", weighed_SNHI, came_NSH)

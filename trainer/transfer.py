@@ -44,10 +44,10 @@ _NUMBERED = re.compile(
 """Modules of which each task has its own."""
 _OF_ALL = "trunk.", "private.paths"
 """Those that forecast and anomaly have too."""
-_HEADS = "forecast", "anomaly"
-"""Modules of the first two tasks, in this order."""
-_OF_FORECAST = "regression"
-"""The forecast's too."""
+_HEADS = {"forecast": 0, "regression": 0, "anomaly": 1}
+"""Module -> the place of the first two tasks' one that it is of."""
+_FIRST_NAMED = 2
+"""Place of the first task after those: a state or event."""
 Labels = Mapping[str, Sequence[object]]
 """Axis -> the names of its rows."""
 
@@ -133,7 +133,7 @@ def _labels(described: Architecture) -> Labels:
 
 def _asked(described: Architecture) -> dict[str, dict[str, Any]]:
     """State or event task -> what it asks, whatever it learns by."""
-    tasks = [*tasks_by_name(described).items()][len(_HEADS) :]
+    tasks = [*tasks_by_name(described).items()][_FIRST_NAMED:]
     return {name: {part: each for part, each in meaning.items() if part != "loss"} for name, meaning in tasks}
 
 
@@ -157,13 +157,12 @@ def _owner(name: str) -> int | None:
     if numbered := _NUMBERED.match(name):
         return _task_of(numbered)
     module = name.removeprefix("private.").partition(".")[0]
-    module = _HEADS[0] if module == _OF_FORECAST else module
-    return _HEADS.index(module) if module in _HEADS else None
+    return _HEADS.get(module)
 
 
 def _task_of(numbered: re.Match[str]) -> int:
     """The place of a numbered module's task among all: states are numbered after forecast and anomaly."""
-    return int(numbered[2]) + (0 if numbered[1].startswith(_OF_ALL) else 2)
+    return int(numbered[2]) + (0 if numbered[1].startswith(_OF_ALL) else _FIRST_NAMED)
 
 
 def _of_no_signal(name: str) -> bool:

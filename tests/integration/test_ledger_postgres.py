@@ -1,7 +1,7 @@
 """The ledger on a real PostgreSQL: the same content as on SQLite, through cut connections and rival owners."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -52,20 +52,12 @@ RESOLVED = replace(OPENED, change=Change.RESOLVED, event_time=END, score=0.2, of
 
 
 @pytest.fixture
-def url(postgres: str) -> str:
+def database_url(postgres: str) -> str:
     """A fresh database on the server."""
     server, name = make_url(postgres), f"test_{uuid4().hex[:12]}"
     assert server.port is not None
     create_database(server.port, name)
     return server.set(database=name).render_as_string(hide_password=False)
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[Engine]:
-    engine = connect(url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def ledger_on(engine: Engine, owner: str = "a", wait: Callable[[float], None] = lambda _: None) -> SqlLedger:
@@ -109,7 +101,7 @@ def test_both_databases_hold_the_same_after_the_same_commits(
 
 
 @pytest.mark.parametrize("statement", range(6))
-def test_a_connection_cut_at_any_statement_costs_nothing(engine: Engine, url: str, statement: int) -> None:
+def test_a_connection_cut_at_any_statement_costs_nothing(engine: Engine, database_url: str, statement: int) -> None:
     waits: list[float] = []
     ledger = ledger_on(engine, wait=waits.append)
     seen: list[str] = []
@@ -118,27 +110,27 @@ def test_a_connection_cut_at_any_statement_costs_nothing(engine: Engine, url: st
     def cut_once(connection: object, _cursor: object, sql: str, *_rest: object) -> None:
         seen.append(sql)
         if len(seen) == statement + 1:
-            cut(url, connection.connection.dbapi_connection.info.backend_pid)  # type: ignore[attr-defined]
+            cut(database_url, connection.connection.dbapi_connection.info.backend_pid)  # type: ignore[attr-defined]
 
     ledger.commit([OPENED], [step(0, 10, "s")])
     told = content(engine)
     assert (len(waits), [len(rows) for rows in told], ledger.totals()) == (1, [1, 1, 1, 1, 1], Tally(accepted=10))
 
 
-def test_a_connection_that_died_unasked_costs_one_more_try(engine: Engine, url: str) -> None:
+def test_a_connection_that_died_unasked_costs_one_more_try(engine: Engine, database_url: str) -> None:
     waits: list[float] = []
-    ledger = ledger_on(connect(url, ask_first=False), wait=waits.append)
+    ledger = ledger_on(connect(database_url, ask_first=False), wait=waits.append)
     ledger.commit([], [step(0, 10)])
     with ledger.engine.connect() as connection:
         backend = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
-    cut(url, backend)
+    cut(database_url, backend)
     ledger.commit([OPENED], [step(10, 20)])
     assert (len(waits), len(content(engine)[0]), ledger.totals()) == (1, 1, Tally(accepted=20))
 
 
 @pytest.mark.parametrize("obeyed", [False, True])
 def test_a_connection_cut_around_commit_writes_once(
-    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch, *, obeyed: bool
+    engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch, *, obeyed: bool
 ) -> None:
     waits: list[float] = []
     ledger = ledger_on(engine, wait=waits.append)
@@ -148,7 +140,7 @@ def test_a_connection_cut_around_commit_writes_once(
         monkeypatch.setattr(engine.dialect, "do_commit", commit)
         if obeyed:
             commit(connection)
-        cut(url, connection.dbapi_connection.info.backend_pid)  # type: ignore[union-attr]
+        cut(database_url, connection.dbapi_connection.info.backend_pid)  # type: ignore[union-attr]
         connection.cursor().execute("SELECT 1")
 
     monkeypatch.setattr(engine.dialect, "do_commit", cut_once)
@@ -160,9 +152,9 @@ def test_a_connection_cut_around_commit_writes_once(
     )
 
 
-def test_a_zombie_is_refused_after_a_successor_took_over(engine: Engine, url: str) -> None:
+def test_a_zombie_is_refused_after_a_successor_took_over(engine: Engine, database_url: str) -> None:
     zombie = ledger_on(engine)
-    rival = connect(url)
+    rival = connect(database_url)
     successor = ledger_on(rival, "b")
     successor.commit([], [step(-2, 5)])
     with pytest.raises(FencedError):
@@ -209,9 +201,9 @@ def test_rival_publishers_each_get_a_version_and_one_serves(
     assert [record.version for record in versions if record.status == "serving"] == [15]
 
 
-def test_alerts_read_from_postgresql_have_the_same_types_as_from_sqlite(engine: Engine, url: str) -> None:
+def test_alerts_read_from_postgresql_have_the_same_types_as_from_sqlite(engine: Engine, database_url: str) -> None:
     tell_a_story(ledger_on(engine))
-    frame = alerts(since=NOW, url=url)
+    frame = alerts(since=NOW, url=database_url)
     assert (len(frame), str(frame["started_at"].dtype), frame["reasons"][0][0]["expected"]) == (
         2,
         "datetime64[us, UTC]",

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,6 @@ from sqlalchemy import Engine, insert, select
 
 from infra.commands.alerts import alerts
 from infra.commands.labels import labels
-from infra.database import connect, migrate
 from infra.labels.judged import SqlVerdicts
 from infra.labels.store import LABELS, SqlLabels
 from ingest import client
@@ -47,14 +45,6 @@ kafka: {bootstrap_servers: "127.0.0.1:1"}
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'bellwether.db'}"
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[Engine]:
-    engine = connect(url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

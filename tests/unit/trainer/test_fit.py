@@ -52,7 +52,7 @@ def test_a_task_whose_trunk_misleads_it_is_served_by_its_private_path_once_the_r
 
 
 def test_attention_is_that_of_rows_that_were_observed():
-    """Thirty of each step's first 32 rows are padding, which looks at nothing."""
+    """Nearly all rows of so small a step are padding, which looks at nothing."""
     fit = fit_of(pieces_per_step=2)
     attention = fit.epoch().attention
     whole = {
