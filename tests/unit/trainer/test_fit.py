@@ -32,6 +32,10 @@ def test_fitting_brings_forecasts_of_entities_never_seen_below_persistence():
     assert [epoch.refused for epoch in epochs] == [0, 0, 0]
 
 
+def test_what_is_linear_in_a_forecast_is_fitted_without_a_gradient():
+    assert fit_of(learning_rate=1e-12).epoch().validation.metrics["forecast.mase_h1"] < 0.97
+
+
 def test_the_same_seed_gives_the_same_weights_bit_for_bit():
     fits = fit_of(), fit_of()
     for fit in fits:

@@ -19,17 +19,25 @@ from trainer.network import Network
 from trainer.weights import save_weights
 
 
-def test_a_version_that_proved_nothing_is_not_published():
+def published_without_gradients(stream) -> int:
+    """The newest version, where steps are too small to teach anything and there is no state, whose odds need none."""
     registry = MemoryRegistry()
     whole = layout(TRAINING | {"learning_rate": 1e-12}).monitor
-    stateless = Layout(whole.model_copy(update={"tasks": whole.tasks[:2]}))  # a state's odds need no steps to improve
-    learner = Learner(stateless, 0, registry)
-    rng, values = np.random.default_rng(3), np.full((16, 7), 80.0)
-    for row in range(120):
-        values = values + rng.normal(size=values.shape)  # of which nothing is to be foreseen
-        learner.observe(batch(np.arange(16), values, np.full(16, 60_000 * row)))
+    learner = Learner(Layout(whole.model_copy(update={"tasks": whole.tasks[:2]})), 0, registry)
+    for rows in stream:
+        learner.observe(batch(*rows))
         learner.publish_if_proved()
-    assert registry.newest == 0
+    return registry.newest
+
+
+def test_a_version_that_proved_nothing_is_not_published():
+    steps = np.random.default_rng(3).normal(size=(120, 16, 7))  # of which nothing is to be foreseen
+    walk = enumerate(80.0 + steps.cumsum(axis=0))
+    assert published_without_gradients((np.arange(16), values, np.full(16, 60_000 * row)) for row, values in walk) == 0
+
+
+def test_what_is_linear_in_a_forecast_is_learned_without_gradients():
+    assert published_without_gradients(autoregressive(120, 16, 3)) > 0
 
 
 def test_a_version_says_how_new_the_rows_were_by_both_clocks():
