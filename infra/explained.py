@@ -14,6 +14,9 @@ _TRUSTED = 0.5
 
 def print_attention(explanation: Record) -> None:
     """What the network looked at when it judged an alert's row, as stored with it."""
+    if explanation["nothing"] is None:
+        say(f"task {explanation['task']} was answered by its private path, which has no attention")
+        return
     ages = {part["modality"]: _standing(part["age_seconds"]) for part in explanation["modalities"]}
     rows = [(part["modality"], _share(part["attention"]), ages[part["modality"]]) for part in explanation["modalities"]]
     rows.append(("(nothing)", _share(explanation["nothing"]), "-"))

@@ -43,11 +43,13 @@ def header(path: Path) -> list[str]:
     """Names of the columns, in order.
 
     Raises:
-        InputError: the file is no table, or a name stands twice (empty names may).
+        InputError: the file is no table, or a pipe, or a name stands twice (empty names may).
     """
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import csv, parquet  # noqa: PLC0415
 
+    if path.is_fifo():
+        raise InputError(f"{path}: expected a file, got a pipe, which cannot be read twice: write it to a file first")
     try:
         names: list[str] = csv.open_csv(path).schema.names if _is_csv(path) else parquet.read_schema(path).names
     except (pa.ArrowException, OSError) as error:

@@ -119,12 +119,13 @@ class ModalityPart:
 
     Attributes:
         modality: its name.
-        attention: share, mean over attention heads; a task's shares and its `nothing` sum to 1.
+        attention: share, mean over attention heads; a task's shares and its `nothing` sum to 1; None: its private path
+            answered, which looks at running statistics and has no attention.
         age_seconds: since any of its signals was last seen, 0: in the alert's row; None: never.
     """
 
     modality: str
-    attention: float
+    attention: float | None
     age_seconds: float | None
 
 
@@ -135,14 +136,14 @@ class Explanation:
     Attributes:
         task: of the network: whose attention this is.
         modalities: in the configured order.
-        nothing: attention on the token that stands for "nothing was seen".
-        tasks: task -> how much this one looked at it; sums to 1.
+        nothing: attention on the token that stands for "nothing was seen"; None as there.
+        tasks: task -> how much this one looked at it; sums to 1; empty where its private path answered.
         signals: of every signal that came, was forecast or brought evidence, not of the first few alone.
     """
 
     task: str
     modalities: tuple[ModalityPart, ...]
-    nothing: float
+    nothing: float | None
     tasks: tuple[tuple[str, float], ...]
     signals: tuple[SignalReason, ...]
 

@@ -24,8 +24,9 @@ class Backing:
         rows: the batch's rows, ascending, [n].
         packed: where each of them stands in the arrays below, [n].
         statistics: per signal the -log10 p of each statistic its evidence is made of, [P, S_t, T].
-        attention: each task's over "nothing yet" and the modalities, [P, K, 1 + M]; None: no network ran.
-        affinity: how much each task (axis 1) looks at each (axis 2), [P, K, K]; None: no network ran.
+        attention: each task's over "nothing yet" and the modalities, [P, K, 1 + M]; NaN of a task that its private path
+            answered; None: no network ran.
+        affinity: how much each task (axis 1) looks at each (axis 2), [P, K, K]; NaN and None as there.
     """
 
     rows: NDArray[np.int64]

@@ -33,8 +33,8 @@ class Served:
         known: what rules may look at.
         taught: per state and event task, has the network seen enough of it to warn by it?
         state: the network's state after each entity's last row.
-        attention: each task's, [N, K, 1 + M]; None without a network.
-        affinity: how much each task looks at each, [N, K, K]; None without a network.
+        attention: each task's, [N, K, 1 + M]; NaN of a task answered by its private path; None without a network.
+        affinity: how much each task looks at each, [N, K, K]; NaN and None as there.
     """
 
     rows: Rows
@@ -86,8 +86,8 @@ class Server:
                 not task.severities or network.standing.taught(k) for k, task in enumerate(self._layout.choices)
             ),
             state={name: value.numpy() for name, value in after.items()},
-            attention=outputs.attention_NKM.numpy(),
-            affinity=outputs.affinity_NKK.numpy(),
+            attention=_of_shared(outputs.attention_NKM, network),
+            affinity=_of_shared(outputs.affinity_NKK, network),
         )
 
     def _floor(self, place: int, outputs: Outputs, network: Network) -> Float32 | None:
@@ -121,3 +121,11 @@ class Server:
             taught=(False,) * len(layout.classes),
             state={name: value.numpy() for name, value in after.items()},
         )
+
+
+def _of_shared(looked_NKX: torch.Tensor, network: Network) -> Float32:
+    """Where tasks looked: nowhere, if a private path answered instead of the shared network that did look."""
+    looked: Float32 = looked_NKX.numpy()
+    if any(network.detached):
+        looked = np.where(np.array(network.detached)[:, None], np.float32(np.nan), looked)
+    return looked

@@ -42,7 +42,7 @@ def check(monitor: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"ok": True, **summary}))
         return
-    click.echo(f"{monitor}: fine")
+    click.echo(f"{monitor}: fine{', but for what is missing' if summary['missing'] else ''}")
     for key, value in summary.items():
         for text in _texts(key, value):
             click.echo(f"  {key}: {text}")

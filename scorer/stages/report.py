@@ -111,21 +111,23 @@ def _explanation(layout: Layout, predictions: Predictions, row: int, question: i
     place = found[1]
     nothing, *weights = _rounded(found[0].attention[place, question])
     affinity = _rounded(found[0].affinity[place, question])
+    others = zip((task.name for task in layout.tasks), affinity, strict=True)
     reasons = (_reason(layout, predictions, row, column) for column in range(layout.n_targets))
     return Explanation(
         task=layout.tasks[question].name,
         modalities=_modality_parts(layout, weights, predictions.age[row]),
         nothing=nothing,
-        tasks=tuple(zip((task.name for task in layout.tasks), affinity, strict=True)),
+        tasks=tuple((name, share) for name, share in others if share is not None),
         signals=tuple(each for each in reasons if each.observed is not None or each.expected is not None),
     )
 
 
-def _rounded(shares: Float32) -> list[float]:
-    return [round(float(share), _DECIMALS) for share in shares]
+def _rounded(shares: Float32) -> list[float | None]:
+    """None: the task's private path answered, which looks at nothing."""
+    return [None if np.isnan(share) else round(float(share), _DECIMALS) for share in shares]
 
 
-def _modality_parts(layout: Layout, weights: list[float], age: Float64) -> tuple[ModalityPart, ...]:
+def _modality_parts(layout: Layout, weights: list[float | None], age: Float64) -> tuple[ModalityPart, ...]:
     owners = np.array(layout.modality_of)
     ages = [float(age[owners == modality].min()) for modality in range(len(layout.monitor.modalities))]
     return tuple(
@@ -174,10 +176,10 @@ def _summary(head: str, reasons: tuple[SignalReason, ...], decision: Decision, e
 
 
 def _looked_at(explanation: Explanation | None) -> str:
-    if explanation is None:
-        return ""
-    most = max(explanation.modalities, key=lambda part: part.attention)
-    return f"looked at {most.modality} ({most.attention:.0%})"
+    looked = [] if explanation is None else explanation.modalities
+    shares = [(part.attention, part.modality) for part in looked if part.attention is not None]
+    share, modality = max(shares, default=(0.0, ""))
+    return f"looked at {modality} ({share:.0%})" if modality else ""
 
 
 def _phrase(reason: SignalReason) -> str:

@@ -1,5 +1,6 @@
 """Which columns of a file hold numbers is decided by what their cells are, never by how large."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -128,3 +129,10 @@ def test_a_row_of_another_length_is_refused_without_showing_it(tmp_path: Path) -
     with pytest.raises(InputError, match=r"a\.csv.*Expected 2 columns, got 3") as caught:
         header(path)
     assert "secret" not in str(caught.value)
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="expected a file, got a pipe"):
+        header(pipe)
