@@ -24,6 +24,7 @@ from ingest.outcomes import Outcome
 from schemas.errors import ConfigError
 from schemas.layout import Layout
 from schemas.protocols import ModelRecord
+from trainer.attachment import sharing_costs
 from trainer.best import ALL, Best
 from trainer.gate import Gate
 from trainer.graft import graft
@@ -185,13 +186,15 @@ def _publish(
     gate = Gate(len(layout.tasks), len(candidate))
     gate.add(candidate, before)
     verdict = gate.verdict()
-    told = zip(layout.tasks, verdict.difference_K.tolist(), verdict.error_K.tolist(), strict=True)
-    compared = {task.name: (difference, error) for task, difference, error in told if not math.isnan(error)}
+    found = zip(layout.tasks, verdict.difference_K.tolist(), verdict.error_K.tolist(), strict=True)
+    compared = {task.name: (difference, error) for task, difference, error in found if not math.isnan(error)}
     if not verdict.proved:
         return None, compared
     metrics = chosen["metrics"] | load_weights(layout, content).detachments
     published = registry.publish(content, serving.version, metrics, made_by="train")
-    registry.record_metrics(published.version, 0, history.rows, chosen["similarity"])
+    told = [(task, each["difference"]) for task, each in chosen["sharing"].items() if each["difference"] is not None]
+    costs = {name: value for task, difference in told for name, value in sharing_costs(task, difference).items()}
+    registry.record_metrics(published.version, 0, history.rows, chosen["similarity"] | costs)
     if start.transfer is not None and published.status != Standing.SERVING:
         why = f"took over what v{serving.version} had in common with it"
         published = registry.promote(published.version, "train", why)

@@ -104,9 +104,14 @@ class Change:
 
     def metrics(self, name: str) -> dict[str, float]:
         """As rows of the task's metrics."""
-        found = {"detached": float(self.detached), "sharing_costs": self.difference}
-        found |= {"sharing_costs_least": self.lower, "sharing_costs_most": self.upper}
-        return {f"{name}.{metric}": value for metric, value in found.items()}
+        found = {f"{name}.detached": float(self.detached)}
+        return found | sharing_costs(name, (self.difference, self.lower, self.upper))
+
+
+def sharing_costs(task: str, difference: Sequence[float]) -> dict[str, float]:
+    """Shared minus private loss with its lower and upper bound, as rows of a task's metrics."""
+    named = ("sharing_costs", "sharing_costs_least", "sharing_costs_most")
+    return {f"{task}.{name}": value for name, value in zip(named, difference, strict=True)}
 
 
 class Attachment:

@@ -11,6 +11,7 @@ import torch
 import yaml
 from click.testing import CliRunner
 from safetensors.torch import load
+from sqlalchemy import select
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from infra.commands.models import models
@@ -18,6 +19,7 @@ from infra.commands.train import train
 from infra.database import connect
 from infra.registry import SqlRegistry
 from schemas.errors import ConfigError, ModelError
+from schemas.tables import TaskMetricRow
 from tests.wide import wide
 from trainer.fit import Fit
 
@@ -52,6 +54,19 @@ def test_a_network_fitted_on_history_serves_from_the_monitors_database(monitor: 
     url = f"sqlite:///{monitor.parent / 'bellwether.db'}"
     serving = SqlRegistry(connect(url), "pumps", monitor.parent, lambda: None).serving()
     assert (found["published"], serving.version, serving.parent) == (2, 2, 1)
+
+
+def test_what_sharing_costs_each_task_stands_in_the_database_beside_what_the_fit_says(monitor: Path) -> None:
+    described = yaml.safe_load(monitor.read_text())
+    described["fitting"] |= {"piece": 8, "context": 0, "validation": 0.4}
+    monitor.write_text(yaml.safe_dump(described))
+    found = fitted(monitor, "--passes", "2")
+    engine = connect(f"sqlite:///{monitor.parent / 'bellwether.db'}")
+    with engine.connect() as connection:
+        rows = connection.execute(select(TaskMetricRow.metric, TaskMetricRow.value).filter_by(task="forecast"))
+    stored = {metric: value for metric, value in rows if metric.startswith("sharing_costs")}
+    names = ("sharing_costs", "sharing_costs_least", "sharing_costs_most")
+    assert stored == dict(zip(names, found["sharing"]["forecast"]["difference"], strict=True))
 
 
 def test_a_fit_that_is_no_better_than_what_serves_says_by_how_much(monitor: Path) -> None:
