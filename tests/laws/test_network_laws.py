@@ -15,16 +15,21 @@ ROWS, ENTITIES = 200, 23
 EVERY = (*CELLS, *MIXES)
 
 
-@pytest.fixture(params=[(cell, half) for cell in EVERY for half in (False, True)], ids=str)
+SCOPES = [(cell, "static") for cell in EVERY] + [("gru", "global")]
+"""Cells, and what the last modality says: of an entity once and for all, or of all entities now."""
+
+
+@pytest.fixture(params=[(*each, half) for each in SCOPES for half in (False, True)], ids=str)
 def network(request) -> Network:
-    cell, half = request.param
-    return awake(Network(layout(cell=cell, half_state=half)))
+    cell, context, half = request.param
+    return awake(Network(layout(cell=cell, context=context, half_state=half)))
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=SCOPES, ids=str)
 def exact(request) -> Network:
     """A network whose state is not rounded."""
-    return awake(Network(layout(cell=request.param, half_state=False)))
+    cell, context = request.param
+    return awake(Network(layout(cell=cell, context=context, half_state=False)))
 
 
 @pytest.fixture

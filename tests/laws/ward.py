@@ -63,12 +63,16 @@ def layout(training=None, **model) -> Layout:
     return Layout(Monitor.model_validate(WARD | with_cells(**model) | {"training": training or {}}))
 
 
-def with_cells(cell="gru", **model) -> dict:
-    """The ward's `modalities` and `model`; modalities name their cells themselves where there are several."""
+def with_cells(cell="gru", context="static", **model) -> dict:
+    """The ward's `modalities` and `model`; modalities name their cells themselves where there are several.
+
+    `context` is the scope of the one that is not of the entity alone.
+    """
+    modalities = [*WARD["modalities"][:-1], WARD["modalities"][-1] | {"scope": context}]
     if "+" not in cell:
-        return {"modalities": WARD["modalities"], "model": {"cell": cell, **model}}
-    modalities = [each | {"cell": word} for each, word in zip(WARD["modalities"], cycle(cell.split("+")), strict=False)]
-    return {"modalities": modalities, "model": model}
+        return {"modalities": modalities, "model": {"cell": cell, **model}}
+    mixed = [each | {"cell": word} for each, word in zip(modalities, cycle(cell.split("+")), strict=False)]
+    return {"modalities": mixed, "model": model}
 
 
 def awake(network: Network) -> Network:
