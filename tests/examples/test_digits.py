@@ -9,6 +9,7 @@ from schemas.components import TrainingSettings
 from schemas.task import Task, TaskKind
 from tests.examples.digits.__main__ import TASKS, Run, one, twins
 from tests.examples.digits.images import QUESTIONS, SHAPE, Images, split
+from tests.examples.digits.monitor import accuracy, fitted
 from tests.examples.digits.network import Digits
 from tests.examples.digits.training import Lesson, losses_of
 from trainer.weighting.task_weighting import TaskWeighting
@@ -94,3 +95,9 @@ def test_a_task_with_fewer_labels_learns_from_those_it_has() -> None:
     assert (learned.class_KN >= 0).sum(1).tolist() == [60, 20, 60, 60]
     sets = split(0, [300, 100, 300, 300])
     assert one(TASKS, Lesson(epochs=12), None, sets)[1]["parity"].accuracy > 0.75
+
+
+def test_a_monitor_of_recorded_frames_learns_the_same_questions(sets: tuple[Images, Images, Images], tmp_path) -> None:
+    learned, _, rest = sets
+    figures = accuracy(fitted(learned, 45, tmp_path), rest, tmp_path / "rest")
+    assert [task for task, least in _BAR.items() if figures[task] < least] == []
