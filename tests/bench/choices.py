@@ -1,9 +1,10 @@
 """`python -m tests.bench.choices WHAT`: what each word of the config makes of real streams, by the learner alone.
 
 WHAT is the optimiser, the way of sharing (`twins`: a network for each task), the recurrent cell, the weighting of
-tasks, or whether the anomaly head reads residuals. Losses are prequential (each step's, before its update, one pass),
-standardised (1 = knowing nothing), and the mean over the later half of the steps. ICU stays through the shipped health
-monitor; ETTh1 as `--auto` reads it. Beside them how many weights there are, and processor time over the default's.
+tasks, whether the anomaly head reads residuals, or how much the measured similarity of tasks tells each where to look.
+Losses are prequential (each step's, before its update, one pass), standardised (1 = knowing nothing), and the mean over
+the later half of the steps. ICU stays through the shipped health monitor; ETTh1 as `--auto` reads it. Beside them how
+many weights there are, and processor time over the default's.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import get_args
@@ -48,7 +49,9 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "cell": tuple(CELLS),
     "weighting": get_args(Weighting),
     "residuals": ("on", "off"),
+    "similarity_bias": ("0", "0.5", "1", "2"),
 }
+_MEANT: Mapping[str, Callable[[str], object]] = {"residuals": "on".__eq__, "similarity_bias": float}
 _OF_TRAINING = {"optimiser", "weighting"}
 _BESIDE = ("weights", "refused", "seconds")
 Figures = dict[str, float]
@@ -83,7 +86,7 @@ def _streams(shared: Path, folder: Path, stays: int) -> Iterator[tuple[str, Moni
 
 
 def _with(monitor: Monitor, what: str, word: str, seed: int) -> Monitor:
-    changed = {what: word == "on" if what == "residuals" else word}
+    changed = {what: _MEANT.get(what, str)(word)}
     training = monitor.training.model_copy(update=changed if what in _OF_TRAINING else {})
     model = monitor.model.model_copy(update={"seed": seed} | ({} if what in _OF_TRAINING else changed))
     return monitor.model_copy(update={"training": training, "model": model})
