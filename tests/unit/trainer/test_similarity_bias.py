@@ -1,14 +1,18 @@
 """Tasks look at those whose gradients agree with theirs, where the monitor asks for it."""
 
+import numpy as np
 import pytest
 import torch
 
 from infra.memory import MemoryRegistry
-from tests.laws.ward import TRAINING, autoregressive, awake, batch, layout
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from tests.laws.ward import TRAINING, WARD, autoregressive, awake, batch, layout, with_cells
 from trainer.architecture import architecture
 from trainer.fusion import TaskAttention
 from trainer.learner import Learner
 from trainer.network import Network
+from trainer.rows import pack
 from trainer.weighting.similarity import Similarity
 from trainer.weights import load_weights, save_weights
 
@@ -38,6 +42,56 @@ def test_weights_move_towards_related_tasks_and_stay_between_unrelated_ones() ->
     assert gained[0, 1] - gained[0, 2] == pytest.approx(4.0 * 0.95, abs=0.5)
     assert gained[1, 0] - gained[1, 2] == pytest.approx(4.0 * 0.95, abs=0.5)
     assert gained[2].abs().max() < 0.5
+
+
+def two_storms(steps: int, entities: int, seed: int):
+    """Rows in which heart rate and pressure are calm or stormy for some twenty rows, each for itself."""
+    rng = np.random.default_rng(seed)
+    level, x, stormy = np.array([80.0, 120.0, 60.0, 16.0, 9.0, 30.0, 60.0]), 0.0, np.zeros((entities, 2), np.bool_)
+    for step in range(steps):
+        stormy ^= rng.random(stormy.shape) < 0.05
+        spread = np.hstack([np.where(stormy, 4.0, 0.3), np.ones((entities, 5))])
+        x = 0.6 * x + rng.normal(size=spread.shape) * spread
+        values = level + x
+        values[:, 6] = 60.0
+        yield np.arange(entities), values, np.full(entities, 60_000 * step, dtype=np.int64)
+
+
+def asked_of_storms() -> Layout:
+    """Two tasks ask of the heart rate, how far it moves and whether further still; the third of the pressure."""
+    asked = (("moves", "jump", 1.5), ("leaps", "jump", 2.0), ("swings", "swing", 1.5))
+    states = [
+        {
+            "name": name,
+            "kind": "state",
+            "classes": ["calm", "storm"],
+            "target": {"rule": rule, "cuts": [cut], "within": 4},
+        }
+        for name, rule, cut in asked
+    ]
+    swing = {"name": "swing", "kind": "move", "signal": "sbp", "severities": {"warning": 3.0}}
+    of_them = {"tasks": [*WARD["tasks"][:2], *states], "rules": [*WARD["rules"], swing]}
+    training = {"training": TRAINING | {"similarity_every": 1}}
+    return Layout(Monitor.model_validate(WARD | with_cells(similarity_bias=2.0) | of_them | training))
+
+
+def test_of_learned_tasks_those_that_ask_alike_are_measured_alike_and_look_at_each_other() -> None:
+    layout = asked_of_storms()
+    learner = Learner(layout, 0, MemoryRegistry())
+    for step, (entity, values, time_ms) in enumerate(two_storms(150, 16, 0)):
+        learner.observe(batch(entity, values, time_ms, 16 * step))
+    network = learner.candidate.network.eval()
+    moves, leaps, swings = range(2, 5)
+    cosine_KK = network.trunk.attention.cosine_KK
+    assert cosine_KK[moves, leaps] > 3.0 * max(cosine_KK[moves, swings].abs(), cosine_KK[leaps, swings].abs())
+    rows, _, _ = pack(*next(two_storms(1, 16, 1)), layout)
+    with torch.inference_mode():
+        biased = network(rows, network.initial(rows.waves[0]))[0].affinity_NKK.log()
+        network.trunk.attention.cosine_KK.zero_()
+        plain = network(rows, network.initial(rows.waves[0]))[0].affinity_NKK.log()
+    gained_KK = (biased - plain).mean(0)
+    assert gained_KK[moves, leaps] > gained_KK[moves, swings] + 0.1
+    assert gained_KK[leaps, moves] > gained_KK[leaps, swings] + 0.1
 
 
 def test_the_cosines_are_learned_published_and_served_as_they_were_published() -> None:
