@@ -126,8 +126,10 @@ def _tried(trial: Shadow) -> bool:
 
 
 def _hindrances(tasks: Mapping[str, Compared], distances: Mapping[str, tuple[float, float]]) -> list[str]:
+    """What is answered alike to the last bit is no hindrance: then the rest, which labels alone tell, made it one."""
     found = [f"may be worse: {_said(tasks, [name])}" for name, each in tasks.items() if each.bounds()[1] > TOLERANCE]
-    if not any(each.bounds()[1] < 0.0 for each in tasks.values()):
+    alike = bool(tasks) and all(each.difference == 0.0 == each.error for each in tasks.values())
+    if not alike and not any(each.bounds()[1] < 0.0 for each in tasks.values()):
         found.append(f"better on no task: {_said(tasks, tasks)}")
     found += [
         f"{name} is off by {challenger:.3f}, the champion's by {champion:.3f}"

@@ -25,6 +25,7 @@ from trainer.kept import Kind
 from trainer.lesson import Lesson
 from trainer.losses import TaskLoss
 from trainer.network import Network, Outputs, State
+from trainer.offer import Offer, offer_of
 from trainer.slots import Slots
 from trainer.states import CANDIDATE, SERVING, States
 from trainer.step_report import Recent, StepReport, losses_of, measured
@@ -88,14 +89,14 @@ class Candidate:
         return self._attachment.standing(self.network.detached)
 
     @property
-    def proved(self) -> bool:
-        """Is what is offered better than what serves, as far as can be told?"""
-        return self.gate.ready() and self.gate.verdict().proved
+    def offer(self) -> Offer | None:
+        """What is better than what serves, as far as can be told; None: nothing."""
+        return offer_of(self.gate, self.average.network, self.serving)
 
-    @property
-    def metrics(self) -> dict[str, float]:
-        """With which what is offered is published: recent ones, tasks that it serves by private paths, the gate's."""
-        return self.recent.means | self.network.detachments | {"gate_windows": float(self.gate.waited)}
+    def offered(self, offer: Offer) -> tuple[Network, dict[str, float]]:
+        """It as a network, and its metrics: recent ones, which tasks private paths serve, how long the gate waited."""
+        network = offer.network(self.average.network, self.serving)
+        return network, self.recent.means | network.detachments | {"gate_windows": float(self.gate.waited)}
 
     def step(self, lesson: Lesson, worth_keeping: Sequence[Kind] = ()) -> StepReport:
         """Take one step; where it is refused, no weight changes.
@@ -129,22 +130,20 @@ class Candidate:
         self.descent.clear()
         return report
 
-    def harmed(self) -> bool:
+    def harmed(self, offer: Offer) -> bool:
         """Did what is offered forget what the canaries hold? Then the candidate is another one now."""
-        return self._act(self.adaptation.harm(self.average.network))
-
-    def serves(self) -> None:
-        """What is offered serves from now on: it is what the next one must beat."""
-        self.serving.load_state_dict(self.average.network.state_dict())
-        self._states.rebase(CANDIDATE, SERVING)
+        return self._act(self.adaptation.harm(self.offered(offer)[0]))
 
     def beat(self, weights: Mapping[str, Tensor]) -> None:
-        """One that was offered before came to serve: learning goes on, and must beat it.
+        """What was offered, now or before, came to serve: learning goes on, and must beat it.
 
-        The candidate's hidden states are nearer to those of what it was than its forerunner's are.
+        Where its trunk is another than its forerunner's, the candidate's hidden states are nearer to its own.
         """
+        trunk = {f"trunk.{name}": weight for name, weight in self.serving.trunk.state_dict().items()}
+        other = not all(torch.equal(weight, weights[name]) for name, weight in trunk.items())
         self.serving.load_state_dict(weights)
-        self._states.rebase(CANDIDATE, SERVING)
+        if other:
+            self._states.rebase(CANDIDATE, SERVING)
 
     def go_on_from(self, weights: Mapping[str, Tensor]) -> None:
         """A version that it has no part in came to serve: it begins anew with that one's weights."""

@@ -4,13 +4,13 @@ W windows, K tasks.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from schemas.observation import Bool, Float64
+from schemas.observation import Float64
 
 TOLERANCE = 0.01
 """How much worse a task may look, in standardised loss (1 = knowing nothing): below it is noise, not harm."""
@@ -25,12 +25,19 @@ class Verdict:
     difference_K: Float64
     error_K: Float64
 
+    def better(self, tasks: Sequence[int]) -> bool:
+        """Better on one of these tasks and inferior on none, each with one standard error to spare (84 %)."""
+        upper_J = (self.difference_K + self.error_K)[list(tasks)]
+        return bool((upper_J < 0.0).any()) and not any(map(self.inferior, tasks))
+
+    def inferior(self, task: int) -> bool:
+        """May it be worse by more than is tolerated? Of what was never judged nothing is said."""
+        return bool(self.difference_K[task] + self.error_K[task] > TOLERANCE)
+
     @property
     def proved(self) -> bool:
-        """Better on a task and inferior on none, each with one standard error to spare (one-sided, 84 %)."""
-        judged_K: Bool = ~np.isnan(self.error_K)
-        upper_K = (self.difference_K + self.error_K)[judged_K]
-        return bool((upper_K <= TOLERANCE).all() and (upper_K < 0.0).any())
+        """The same of all tasks together."""
+        return self.better(range(len(self.error_K)))
 
 
 class Gate:
@@ -51,9 +58,10 @@ class Gate:
         for pairs, difference_W in zip(self._pairs, (candidate_WK - serving_WK).T, strict=True):
             pairs.extend(difference_W[~np.isnan(difference_W)].tolist())
 
-    def ready(self) -> bool:
-        """Is there a task with enough windows for a verdict?"""
-        return any(len(pairs) == self._windows for pairs in self._pairs)
+    def ready(self, tasks: Sequence[int] | None = None) -> bool:
+        """Is there one of these tasks (None: of all) with enough windows for a verdict?"""
+        asked = self._pairs if tasks is None else [self._pairs[task] for task in tasks]
+        return any(len(pairs) == self._windows for pairs in asked)
 
     def verdict(self) -> Verdict:
         """What the pairs say so far."""
@@ -70,10 +78,10 @@ class Gate:
         self._pairs = [deque(pairs, maxlen=self._windows) for pairs in state["pairs"]]
         self.waited = state.get("waited", 0)
 
-    def clear(self) -> None:
-        """Start over: another version serves."""
-        for pairs in self._pairs:
-            pairs.clear()
+    def clear(self, tasks: Sequence[int] | None = None) -> None:
+        """Start over with these tasks (None: all): another version answers them."""
+        for task in range(len(self._pairs)) if tasks is None else tasks:
+            self._pairs[task].clear()
         self.waited = 0
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from trainer.network import Network
 
-_FIRST = 2
+FIRST = 2
 """Tasks before the states and events: forecast, anomaly."""
 
 
@@ -30,16 +30,17 @@ def graft(version: Network, best_of: Callable[[str], Network | None]) -> list[st
     """
     grafted = []
     for place, task in enumerate(version.layout.tasks):
-        if place >= _FIRST and version.detached[place]:
+        if place >= FIRST and version.detached[place]:
             other = best_of(task.name)
             if other is not None and other.detached[place]:
-                _take(version, other, place)
+                take_path(version, other, place)
                 grafted.append(task.name)
     return grafted
 
 
 @torch.no_grad()
-def _take(version: Network, other: Network, place: int) -> None:
+def take_path(version: Network, other: Network, place: int) -> None:
+    """Take a detached state or event task's private path from another network; `version` is changed in place."""
     for mine, its in zip(_own(version, place), _own(other, place), strict=True):
         mine.load_state_dict(its.state_dict())
 

@@ -170,19 +170,22 @@ class Learner:
         Where the registry first tries what is published, the next one waits until that is settled: see `follow`. All
         ranks ask after the same step; one that forgot is another candidate from then on.
         """
-        return not self._challenger and self.candidate.proved and not self.candidate.harmed()
+        offer = None if self._challenger else self.candidate.offer
+        return offer is not None and not self.candidate.harmed(offer)
 
     def publish(self) -> int:
-        """Publish the candidate, which is then what the next one must beat; its version. All ranks at the same step."""
-        candidate, voice = self.candidate, self._voice
+        """Publish what passed the gate, which the next one must then beat; its version. All ranks at the same step."""
+        candidate, voice, offer = self.candidate, self._voice, self.candidate.offer
+        assert offer is not None
         newest = voice.newest(self.newest)
-        version, tried = voice.publish(candidate.average.network, candidate.metrics, newest)
+        network, metrics = candidate.offered(offer)
+        version, tried = voice.publish(network, metrics, newest)
         if tried:
             self._challenger, self._tried_ms = version, newest.event_ms
         else:
             voice.against, self.served_ms = version, newest.event_ms
-            candidate.serves()
-        candidate.gate.clear()
+            candidate.beat(network.state_dict())
+        candidate.gate.clear(offer.taken(len(self._layout.tasks)))
         return version
 
     def follow(self, serving: int, challenger: int) -> bool:

@@ -44,6 +44,7 @@ def watch(*parts: tuple[int, int, float], spread: float = 0.3) -> Shadow:
     [
         ({"forecast.h1.loss": loss(-0.1)}, Outcome.PROMOTED),
         ({"forecast.h1.loss": loss(0.0)}, Outcome.REFUSED),
+        ({"forecast.h1.loss": loss(0.0, spread=0.0)}, Outcome.PROMOTED),
         ({"forecast.h1.loss": loss(-0.01)}, Outcome.REFUSED),
         ({"forecast.h1.loss": loss(-0.1), "soon.loss": loss(0.1)}, Outcome.REFUSED),
         ({"forecast.h1.loss": loss(-0.1), "soon.loss": loss(0.0, spread=0.1)}, Outcome.PROMOTED),
@@ -55,7 +56,8 @@ def watch(*parts: tuple[int, int, float], spread: float = 0.3) -> Shadow:
     ],
     ids=[
         "better",
-        "the same",
+        "the same in the mean",
+        "the same to the last bit, so that labels told it better",
         "better perhaps",
         "worse on another task",
         "no worse on another task",

@@ -16,6 +16,7 @@ from schemas.label import Label
 from tests.laws.ward import TOPIC, TRAINING, autoregressive, batch, layout
 from trainer.checkpoint import packed, unpacked
 from trainer.learner import Learner
+from trainer.offer import Offer
 from trainer.weights import save_weights
 
 
@@ -220,12 +221,12 @@ def test_a_candidate_that_forgot_the_canaries_goes_back_until_they_are_outdated(
 def test_before_a_version_is_published_the_canaries_judge_what_is_offered_not_what_learns():
     learner = learner_of(average=20)
     learned(learner, stream(160, 5, entities=64))
-    candidate = learner.candidate
-    assert not candidate.harmed()
+    candidate, whole = learner.candidate, Offer(trunk=True, crossed=())
+    assert not candidate.harmed(whole)
     good = weights(learner)
     ruin(candidate.average.network)
     assert candidate.adaptation.harm() == []
-    assert candidate.harmed()
+    assert candidate.harmed(whole)
     assert weights(learner) == good
     assert save_weights(candidate.average.network) == good
 
