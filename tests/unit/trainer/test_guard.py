@@ -82,3 +82,30 @@ def test_one_that_goes_on_where_another_stood_refuses_the_same():
     assert [other.refuse({"forecast": 50.0}, 1.0) for _ in range(3)] == [
         one.refuse({"forecast": 50.0}, 1.0) for _ in range(3)
     ]
+
+
+@pytest.mark.parametrize(
+    ("losses", "norms", "passes_after"), [((1.0, 50.0), (1.0, 1.0), 3), ((1.0, 1.0), (1.0, 50.0), 101)]
+)
+def test_steps_of_labels_between_calm_ones_are_refused_no_longer_than_steps_that_follow_each_other(
+    losses, norms, passes_after
+):
+    guard = guard_of(refuse_in_a_row=3, refuse_above=10.0)
+    for _ in range(20):
+        guard.refuse({"forecast": 1.0}, 1.0)
+        guard.refuse({"death": 1.0}, 1.0)
+    refused = []
+    for _ in range(passes_after + 1):
+        assert guard.refuse({"forecast": losses[0]}, norms[0]) is None
+        refused.append(guard.refuse({"death": losses[1]}, norms[1]) is not None)
+    assert refused == [True] * passes_after + [False]
+
+
+def test_what_is_remembered_goes_on_elsewhere_and_counts_of_all_steps_together_begin_anew():
+    guard, other = guard_of(refuse_in_a_row=3), guard_of(refuse_in_a_row=3)
+    for loss in [1.0] * 10 + [50.0] * 2:
+        guard.refuse({"death": loss}, 1.0)
+    other.load_state_dict(guard.state_dict())
+    assert [other.refuse({"death": 50.0}, 1.0) is not None for _ in range(2)] == [True, False]
+    other.load_state_dict(guard.state_dict() | {"spikes": 2, "steep": 0})
+    assert [other.refuse({"death": 50.0}, 1.0) is not None for _ in range(4)] == [True] * 3 + [False]
