@@ -158,13 +158,17 @@ class Descent:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next steps depend on, the weights aside."""
         adapters = {} if self._adapters is None else {"adapters": self._adapters.state_dict()}
-        return {name: part.state_dict() for name, part in self._parts().items()} | adapters
+        return {name: part.state_dict() for name, part in self._parts().items()} | adapters | {"words": self._words()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another one stood."""
+        """Go on where another one stood; what the configuration meanwhile names otherwise begins anew."""
         self._adapters = self._fresh_adapters() if "adapters" in state else None
+        words = self._words()
+        others = {name for name, word in state.get("words", words).items() if word != words[name]}
+        if not _alike(self.optimiser, state["optimiser"]):
+            others.add("optimiser")
         for name, part in self._parts().items():
-            if name != "optimiser" or _alike(part, state[name]):
+            if name not in others:
                 part.load_state_dict(state[name])
         if self._adapters is not None:
             self._adapters.load_state_dict(state["adapters"])
@@ -179,6 +183,10 @@ class Descent:
             "balance": self.balance,
             "weighting": self.weighting,
         }
+
+    def _words(self) -> dict[str, str]:
+        """What the configuration calls those parts of which there are several kinds."""
+        return {"optimiser": self._settings.optimiser, "weighting": self._settings.weighting}
 
     def clear(self) -> None:
         """Forget the gradients."""
@@ -203,9 +211,12 @@ class Descent:
 
 
 def _alike(optimiser: Optimizer, state: Mapping[str, Any]) -> bool:
-    """Are there as many weights? Not in a checkpoint from before each private path was a module: it begins anew."""
-    mine = [len(group["params"]) for group in optimiser.param_groups]
-    return mine == [len(group["params"]) for group in state["param_groups"]]
+    """Is it about as many weights, and of the same settings? Of another kind, or of fewer paths, it begins anew."""
+    mine, other = (
+        [(len(group["params"]), set(group)) for group in groups]
+        for groups in (optimiser.param_groups, state["param_groups"])
+    )
+    return mine == other
 
 
 def _paced(network: Network, trunk_rate: float) -> list[dict[str, Any]]:

@@ -57,9 +57,10 @@ class Level:
         return moments | {"detector": self._detector.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what another one did."""
+        """Remember what another one did; a detector of another kind begins anew."""
         self._count, self.mean, self._variance = state["count"], state["mean"], state["variance"]
-        self._detector.load_state_dict(state["detector"])
+        if state["detector"].keys() == self._detector.state_dict().keys():
+            self._detector.load_state_dict(state["detector"])
 
     def _start(self) -> None:
         self._count, self.mean, self._variance = 0, 0.0, 0.0

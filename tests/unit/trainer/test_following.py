@@ -120,3 +120,29 @@ def test_what_was_made_elsewhere_while_nobody_learned_is_gone_on_from(made_by, g
     learner.load_state_dict(unpacked(stood))
     assert (weights(learner) == unpacked(stood)["weights"], learner.version) == (goes_on, 2)
     assert (weights(learner) == registry.load(registry.get(2))) == (not goes_on)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"drift": {"detector": "adwin"}},
+        {"drift": {"adapt_every": 5}},
+        {"drift": {"detector": "off"}},
+        {"canary": {"windows": 0}},
+        {"average": 1},
+        *({"optimiser": word} for word in ("sgd", "adam", "nadam", "radam", "adamax", "rmsprop")),
+        *({"weighting": word} for word in ("dwa", "uncertainty", "famo", "nash-mtl", "gradnorm")),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_is_gone_on_from_though_the_configuration_was_changed_since(changed, back):
+    settings = [TRAINING, TRAINING | changed]
+    before, after = (layout(each) for each in (reversed(settings) if back else settings))
+    stood = packed(learned(Learner(before, 0, MemoryRegistry()), STREAM[:30]).state_dict())
+    learner = Learner(after, 0, MemoryRegistry())
+    learner.load_state_dict(unpacked(stood))
+    assert weights(learner) == unpacked(stood)["weights"]
+    steps = learner.steps
+    learned(learner, STREAM[30:])
+    assert learner.steps > steps
