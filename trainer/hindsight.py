@@ -71,13 +71,14 @@ class Hindsight:
     def __init__(self, layout: Layout, rng: np.random.Generator, *, hurried: bool = False) -> None:
         self._layout, self._rng, self._hurried = layout, rng, hurried
         self._place = {task.name: place for place, task in enumerate(layout.choices)}
+        self._classes = {task: len(each) for task, each in layout.labelled.items()}
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._fresh: deque[Piece] = deque()
         self._replay = Replay(_RESERVOIR, REPLAYED, rng)
         self._waiting: dict[tuple[str, str], int] = {}
         self._rows = self._seen = self._stepped = self._awaited = self._told = 0
         self.unmatched = 0
-        """Labels whose rows are unknown or forgotten."""
+        """Labels whose rows are unknown or forgotten, or whose task or class the monitor has no more."""
         self.useless: deque[Label] = deque(maxlen=_ENDED)
         """Labels that will teach nothing: those, and what an earlier one had settled."""
         self.superseded: deque[Label] = deque(maxlen=_ENDED)
@@ -108,7 +109,8 @@ class Hindsight:
         told: dict[tuple[str, str], tuple[list[_Row], Int64, list[Said]]] = {}
         for label in labels:
             account = self._accounts.get(label.entity)
-            if account is None or not account.rows or (label.time_ms or account.rows[0][0]) < account.rows[0][0]:
+            known = label.value < self._classes.get(label.task, 0)  # told before the monitor was changed, it may not be
+            if not known or account is None or not account.rows or _before(label, account.rows[0][0]):
                 self.unmatched += 1
                 self.useless.append(label)
             elif label.time_ms is None:
@@ -283,6 +285,11 @@ class Hindsight:
                     classes[place, self._place[task]] = label.value
         self.useless.extend(label for told in untaught.values() for label in told.values())
         return _piece(account, rows, faulty, classes, labels, source)
+
+
+def _before(label: Label, first_ms: int) -> bool:
+    """Is it about a row before the first one that is remembered?"""
+    return label.time_ms is not None and label.time_ms < first_ms
 
 
 def _times(rows: list[_Row]) -> Int64:

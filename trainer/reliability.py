@@ -113,8 +113,9 @@ class Sources:
 
 
 def weighed(classes: Mapping[str, int], labels: Iterable[tuple[str, str, int, float]]) -> Sources:
-    """Sources after labels given as (source, task, value, belief), oldest first."""
+    """Sources after labels given as (source, task, value, belief), oldest first; those of other tasks are left out."""
     sources = Sources(classes)
-    for label in labels:
-        sources.add(*label)
+    for source, task, value, belief in labels:
+        if value < classes.get(task, 0):
+            sources.add(source, task, value, belief)
     return sources

@@ -226,9 +226,12 @@ def read_decisions(connection: Connection, monitor: str) -> dict[str, Row]:
 
 
 def read_beliefs(connection: Connection, monitor: str) -> list[Believed]:
-    """Of the last labels that were taught, oldest first; of a source that was included again what it told since."""
+    """Of the last labels that were taught, oldest first; of a source that was included again what it told since.
+
+    Of those in refused steps nothing is believed either way, as while it runs.
+    """
     columns = LABELS.c.source, LABELS.c.task, LABELS.c.value, LABELS.c.belief, LABELS.c.received_at
-    mine = LABELS.c.monitor == monitor, LABELS.c.belief.is_not(None)
+    mine = LABELS.c.monitor == monitor, LABELS.c.belief.is_not(None), LABELS.c.status != LabelStatus.REFUSED.value
     rows = connection.execute(select(*columns).where(*mine).order_by(LABELS.c.id.desc()).limit(_RECENT)).all()
     decisions = read_decisions(connection, monitor).items()
     since = {source: cast("datetime", each["decided_at"]) for source, each in decisions if not each["excluded"]}

@@ -150,6 +150,12 @@ def test_beliefs_of_a_source_that_was_included_again_begin_anew(store, engine) -
     assert store.beliefs() == [("anna", "anomaly", 1, 0.9), ("ben", "anomaly", 0, 0.25)]
 
 
+def test_of_labels_in_refused_steps_nothing_is_believed(store) -> None:
+    store.receive([said(0), said(1)])
+    store.end([taught(0), replace(taught(1, belief=0.001), status=LabelStatus.REFUSED)])
+    assert store.beliefs() == [("anna", "anomaly", 1, 0.9)]
+
+
 def judged(engine: Engine) -> dict[str, tuple[int, int]]:
     layout = Layout(Monitor.model_validate(yaml.safe_load(MONITOR)))
     return SqlVerdicts(engine, "pumps", moved_by_verdicts(layout)).judged()

@@ -88,6 +88,15 @@ def test_labels_of_unknown_entities_and_forgotten_rows_are_counted(hindsight):
     assert (hindsight.unmatched, hindsight.next()) == (2, None)
 
 
+def test_labels_of_tasks_and_classes_that_the_monitor_has_no_more_teach_nothing(hindsight):
+    former = [Label("0", "sepsis", None, True), Label("1", "sepsis", 1000, True), Label("2", "death", None, 2)]
+    hindsight.tell(former)
+    assert (hindsight.unmatched, list(hindsight.useless)) == (3, former)
+    hindsight.recall(former)
+    hindsight.tell([outcome(entity) for entity in range(8)])
+    assert [piece.labels[0][0].task for piece in hindsight.next()[0]] == ["death"] * 8
+
+
 def test_late_and_repeated_rows_are_not_remembered_twice(hindsight):
     hindsight.remember(stays(10, 3))
     hindsight.tell([outcome(entity) for entity in range(8)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.reliability import Sources
+from trainer.reliability import Sources, weighed
 
 BELIEF = {1: 0.7, 0: 0.9}
 """What a network that has learned something gives to a right label, by class: the rare one is believed less."""
@@ -59,3 +59,9 @@ def test_a_source_that_is_forgotten_shows_itself_afresh() -> None:
     sources = told({"a": 0.95, "m": 0.0})
     sources.forget("m")
     assert (sources.of("m").labels, sources.of("m").reliability) == (0.0, 0.9)
+
+
+def test_labels_of_tasks_and_classes_that_the_monitor_has_no_more_say_nothing_of_their_source() -> None:
+    told = [("anna", "fault", 1, 0.9), ("ben", "fault", 0, 0.8)] * 30
+    former = [("anna", "sepsis", 1, 0.1), ("anna", "fault", 2, 0.1)] * 30
+    assert weighed({"fault": 2}, told + former).of("anna") == weighed({"fault": 2}, told).of("anna")
