@@ -51,6 +51,7 @@ class Checkpoint:
             served and were tried where that was news before it, or null]; a batch is a list of [partition, first
             offset, next one]. An entry of a whole one may repeat the last step's number: no step followed.
         told: table -> newest row that trainers had written into it; empty: not known.
+        origin: ids of the cluster and the topic that the offsets are of; empty: not known.
     """
 
     id: int
@@ -65,6 +66,11 @@ class Checkpoint:
     offsets: Mapping[Partition, int]
     log: Sequence[Sequence[Sequence[Any]]]
     told: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""
+
+    def is_of(self, origin: str) -> bool:
+        """Are its offsets those of that topic, as far as is known?"""
+        return self.origin in {"", origin}
 
     @property
     def whole(self) -> bool:
@@ -83,16 +89,16 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """A monitor's checkpoints, in `<directory>/trainers/<monitor>/<generation>-<step>/`."""
+    """A monitor's checkpoints, in `<directory>/trainers/<monitor>/<generation>-<step>-<mark>/`."""
 
     engine: Engine
     monitor: str
     directory: Path
     clock: Callable[[], datetime]
 
-    def folder(self, generation: int, step: int) -> str:
-        """Where the files of a new one go."""
-        return f"trainers/{self.monitor}/{generation:06d}-{step:09d}"
+    def folder(self, generation: int, step: int, mark: str) -> str:
+        """Where the files of a new one go; by its mark it is another one than that of any before."""
+        return f"trainers/{self.monitor}/{generation:06d}-{step:09d}-{mark}"
 
     def write(self, folder: str, name: str, content: bytes) -> str:
         """Write one of its files, durably; its SHA-256. Raises ModelError when it cannot be written."""
@@ -133,11 +139,17 @@ class Checkpoints:
         """Those of them that one can go on from."""
         return [each for each in self.all() if each.whole]
 
-    def add(self, checkpoint: Checkpoint) -> int:
-        """Record one whose files are written, and let go of old ones; its number."""
-        number, gone = transact(
-            self.engine, lambda connection, _: (self.record(connection, checkpoint), self._let_go(connection))
-        )
+    def add(self, checkpoint: Checkpoint, fence: Fence = lambda _: None) -> int:
+        """Record one whose files are written, and let go of old ones; its number.
+
+        Raises FencedError where other trainers have taken over.
+        """
+
+        def added(connection: Connection, _: int) -> tuple[int, list[str]]:
+            fence(connection)
+            return self.record(connection, checkpoint), self._let_go(connection)
+
+        number, gone = transact(self.engine, added)
         for folder in gone:
             shutil.rmtree(self.directory / folder, ignore_errors=True)
         return number
@@ -157,6 +169,7 @@ class Checkpoints:
             "offsets": {f"{partition.topic}/{partition.number}": at for partition, at in checkpoint.offsets.items()},
             "log": list(checkpoint.log),
             "told": dict(checkpoint.told),
+            "origin": checkpoint.origin,
             "recorded_at": self.clock(),
         }
         return int(connection.execute(insert(_CHECKPOINTS).returning(_CHECKPOINTS.c.id), row).scalar_one())
@@ -192,7 +205,7 @@ class Checkpoints:
     def _all(self, connection: Connection) -> list[Checkpoint]:
         c = _CHECKPOINTS.c
         query = select(_CHECKPOINTS).where(c.monitor == self.monitor)
-        rows = connection.execute(query.order_by(c.generation.desc(), c.step.desc(), c.id.desc())).mappings()
+        rows = connection.execute(query.order_by(c.id.desc())).mappings()
         return [_checkpoint(row) for row in rows]
 
 
@@ -210,8 +223,8 @@ def way_to(last: Checkpoint, kept: Sequence[Checkpoint]) -> list[Checkpoint]:
     """From the whole one before it to `last`, each going on from the one before; empty: one of them is not kept."""
     known = {each.id: each for each in kept}
     way = [last]
-    while (parent := way[0].parent) in known:
-        way.insert(0, known[parent])
+    while (before := known.get(way[0].parent or 0)) is not None and before.id < way[0].id:
+        way.insert(0, before)
         if way[0].whole:
             return way
     return []
@@ -225,9 +238,8 @@ def _kept(found: Sequence[Checkpoint]) -> set[int]:
     """
     whole = [each for each in found if each.whole]
     kept = {each.id for each in whole[:_KEPT]}
-    # A later one of the same step wrote over the files; of an age the oldest comes last.
-    last = {each.folder: each for each in reversed(whole)}
-    kept |= set({max(whole[0].step - each.step, 0).bit_length(): each.id for each in reversed(last.values())}.values())
+    # Of an age the oldest comes last.
+    kept |= set({max(whole[0].step - each.step, 0).bit_length(): each.id for each in whole}.values())
     publishing = [each for each in found if each.published]
     versions = 0
     for each in publishing:
@@ -252,6 +264,7 @@ def _checkpoint(row: Mapping[Any, Any]) -> Checkpoint:
         offsets={_partition(name): at for name, at in row["offsets"].items()},
         log=row["log"],
         told=row["told"],
+        origin=row["origin"],
     )
 
 

@@ -164,6 +164,7 @@ def _before(checkpoints: Checkpoints, registry: SqlRegistry, step: int | None) -
     if step is None:
         raise _nobody(registry.monitor)
     kept = checkpoints.whole()
+    kept = [each for each in kept if each.is_of(kept[0].origin)]
     for checkpoint in kept:
         if checkpoint.step < step and not _rolled_back(registry, checkpoint.version):
             try:

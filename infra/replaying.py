@@ -14,6 +14,7 @@ from infra.assembly import registry_of, utc_now
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of, way_to
 from infra.database import database_of, migrate
 from infra.unpublished import Unpublished
+from ingest.cluster import cluster_of
 from ingest.lookback import batches_between, globals_of
 from schemas.errors import InputError
 from schemas.layout import Layout
@@ -73,6 +74,9 @@ def replay(monitor: Monitor, version: int) -> Replayed:
         raise InputError(f"model version {version}: made by `{maker}`; expected one that a trainer made")
     checkpoints = Checkpoints(engine, monitor.monitor, monitor.database.folder, utc_now)
     base, *way = _way(checkpoints.all(), version)
+    topic = monitor.topics.observations
+    if not base.is_of(cluster_of(monitor.kafka.bootstrap_servers).origin(topic)):
+        raise InputError(f"model version {version}: made of rows of a topic {topic} that was made anew since")
     logs = _logs(way, version)
     numbers = [entry[2] for entry in logs[0] if entry[2] is not None]
     found = Unpublished(registry, base.version, numbers, tried=bool(registry.shadow_rows))

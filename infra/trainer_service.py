@@ -54,7 +54,10 @@ class TrainerService:
         while (place := self._next(served)) is not None:
             served = place
             try:
-                self._learn(place)
+                if self._learn(place):
+                    _log.info("the topic has more partitions, ranks are counted anew", rank=place.rank)
+                    served = None if place.ranks == 1 else place
+                    self._lost = place.formation if place.ranks > 1 else self._lost
             except FencedError as error:
                 _log.warning("other trainers have taken over", why=str(error))
                 return
@@ -109,11 +112,12 @@ class TrainerService:
             self._news.wait_for(lambda: self._stopped or self._place != served)
             return None if self._stopped else self._place
 
-    def _learn(self, place: Place) -> None:
+    def _learn(self, place: Place) -> bool:
+        """Are ranks to be counted anew?"""
         group = meet(place, self._host, nccl=self._gpus >= 1)
         rank = self._rank = TrainingRank(self._monitor, place, group, self._engine, self._note, self._device)
         try:
-            rank.run(lambda: self._stopped or self._place != place)
+            return rank.run(lambda: self._stopped or self._place != place)
         finally:
             rank.close()
 

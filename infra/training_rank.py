@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import structlog
 import torch
@@ -22,6 +23,7 @@ from infra.checkpoints import SHARED, Checkpoint, Checkpoints, file_of, told_of
 from infra.labels.feed import label_feed
 from infra.place import Place
 from infra.step_log import StepLog
+from ingest.cluster import cluster_of
 from ingest.kafka import KafkaSource
 from ingest.topics import partitions_of
 from schemas.layout import Layout
@@ -73,6 +75,7 @@ class TrainingRank:
         self._partitions = self._all_of_the_topic()
         self._mine = self._partitions[place.rank :: place.ranks]
         self._committed, self._generation = self._acquire()
+        self._origin = cluster_of(monitor.kafka.bootstrap_servers).origin(monitor.topics.observations)
         fence = self._ledger.fence(self._partitions, self._generation)
         self._registry = replace(registry_of(monitor, engine), fence=fence, beside=self._log_version)
         labelled = monitor.topics.labels is not None
@@ -91,8 +94,11 @@ class TrainingRank:
         self._batches: Iterator[Batch | None] = self._source.batches(self) if self._source else iter(())
         self._due = self._look = time.monotonic()
 
-    def run(self, leaving: Callable[[], bool]) -> None:
-        """Take rows in and step, round by round, until any rank is leaving.
+    def run(self, leaving: Callable[[], bool]) -> bool:
+        """Take rows in and step, round by round, until any rank is leaving, or there are more partitions.
+
+        Returns:
+            Are there? Then ranks are to be counted anew, so that somebody reads them.
 
         Raises:
             RuntimeError: another rank was lost.
@@ -102,14 +108,14 @@ class TrainingRank:
         while True:
             if not self.learner.ready:
                 self._take()
-            step, leave, due, *standing = self._agree(leaving())
+            step, leave, due, grown, *standing = self._agree(leaving())
             news = self._follow(standing)
             if step:
                 self._step()
-            if leave or due or news:
+            if leave or grown or due or news:
                 self._write_down()
-            if leave:
-                return
+            if leave or grown:
+                return bool(grown and not leave)
 
     def read(self) -> dict[int, int]:
         """Partition's number -> offset before which it has taken everything in."""
@@ -159,6 +165,9 @@ class TrainingRank:
         if self.learner.leads:
             self._checkpoints.go_on_from(checkpoint, self._registry.fence)
         self.learner.load_state_dict(unpacked(self._checkpoints.read(checkpoint, SHARED)))
+        if not checkpoint.is_of(self._origin):
+            _log.warning("topic made anew: it is read from its beginning, weights go on", step=checkpoint.step)
+            return
         shares = {
             each: self._checkpoints.read(checkpoint, file_of(each))
             for each in self._mine
@@ -202,12 +211,15 @@ class TrainingRank:
         self._offsets |= after
 
     def _agree(self, leaving: bool) -> list[int]:
-        """Does any rank want a step, to leave, a checkpoint? Which versions serve and are tried; 0: not looked now.
+        """Does any rank want a step, to leave, a checkpoint; know of more partitions? Which versions serve, are tried?
+
+        Of versions 0: not looked now.
 
         The first rank's clock says when a checkpoint or a look is due.
         """
         due = (self.learner.leads and time.monotonic() >= self._due) or self._steps.full
-        wishes = torch.tensor([self.learner.ready, leaving, due, *self._standing()], dtype=torch.int32)
+        grown = self._source is not None and self._source.partitions > len(self._partitions)
+        wishes = torch.tensor([self.learner.ready, leaving, due, grown, *self._standing()], dtype=torch.int32)
         found: list[int] = pool_most(wishes, self._group).tolist()
         return found
 
@@ -264,12 +276,14 @@ class TrainingRank:
         gather_words(None, self._group)  # nobody goes on, and tells more, before it is known what was told
         if self.learner.leads:
             self._advance(checkpoint.offsets)
-            self._parent = self._checkpoints.add(checkpoint)
+            self._parent = self._checkpoints.add(checkpoint, self._registry.fence)
         self.learner.draw_anew()
         self._due = time.monotonic() + self._monitor.training.checkpoint_every.total_seconds()
 
     def _folder(self) -> str:
-        return self._checkpoints.folder(self._generation, self.learner.steps)
+        """The same one on every rank, and never one that there was: what counts is not written over."""
+        mark = gather_words(uuid4().hex[:8], self._group)[0]
+        return self._checkpoints.folder(self._generation, self.learner.steps, mark)
 
     def _since(self, folder: str, files: dict[str, str]) -> Checkpoint:
         """What all ranks did since the last time, where they stand now, and the files that each wrote."""
@@ -293,6 +307,7 @@ class TrainingRank:
             files={name: digest for each in told for name, digest in each["files"].items()},
             offsets={each: told[each.number % ranks]["offsets"][each.number // ranks] for each in self._partitions},
             log=[each["log"] for each in told],
+            origin=self._origin,
         )
 
     def _measure(self, lags: Sequence[int | None], newest_ms: int) -> None:

@@ -20,6 +20,10 @@ class Cluster:
         """The id of a topic; empty when unknown."""
         return self.topics.get(topic, "")
 
+    def origin(self, topic: str) -> str:
+        """Which topic of which cluster it is, in one word: a topic made anew has another one."""
+        return f"{self.id}/{self.topic_id(topic)}"
+
 
 def cluster_of(bootstrap: str) -> Cluster:
     """Ask the brokers. Raises StackError when none answers."""

@@ -131,6 +131,11 @@ class KafkaSource:
         return {p: max(0, ends[p] - offset) for p, offset in self._positions.items() if p in ends}
 
     @property
+    def partitions(self) -> int:
+        """How many the topic has, as of some seconds ago; 0: not known yet."""
+        return self._poller.partitions
+
+    @property
     def gaps(self) -> int:
         """How often records had been deleted before they were read."""
         return self._poller.gaps

@@ -64,7 +64,7 @@ class Poller:
         self._held = False
         self._ask_at, self._ends_at = float("inf"), 0.0
         self._consumer: Any = None
-        self.gaps = 0
+        self.gaps = self.partitions = 0
         self.ends: dict[Partition, int] = {}
 
     def start(self) -> None:
@@ -127,6 +127,7 @@ class Poller:
             self._ask_ends()
         if self._context:
             self._context.poll()
+        self.partitions = len(self._consumer.partitions_for_topic(self._topic) or ())
         if self._forsaken():
             self._join_again()
 
@@ -141,8 +142,7 @@ class Poller:
         counted = client.members(self._settings.bootstrap_servers, self._group[0] or "")
         if counted is None:
             return False
-        partitions = len(self._consumer.partitions_for_topic(self._topic) or ())
-        return counted == 0 or (not self._consumer.assignment() and counted < partitions)
+        return counted == 0 or (not self._consumer.assignment() and counted < self.partitions)
 
     def _join_again(self) -> None:
         log.warning("the group has forgotten this member, joining again", topic=self._topic, group=self._group[0])

@@ -249,7 +249,8 @@ class CheckpointRow(Table):
 
     `files` maps each file of its folder to its SHA-256; `offsets` a partition to the first offset not taken in; `log`
     holds, for each rank, what it took in before each step. One that was written with a version holds the log alone.
-    `told` maps tables of what trainers write down of their steps to the newest row by then.
+    `told` maps tables of what trainers write down of their steps to the newest row by then; `origin` says which topic
+    of which cluster the offsets are of, empty where that is not known.
     """
 
     __tablename__ = "trainer_checkpoints"
@@ -268,6 +269,7 @@ class CheckpointRow(Table):
     offsets: Mapped[dict[str, int]] = mapped_column(JSON)
     log: Mapped[list[Any]] = mapped_column(JSON)
     told: Mapped[dict[str, int]] = mapped_column(JSON, server_default="{}")
+    origin: Mapped[str] = mapped_column(String(160), server_default="")
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

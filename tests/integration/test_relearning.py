@@ -211,10 +211,10 @@ def test_a_trainer_that_runs_goes_on_from_what_came_out(
     with learning(monitor) as service:
         rows = teach(service, monitor, ["anna", MISTAKEN])
         said = relearned(monitor, tmp_path, MISTAKEN)
-        wait_until(lambda: checkpoints.all()[0].version >= said["version"])
+        wait_until(lambda: checkpoints.whole()[0].version >= said["version"])
         teach(service, monitor, ["anna"], rows)
     registry = registry_of(monitor, connect(monitor.database.url))
-    fresh, now = save_weights(Network(Layout(monitor))), unpacked(checkpoints.read(checkpoints.all()[0], SHARED))
+    fresh, now = save_weights(Network(Layout(monitor))), unpacked(checkpoints.read(checkpoints.whole()[0], SHARED))
     assert head(now["weights"], monitor, "leak") == head(fresh, monitor, "leak")
     assert registry.serving().version >= said["version"]
 

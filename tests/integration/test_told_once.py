@@ -43,7 +43,7 @@ def told(engine: Engine, monitor: str = "ward") -> tuple[list[int], list[int], l
 
 def checkpoint(checkpoints: Checkpoints, step: int) -> Checkpoint:
     """Recorded, and read as those see it who go on from it."""
-    folder = checkpoints.folder(1, step)
+    folder = checkpoints.folder(1, step, "")
     files = {SHARED: checkpoints.write(folder, SHARED, b"weights")}
     checkpoints.add(Checkpoint(0, None, 1, 1, step, 16 * step, 1, folder, files, {}, [[]], checkpoints.told()))
     return checkpoints.all()[0]

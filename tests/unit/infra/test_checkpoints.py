@@ -7,6 +7,7 @@ import pytest
 
 from infra.checkpoints import SHARED, Checkpoint, Checkpoints, way_to
 from infra.database import connect, migrate
+from schemas.errors import FencedError
 
 
 @pytest.fixture
@@ -36,14 +37,37 @@ def test_of_each_age_one_is_kept_so_that_any_step_can_be_gone_back_to(checkpoint
     assert folders == set(kept)
 
 
-def test_of_several_checkpoints_of_one_step_the_last_is_kept_for_its_files_are_there(checkpoints):
+def test_of_several_checkpoints_of_one_step_none_writes_over_the_files_of_another(checkpoints):
     for step in range(0, 1_000, 10):
-        for content in (b"first", b"second", b"third"):
-            digest = checkpoints.write(checkpoint(step).folder, "shared.pt", content)
-            checkpoints.add(replace(checkpoint(step), files={"shared.pt": digest}))
-    old = checkpoints.all()[3:]
-    assert len(old) >= 6
-    assert {checkpoints.read(each, "shared.pt") for each in old} == {b"third"}
+        for mark in ("first", "second", "third"):
+            folder = checkpoints.folder(1, step, mark)
+            digest = checkpoints.write(folder, "shared.pt", mark.encode())
+            checkpoints.add(replace(checkpoint(step), folder=folder, files={"shared.pt": digest}))
+    kept = checkpoints.all()
+    assert len(kept) >= 9
+    read = {(each.step, each.folder): checkpoints.read(each, "shared.pt").decode() for each in kept}
+    assert all(folder.endswith(content) for (_, folder), content in read.items())
+
+
+def test_the_newest_is_what_was_written_last_though_a_topic_made_anew_counts_from_one_again(checkpoints):
+    for generation, step, origin in ((7, 500, "c/old"), (1, 510, "c/new")):
+        folder = checkpoints.folder(generation, step, "")
+        digest = checkpoints.write(folder, SHARED, b"weights")
+        made = replace(checkpoint(step), generation=generation, folder=folder, files={SHARED: digest}, origin=origin)
+        checkpoints.add(made)
+    newest = checkpoints.newest_sound()
+    assert (newest.step, newest.is_of("c/new"), newest.is_of("c/old")) == (510, True, False)
+    assert replace(newest, origin="").is_of("c/old"), "of older checkpoints nobody knows better"
+
+
+def test_whoever_was_followed_by_other_trainers_adds_none(checkpoints):
+    def fence(connection):
+        raise FencedError("other trainers took over")
+
+    checkpoints.add(checkpoint(1))
+    with pytest.raises(FencedError):
+        checkpoints.add(checkpoint(2), fence)
+    assert [each.step for each in checkpoints.all()] == [1]
 
 
 def test_nobody_goes_on_from_the_log_of_a_version(checkpoints):
