@@ -197,6 +197,8 @@ class TrainingRank:
         batch = next(self._batches, None)
         if self._source is not None:
             self._table.add(self._source.globals())
+            for partition, first, after in self._source.gaps():
+                self._registry.quarantine("deleted before it was read", {partition: (first, after)})
         if batch is not None:
             self._take_in(replace(batch, values=self._table.join(batch.time_ms, batch.values)))
         if self.labels is not None:

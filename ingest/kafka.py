@@ -28,7 +28,7 @@ class KafkaSource:
 
     The owner is asked and told in the thread that reads `batches`. A partition's records come in order from the
     offset its owner gave; where retention has passed that offset, reading goes on at the topic's beginning and
-    `gaps` grows by one.
+    `gaps` tells of it.
 
     Args:
         layout: the monitor's columns; its `kafka` settings and `topics` say what is read.
@@ -135,10 +135,9 @@ class KafkaSource:
         """How many the topic has, as of some seconds ago; 0: not known yet."""
         return self._poller.partitions
 
-    @property
-    def gaps(self) -> int:
-        """How often records had been deleted before they were read."""
-        return self._poller.gaps
+    def gaps(self) -> list[tuple[Partition, int, int]]:
+        """Records that had been deleted before they were read, from an offset to before another; each is told once."""
+        return [self._poller.gaps.popleft() for _ in range(len(self._poller.gaps))]
 
     def close(self) -> None:
         """Leave the group, stop the thread."""

@@ -64,7 +64,8 @@ class Poller:
         self._held = False
         self._ask_at, self._ends_at = float("inf"), 0.0
         self._consumer: Any = None
-        self.gaps = self.partitions = 0
+        self.partitions = 0
+        self.gaps: deque[tuple[Partition, int, int]] = deque()
         self.ends: dict[Partition, int] = {}
 
     def start(self) -> None:
@@ -203,7 +204,7 @@ class Poller:
                 f"partition {partition}: expected offset {offset}, got a topic that ends at {end}: "
                 "was it deleted and created again?"
             )
-        self.gaps += 1
+        self.gaps.append((partition, offset, first))
         log.warning("gap", partition=str(partition), from_offset=offset, to_offset=first, lost=first - offset)
         self._consumer.seek(where, first)
 

@@ -227,7 +227,7 @@ def test_records_deleted_before_they_were_read_are_a_reported_gap(kafka: str, to
 
     member, source = read_assigned(kafka, topic, {partition: 2}, 4)
 
-    assert (member.ledger.read, source.gaps) == ({partition: [6, 7, 8, 9]}, 1)
+    assert (member.ledger.read, source.gaps()) == ({partition: [6, 7, 8, 9]}, [(partition, 2, 6)])
 
 
 def test_an_offset_beyond_the_topics_end_is_refused(kafka: str, topic: str) -> None:

@@ -1,10 +1,11 @@
-"""Trainers whose topic changes under them: it gets more partitions, or is made anew."""
+"""Trainers whose topic changes under them: it gets more partitions, forgets what was not read, or is made anew."""
 
 import time
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
+from sqlalchemy import select
 
 from infra.checkpoints import Checkpoint, Checkpoints
 from infra.database import connect, migrate
@@ -12,6 +13,7 @@ from ingest.clock import utc_now
 from ingest.producer import create_topics, publish
 from ingest.topics import partitions_of
 from schemas.monitor import Monitor
+from schemas.tables import QuarantineRow
 from tests.integration.test_labels_topic import learning, monitor, observations, ranks, wait_until
 
 pytestmark = pytest.mark.service
@@ -63,6 +65,24 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning_by_the_same_weigh
     with learning(pumps) as service:
         wait_until(lambda: service.status()["read"].get(0) == 16 * rows)
         assert service.status()["steps"] >= after.step
+
+
+def test_what_the_topic_forgot_before_it_was_learned_stands_in_the_quarantine(
+    kafka: str, topic: str, pumps: Monitor
+) -> None:
+    create_topics(kafka, {topic: 1})
+    publish(observations(0, rows=20), kafka, topic)
+    with learning(pumps) as service:
+        wait_until(lambda: service.status()["read"].get(0) == 320)
+    publish(observations(20, rows=20), kafka, topic)
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin.delete_records({TopicPartition(topic, 0): 480})
+    admin.close()
+    with learning(pumps) as service:
+        wait_until(lambda: service.status()["read"].get(0) == 640)
+    with connect(pumps.database.url).connect() as connection:
+        refused = [tuple(row) for row in connection.execute(select(QuarantineRow.reason, QuarantineRow.offsets))]
+    assert refused == [("deleted before it was read", {f"{topic}/0": [320, 480]})]
 
 
 @pytest.mark.parametrize("count", [1, 2])
