@@ -4,12 +4,12 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar, cast
 
 import structlog
-from sqlalchemy import Connection, Engine, Select, func, insert, select
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from infra.shadows import ShadowTable
@@ -185,6 +185,17 @@ class SqlRegistry:
         ]
         if rows:
             self._append(TaskMetricRow, rows)
+
+    def forget_metrics(self, age: timedelta) -> None:
+        """Delete figures of steps that are older; what a fit measured once, which has no step, stays."""
+        c = TaskMetricRow
+        old = delete(c).where(c.monitor == self.monitor, c.recorded_at < self.clock() - age, c.step > 0)
+
+        def forget(connection: Connection, _: int) -> None:
+            self.fence(connection)
+            connection.execute(old)
+
+        transact(self.engine, forget)
 
     def quarantine(self, reason: str, ranges: Ranges) -> None:
         """Record a refused training batch with its offsets, [first, next) of each partition."""

@@ -320,6 +320,7 @@ class TrainingRank:
         if self.learner.served_ms:
             metrics["staleness"] = (newest_ms - self.learner.served_ms) / 1000.0
         self._registry.record_metrics(self.learner.version, self.learner.steps, self.learner.events, metrics)
+        self._registry.forget_metrics(self._monitor.training.metrics_for)
 
     def _advance(self, offsets: Mapping[Partition, int]) -> None:
         """Dead letters are the shards' to write; here every record merely counts as read."""

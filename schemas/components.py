@@ -156,6 +156,9 @@ class TrainingSettings(Frozen):
     checkpoint_every: Duration = Field(
         default=timedelta(seconds=15), description="trainers write down where they stand; what came since is done anew"
     )
+    metrics_for: Duration = Field(
+        default=timedelta(days=7), description="so long the figures of each step stand in the database"
+    )
     shadow_rows: int = Field(
         default=0,
         ge=0,

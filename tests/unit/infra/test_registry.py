@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -127,6 +127,20 @@ def test_metrics_are_stored_by_task_without_those_that_are_not_finite(engine: En
             select(TaskMetricRow.version, TaskMetricRow.task, TaskMetricRow.metric, TaskMetricRow.value)
         ).all()
     assert [tuple(row) for row in rows] == [(3, "forecast", "mae", 0.5), (3, "", "loss", 1.5)]
+
+
+def test_figures_of_steps_are_kept_for_so_long_and_those_of_a_fit_for_good(
+    engine: Engine, registry: SqlRegistry, tmp_path: Path
+) -> None:
+    other = SqlRegistry(engine, "finance", tmp_path, lambda: NOW)
+    for each, step in ((registry, 0), (registry, 7), (other, 7)):
+        each.record_metrics(1, step, 500, {"loss": 1.0})
+    later = replace(registry, clock=lambda: NOW + timedelta(days=8))
+    later.record_metrics(1, 8, 900, {"loss": 0.5})
+    later.forget_metrics(timedelta(days=7))
+    with engine.connect() as connection:
+        rows = connection.execute(select(TaskMetricRow.monitor, TaskMetricRow.step).order_by(TaskMetricRow.id)).all()
+    assert [tuple(row) for row in rows] == [(registry.monitor, 0), ("finance", 7), (registry.monitor, 8)]
 
 
 def test_a_refused_batch_is_kept_with_its_offsets(engine: Engine, registry: SqlRegistry) -> None:
