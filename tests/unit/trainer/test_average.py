@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.laws.ward import layout
+from schemas.layout import Layout
+from schemas.monitor import Monitor
+from tests.laws.ward import WARD, layout
 from trainer.average import Average
 from trainer.network import Network
 
@@ -85,3 +87,30 @@ def test_one_that_goes_on_comes_to_the_same(span: int) -> None:
     for network, average in zip(networks, averages, strict=True):
         walk(network, average, 5, seed=1)
     assert np.array_equal(*(flat(average.network) for average in averages))
+
+
+def test_of_a_path_that_is_taught_of_whole_entities_more_steps_count_and_only_those_that_taught_it() -> None:
+    tasks = [*WARD["tasks"], {"name": "death", "kind": "event"}]
+    network = Network(Layout(Monitor.model_validate(WARD | {"tasks": tasks})))
+    average = Average(network, span=2)
+    assert network.private is not None
+    assert average.network.private is not None
+    (death, *_), (mean, *_) = (each.private.own(3)[0].parameters() for each in (network, average.network))
+    expected, told = mean.detach().clone(), 0
+    with torch.no_grad():
+        for step in range(200):
+            for weight in network.parameters():
+                weight.grad = torch.zeros_like(weight)
+            if step % 2:
+                told += 1
+                death.add_(0.1)
+                expected += (death - expected) / min(20.0, 1.0 + told / 4.0)
+            else:
+                for module in network.private.own(3):
+                    for weight in module.parameters():
+                        weight.grad = None
+            average.add()
+    torch.testing.assert_close(mean.detach(), expected)
+    other = Average(network, span=2)
+    other.load_state_dict(average.state_dict())
+    assert other.state_dict() == average.state_dict()

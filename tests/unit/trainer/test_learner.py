@@ -78,7 +78,7 @@ def test_a_checkpoint_from_before_there_were_means_begins_one():
     state = learner.state_dict()
     assert state.pop("average")["weights"] != state["weights"]
     other.load_state_dict(state)
-    assert other.state_dict()["average"] == {"weights": state["weights"], "steps": 0}
+    assert other.state_dict()["average"] == {"weights": state["weights"], "steps": 0, "told": 0}
 
 
 def test_a_checkpoint_from_before_each_private_path_was_a_module_is_gone_on_from():
