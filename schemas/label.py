@@ -31,9 +31,9 @@ class Label:
     source: str = ""
 
     @property
-    def about(self) -> tuple[str, str, int | None]:
-        """What it is a word about: the last one before learning counts."""
-        return self.entity, self.task, self.time_ms
+    def about(self) -> tuple[str, str, str, int | None]:
+        """Whose word it is about what: the last one before learning counts. Nobody takes back what another said."""
+        return self.source, self.entity, self.task, self.time_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,13 +48,13 @@ class _Account:
         partition: where its rows come from.
         rows: the newest.
         untaught: source -> event time -> task -> label, of rows that are in no piece yet.
-        settled: event task with a horizon -> event time up to which its rows were taught.
+        settled: source and event task with a horizon -> event time up to which its rows were taught.
     """
 
     partition: Partition
     rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     untaught: dict[str, dict[int, dict[str, Label]]] = field(default_factory=dict)
-    settled: dict[str, int] = field(default_factory=dict)
+    settled: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Hindsight:
@@ -82,7 +82,7 @@ class Hindsight:
         self.useless: deque[Label] = deque(maxlen=_ENDED)
         """Labels that will teach nothing: those, and what an earlier one had settled."""
         self.superseded: deque[Label] = deque(maxlen=_ENDED)
-        """Labels that will teach nothing, for another word about the same row came before they did."""
+        """Labels that will teach nothing, for their source said something else about the same row before they did."""
 
     def remember(self, batch: Batch) -> None:
         """Take valid rows in. A row not newer than the entity's newest is skipped, as in learning."""
@@ -209,33 +209,27 @@ class Hindsight:
         return np.full((len(rows), len(self._place)), -1, dtype=np.int64)
 
     def _settle(self, account: _Account, label: Label, time_ms_R: Int64, class_R: Int64) -> Int64:
-        """Write what an outcome says of the rows that no outcome before it settled; which rows those are."""
+        """Write what an outcome says of the rows that none before it, of its source, settled; which rows those are."""
         within = self._layout.choices[self._place[label.task]].within
         if within is None:
             class_R[:] = label.value
             return np.arange(len(class_R))
         assert label.until_ms is not None
         came_R = came_within(time_ms_R, within, label.until_ms, happened=label.value > 0)
-        new_R = (came_R >= 0) & (time_ms_R > account.settled.get(label.task, _NEVER_MS))
+        whose = label.source, label.task
+        new_R = (came_R >= 0) & (time_ms_R > account.settled.get(whose, _NEVER_MS))
         class_R[new_R] = came_R[new_R]
         if new_R.any():
-            account.settled[label.task] = int(time_ms_R[new_R][-1])
+            account.settled[whose] = int(time_ms_R[new_R][-1])
         return np.flatnonzero(new_R)
 
     def _put(self, account: _Account, label: Label, time_ms: int) -> None:
-        """Keep a label of a row until its source's fill a window. Nobody else's word about the same stands beside."""
-        for source, rows in list(account.untaught.items()):
-            if label.task not in rows.get(time_ms, {}):
-                continue
-            former = rows[time_ms].pop(label.task)
-            if former != label:
-                self.superseded.append(former)
-            if not rows[time_ms]:
-                del rows[time_ms]
-            if not rows:
-                del account.untaught[source], self._waiting[label.entity, source]
+        """Keep a label of a row until its source's fill a window; a source's last word about a row is the one."""
         mine = account.untaught.setdefault(label.source, {})
-        mine.setdefault(time_ms, {})[label.task] = label
+        former = mine.setdefault(time_ms, {}).get(label.task, label)
+        if former != label:
+            self.superseded.append(former)
+        mine[time_ms][label.task] = label
         self._waiting.setdefault((label.entity, label.source), self._seen)
         if len(mine) >= self._layout.monitor.training.window:
             self._await(self._labelled(label.entity, label.source))

@@ -22,7 +22,7 @@ _MOST = 50_000
 _PATIENCE_ROWS = 400_000
 """Rows observed while a label waits for its own: as many as hindsight remembers."""
 _NEVER_MS = np.iinfo(np.int64).min
-_About = tuple[str, str, int | None]
+_About = tuple[str, str, str, int | None]
 
 
 class LabelLedger:

@@ -201,16 +201,19 @@ def test_the_pieces_of_a_single_source_are_replayed_as_they_were_drawn():
     assert [id(piece) for piece in hindsight.next()[1]] == [id(kept[place]) for place in order[:24]]
 
 
-def test_a_time_whose_word_another_source_took_back_fills_no_window():
+def test_nobody_takes_back_what_another_source_said_but_everybody_may_say_otherwise_than_before():
     hindsight = Hindsight(layout(), np.random.default_rng(0))
     hindsight.remember(stays(1, 30))
     times = [int(row[0]) for row in hindsight._accounts["0"].rows]
     window, anomaly = layout().monitor.training.window, layout().anomaly.name
     words = [Label("0", anomaly, time_ms, 1, None, "anna") for time_ms in times[:window]]
     hindsight.tell(words[:-1])
-    hindsight.tell([replace(word, source="ben") for word in words[: window - 2]])
+    hindsight.tell([replace(word, source="ben", value=0) for word in words[: window - 2]])
+    otherwise = replace(words[0], value=0)
+    hindsight.tell([otherwise])
+    assert (len(hindsight._fresh), list(hindsight.superseded)) == (0, words[:1])
     hindsight.tell(words[-1:])
-    assert (len(hindsight._fresh), list(hindsight.superseded)) == (0, words[: window - 2])
+    assert [label for label, _ in hindsight._fresh[0].labels] == [otherwise, *words[1:]]
 
 
 def test_what_is_recalled_is_replayed_and_settled_but_not_taught_again():
