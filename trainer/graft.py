@@ -12,9 +12,7 @@ import torch
 from torch import nn
 
 from trainer.network import Network
-
-FIRST = 2
-"""Tasks before the states and events: forecast, anomaly."""
+from trainer.transfer import FIRST_NAMED
 
 
 def graft(version: Network, best_of: Callable[[str], Network | None]) -> list[str]:
@@ -30,7 +28,7 @@ def graft(version: Network, best_of: Callable[[str], Network | None]) -> list[st
     """
     grafted = []
     for place, task in enumerate(version.layout.tasks):
-        if place >= FIRST and version.detached[place]:
+        if place >= FIRST_NAMED and version.detached[place]:
             other = best_of(task.name)
             if other is not None and other.detached[place]:
                 take_path(version, other, place)

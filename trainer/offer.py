@@ -9,8 +9,9 @@ import copy
 from dataclasses import dataclass
 
 from trainer.gate import Gate
-from trainer.graft import FIRST, take_path
+from trainer.graft import take_path
 from trainer.network import Network
+from trainer.transfer import FIRST_NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,10 @@ def offer_of(gate: Gate, candidate: Network, serving: Network) -> Offer | None:
     The trunk comes with all that it answers, where that is better in one task and inferior in none; then so do the
     private paths that are not inferior. Else those come that are better.
     """
+    if not gate.ready():
+        return None
     verdict, places = gate.verdict(), range(len(candidate.layout.tasks))
-    apart = [task for task in places if task >= FIRST and candidate.detached[task] and serving.detached[task]]
+    apart = [task for task in places if task >= FIRST_NAMED and candidate.detached[task] and serving.detached[task]]
     together = [task for task in places if task not in apart]
     if gate.ready(together) and verdict.better(together):
         return Offer(trunk=True, crossed=tuple(task for task in apart if verdict.inferior(task)))

@@ -46,7 +46,7 @@ _OF_ALL = "trunk.", "private.paths"
 """Those that forecast and anomaly have too."""
 _HEADS = {"forecast": 0, "regression": 0, "anomaly": 1}
 """Module -> the place of the first two tasks' one that it is of."""
-_FIRST_NAMED = 2
+FIRST_NAMED = 2
 """Place of the first task after those: a state or event."""
 Labels = Mapping[str, Sequence[object]]
 """Axis -> the names of its rows."""
@@ -133,7 +133,7 @@ def _labels(described: Architecture) -> Labels:
 
 def _asked(described: Architecture) -> dict[str, dict[str, Any]]:
     """State or event task -> what it asks, whatever it learns by."""
-    tasks = [*tasks_by_name(described).items()][_FIRST_NAMED:]
+    tasks = [*tasks_by_name(described).items()][FIRST_NAMED:]
     return {name: {part: each for part, each in meaning.items() if part != "loss"} for name, meaning in tasks}
 
 
@@ -162,7 +162,7 @@ def _owner(name: str) -> int | None:
 
 def _task_of(numbered: re.Match[str]) -> int:
     """The place of a numbered module's task among all: states are numbered after forecast and anomaly."""
-    return int(numbered[2]) + (0 if numbered[1].startswith(_OF_ALL) else _FIRST_NAMED)
+    return int(numbered[2]) + (0 if numbered[1].startswith(_OF_ALL) else FIRST_NAMED)
 
 
 def _of_no_signal(name: str) -> bool:

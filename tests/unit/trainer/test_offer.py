@@ -5,26 +5,20 @@ import pytest
 import torch
 
 from infra.memory import MemoryRegistry
-from tests.laws.ward import TRAINING, autoregressive, awake, batch, different, layout, run, stream
+from tests.laws.ward import TRAINING, autoregressive, batch, different, layout, run, stream
+from tests.unit.trainer.test_graft import ALONE, SOON, epochs_of
 from trainer.gate import Gate
 from trainer.learner import Learner
-from trainer.network import Network
 from trainer.offer import Offer, offer_of
 from trainer.states import SERVING
 from trainer.weights import load_weights
 
-SOON = 2
-ALONE, TOGETHER = [False, False, True], [False] * 3
+TOGETHER = [False] * 3
 
 
 def both(candidate_detached, serving_detached):
     """A candidate and what serves, alike in nothing, with who is detached in each."""
-    candidate, serving = awake(Network(layout())), awake(Network(layout()))
-    with torch.no_grad():
-        for weight in candidate.parameters():
-            weight.mul_(1.5)
-    candidate.private.detach_tasks(candidate_detached)
-    serving.private.detach_tasks(serving_detached)
+    serving, candidate = epochs_of(serving_detached, candidate_detached)
     return candidate, serving
 
 
