@@ -16,13 +16,13 @@ from ingest.topics import partitions_of
 from schemas.layout import Layout
 from schemas.monitor import Monitor
 from schemas.observation import Field
-from schemas.protocols import Ledger, ModelRecord, Registry
+from schemas.protocols import Ledger, ModelRecord, Registry, Versions
 from scorer.globals import GlobalTable
 from scorer.ledger import SqlLedger
 from scorer.reorder import Reorder
 from scorer.scorer import Scorer, state_template
 from scorer.serving import ServingModels
-from scorer.shadow import Beside
+from scorer.shadow import Beside, Shadows
 from scorer.shard import Shard, SnapshotPolicy
 from scorer.silence.watch import Silence
 from scorer.stages.pipeline import AlertPipeline
@@ -49,15 +49,17 @@ class ShardParts:
 def shard_parts(
     layout: Layout,
     ledger: Ledger,
-    registry: Registry,
+    registry: Versions,
     snapshots: SnapshotPolicy,
     look_seconds: float = 0.5,
     partitions: int = 1,
     verdicts: Verdicts | None = None,
+    shadows: Shadows | None = None,
 ) -> ShardParts:
     """A shard over any ledger and registry; it looks for newer models every `look_seconds`.
 
-    An alarm budget in total is shared out among so many `partitions`; `verdicts` on alerts move their thresholds.
+    An alarm budget in total is shared out among so many `partitions`; `verdicts` on alerts move their thresholds;
+    `shadows` say which version is scored beside the one that serves.
     """
     template: dict[str, Field] = state_template(layout)
     store = Store(template)
@@ -66,8 +68,8 @@ def shard_parts(
     scorer = Scorer(layout, store, serving.network_of, table)
     reorder = Reorder(layout.monitor.lateness, layout)
     beside = None
-    if layout.monitor.training.shadow_rows and isinstance(registry, SqlRegistry):  # a backtest's versions serve at once
-        beside = Beside(layout, store, table, serving.network_of, registry, time.monotonic, look_seconds)
+    if shadows is not None:
+        beside = Beside(layout, store, table, serving.network_of, shadows, time.monotonic, look_seconds)
     silence = None if layout.monitor.silence is None else Silence(layout, store, time.monotonic)
     pipeline = AlertPipeline(layout, store, partitions=partitions, silence=silence)
     may = {task: tolerated(kind, layout.monitor.alerts) for task, kind in moved_by_verdicts(layout).items()}

@@ -15,13 +15,15 @@ from schemas.shadow import Shadow, Sums
 from schemas.statements import ALERTS, EVENTS, SHADOW_ALERTS, SHADOW_TALLIES
 from scorer.verdict import calibration, compared
 
-_FOREVER = datetime.max.replace(tzinfo=UTC)
+AGAIN = "scored again"
+"""In place of a shadow's role: of two versions that nobody was to choose between."""
+FOREVER = datetime.max.replace(tzinfo=UTC)
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Raised:
-    """An alert that was raised, or would have been."""
+class Raised:
+    """An alert that was raised, or would have been; `ended` is far away while it is open."""
 
     entity: str
     task: str
@@ -29,41 +31,86 @@ class _Raised:
     started: datetime
     ended: datetime
 
-    def meets(self, other: "_Raised") -> bool:
+    def meets(self, other: "Raised") -> bool:
         """Is it about the same thing at the same time?"""
         same = (self.entity, self.task, self.kind) == (other.entity, other.task, other.kind)
         return same and self.started <= other.ended and other.started <= self.ended
 
 
-def read_comparison(connection: Connection, monitor: str, first: int, second: int) -> Record:
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Two versions that scored the same rows.
+
+    Attributes:
+        champion, challenger: their numbers; the sums have them in this order.
+        role: why: a `schemas.shadow.Role`, or `AGAIN`.
+        rows: that both scored, `of` so many that they were to.
+        sums: of what was asked of both.
+        outcome, why: of a shadow that is settled.
+        alerts: of the champion and of the challenger.
+    """
+
+    champion: int
+    challenger: int
+    role: str
+    rows: int
+    of: int
+    sums: Sums
+    outcome: str | None
+    why: str | None
+    alerts: tuple[Sequence[Raised], Sequence[Raised]]
+
+
+def read_comparison(
+    connection: Connection, monitor: str, first: int, second: int, again: SideBySide | None = None
+) -> Record:
     """What is known of two versions; `difference` is that of the second to the first, below 0 it is better.
 
-    Of several times that one was the other's shadow, the one that judged the most rows is told of.
+    Of several times that one was the other's shadow, the one that judged the most rows is told of, unless both were
+    scored `again`.
 
     Raises InputError: one is unknown, or both are the same.
     """
     if first == second:
         raise InputError(f"model version {first} of monitor {monitor}: got it twice; expected two versions")
     metrics = {version: _metrics(connection, monitor, version) for version in (first, second)}
+    both = again or _shadowed(connection, monitor, first, second)
+    found: Record = {"monitor": monitor, "versions": [first, second], "metrics": metrics, "shadow": None}
+    if both is None:
+        return found
+    turned = both.champion != first
+    names = ("champion", "challenger", "role", "rows", "of", "outcome", "why")
+    return found | {
+        "shadow": {name: getattr(both, name) for name in names},
+        "tasks": _tasks(both.sums, turned=turned),
+        "calibration": _calibration(both.sums, turned=turned),
+        "alerts": _difference(*both.alerts, turned=turned),
+    }
+
+
+def _shadowed(connection: Connection, monitor: str, first: int, second: int) -> SideBySide | None:
+    """The shadow of one by the other that judged the most rows."""
     pair = or_(
         and_(SHADOWS.c.champion == first, SHADOWS.c.challenger == second),
         and_(SHADOWS.c.champion == second, SHADOWS.c.challenger == first),
     )
     shadows = select(SHADOWS).where(SHADOWS.c.monitor == monitor, pair).order_by(SHADOWS.c.id.desc())
     tried = [(row, shadow_of(connection, row)) for row in connection.execute(shadows)]
-    found: Record = {"monitor": monitor, "versions": [first, second], "metrics": metrics, "shadow": None}
     if not tried:
-        return found
+        return None
     # Either may have shadowed the other, more than once: a part of a watch may have seen little before the next trial.
     row, shadow = max(tried, key=lambda each: each[1].tally.rows)
-    turned = shadow.champion != first
-    return found | {
-        "shadow": {"champion": shadow.champion, "challenger": shadow.challenger, "role": shadow.role.value}
-        | {"rows": shadow.tally.rows, "of": shadow.rows, "outcome": row.outcome, "why": row.why},
-        "tasks": _tasks(shadow.tally.sums, turned=turned),
-        "calibration": _calibration(shadow.tally.sums, turned=turned),
-        "alerts": _difference(*_raised(connection, monitor, shadow), turned=turned),
-    }
+    return SideBySide(
+        champion=shadow.champion,
+        challenger=shadow.challenger,
+        role=shadow.role.value,
+        rows=shadow.tally.rows,
+        of=shadow.rows,
+        sums=shadow.tally.sums,
+        outcome=row.outcome,
+        why=row.why,
+        alerts=_raised(connection, monitor, shadow),
+    )
 
 
 def _metrics(connection: Connection, monitor: str, version: int) -> Record:
@@ -97,9 +144,9 @@ def _bands(sums: Sums) -> dict[str, tuple[float, float, float]]:
     return {name: (each[0], each[1], each[2]) for name, each in sums.items() if name.endswith(".coverage")}
 
 
-def _raised(connection: Connection, monitor: str, shadow: Shadow) -> tuple[list[_Raised], list[_Raised]]:
+def _raised(connection: Connection, monitor: str, shadow: Shadow) -> tuple[list[Raised], list[Raised]]:
     """By the champion and by the challenger, on the rows that both saw."""
-    champion: list[_Raised] = []
+    champion: list[Raised] = []
     for span in connection.execute(select(SHADOW_TALLIES).where(SHADOW_TALLIES.c.shadow == shadow.id)):
         query = (
             select(ALERTS.c.entity, ALERTS.c.task, ALERTS.c.kind, ALERTS.c.started_at, ALERTS.c.ended_at)
@@ -107,13 +154,13 @@ def _raised(connection: Connection, monitor: str, shadow: Shadow) -> tuple[list[
             .where(ALERTS.c.monitor == monitor, ALERTS.c.topic == span.topic, EVENTS.c.partition == span.partition)
             .where(EVENTS.c.change == Change.OPENED.value, EVENTS.c.offset >= span.first, EVENTS.c.offset < span.next)
         )
-        champion += [_Raised(*row[:4], row[4] or _FOREVER) for row in connection.execute(query)]
+        champion += [Raised(*row[:4], row[4] or FOREVER) for row in connection.execute(query)]
     columns = (SHADOW_ALERTS.c[name] for name in ("entity", "task", "kind", "started_at", "ended_at"))
     query = select(*columns).where(SHADOW_ALERTS.c.shadow == shadow.id)
-    return champion, [_Raised(*row[:4], row[4] or _FOREVER) for row in connection.execute(query)]
+    return champion, [Raised(*row[:4], row[4] or FOREVER) for row in connection.execute(query)]
 
 
-def _difference(champion: Sequence[_Raised], challenger: Sequence[_Raised], *, turned: bool) -> Record:
+def _difference(champion: Sequence[Raised], challenger: Sequence[Raised], *, turned: bool) -> Record:
     """From the first version's alerts to the second's: those added and removed, and those that begin at other times."""
     before, after = (challenger, champion) if turned else (champion, challenger)
     changes: dict[str, list[Record]] = {"added": [], "removed": [], "earlier": [], "later": []}
@@ -131,6 +178,6 @@ def _difference(champion: Sequence[_Raised], challenger: Sequence[_Raised], *, t
     return {"same": same, **changes}
 
 
-def _plain(alert: _Raised) -> Record:
+def _plain(alert: Raised) -> Record:
     named = asdict(alert)
     return {name: named[name] for name in ("entity", "task", "kind")} | {"started_at": alert.started.isoformat()}

@@ -32,7 +32,10 @@ class ShardService:
         shares = shares_of(monitor)
         verdicts = SqlVerdicts(engine, monitor.monitor, moved_by_verdicts(layout))
         policy = snapshot_policy(monitor)
-        self._parts = shard_parts(layout, ledger, registry, policy, partitions=shares, verdicts=verdicts)
+        shadows = registry if monitor.training.shadow_rows else None
+        self._parts = shard_parts(
+            layout, ledger, registry, policy, partitions=shares, verdicts=verdicts, shadows=shadows
+        )
         self._meter = Meter()
         self._stop = threading.Event()
 

@@ -153,8 +153,8 @@ class Action:
     why: str
 
 
-class Registry(Protocol):
-    """Versioned weights."""
+class Versions(Protocol):
+    """Versioned weights, to be read."""
 
     def serving(self) -> ModelRecord | None:
         """The version that should serve now."""
@@ -167,6 +167,10 @@ class Registry(Protocol):
     def load(self, record: ModelRecord) -> bytes:
         """A version's weights. Raises ModelError when they do not match their digest."""
         ...
+
+
+class Registry(Versions, Protocol):
+    """Versioned weights, and what is written down about them."""
 
     def publish_first(self, weights: bytes) -> ModelRecord:
         """Store weights as the first version, unless there is one; the version that serves then."""

@@ -6,7 +6,7 @@ import structlog
 
 from schemas.errors import LedgerError, ModelError
 from schemas.layout import Layout
-from schemas.protocols import ModelRecord, Registry
+from schemas.protocols import ModelRecord, Versions
 from trainer.network import Network
 from trainer.weights import load_weights
 
@@ -26,7 +26,7 @@ class ServingModels:
     """
 
     def __init__(
-        self, layout: Layout, registry: Registry, monotonic: Callable[[], float], every_seconds: float = 0.5
+        self, layout: Layout, registry: Versions, monotonic: Callable[[], float], every_seconds: float = 0.5
     ) -> None:
         self._layout = layout
         self._registry = registry

@@ -151,7 +151,7 @@ def replay(ctx: click.Context, monitor: str, *, from_snapshot: bool, as_json: bo
 
     Nothing is written. Rows are read from the topic, versions from the log of swaps.
     """
-    from infra.rescoring import rescore
+    from infra.rescoring.alerts import rescore
     from infra.settings import load_monitor
 
     done = rescore(load_monitor(monitor), from_snapshot=from_snapshot)

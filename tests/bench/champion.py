@@ -96,7 +96,8 @@ def _events_per_second(size: int, *, configured: bool, shadow: bool) -> float:
         if shadow:
             registry.publish(weights, 1, {})
         ledger = SqlLedger(engine, "ward", "c", "o", utc_now, timedelta(seconds=9), lambda _: "t")
-        parts = shard_parts(layout, ledger, registry, SnapshotPolicy(None, timedelta(days=1)))
+        policy, shadows = SnapshotPolicy(None, timedelta(days=1)), registry if configured else None
+        parts = shard_parts(layout, ledger, registry, policy, shadows=shadows)
         source, begun = _Rows(size), time.perf_counter()
         for _ in run(source, parts.shard, parts.pipeline):
             pass

@@ -92,7 +92,28 @@ def test_a_version_is_promoted_by_its_shadow_and_rolled_back_by_a_word_while_sco
     compared = json.loads(said("compare", "1", str(better), "--json", "--database", url))
     assert compared["tasks"]["next.h1"]["difference"] < 0.0
     assert set(compared["alerts"]) == {"same", "added", "removed", "earlier", "later"}
+    again, turned = (rescored(path, *pair) for pair in ((1, better), (better, 1)))
+    assert again["shadow"] == {
+        "champion": 1,
+        "challenger": better,
+        "role": "scored again",
+        "rows": sent,
+        "of": sent,
+    } | {
+        "outcome": None,
+        "why": None,
+    }
+    assert again["tasks"]["next.h1"]["difference"] < 0.0
+    assert turned["tasks"]["next.h1"]["difference"] == pytest.approx(-again["tasks"]["next.h1"]["difference"])
+    assert [len(again["alerts"][change]) for change in ("added", "removed", "earlier", "later")] == [
+        len(turned["alerts"][change]) for change in ("removed", "added", "later", "earlier")
+    ]
     assert said("replay", str(path), str(newest(path))).count("the same bit for bit") > 0
+
+
+def rescored(path: Path, first: int, second: int) -> dict:
+    """Both versions over the whole topic, once it is over."""
+    return json.loads(said("compare", str(first), str(second), "--monitor", str(path), "--rescore", "--json"))
 
 
 def served(url: str) -> list[int]:

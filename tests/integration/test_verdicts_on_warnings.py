@@ -13,7 +13,7 @@ from infra.assembly import first_version, registry_of, shard_parts
 from infra.database import connect, migrate
 from infra.labels.verdict import give_verdict
 from infra.memory import MemoryLedger, MemoryRegistry
-from infra.rescoring import rescore
+from infra.rescoring.alerts import rescore
 from infra.settings import load_monitor
 from infra.shard_service import ShardService
 from ingest.events import to_messages

@@ -83,7 +83,7 @@ class World:
         """A shard that owns nothing yet."""
         ledger = SqlLedger(self.engine, "ward", "c", f"o-{number}", clock, timedelta(seconds=9), lambda _: "t")
         policy = SnapshotPolicy(self.directory / "snapshots", every)
-        return shard_parts(self.layout, ledger, self.registry, policy, look_seconds=0.0)
+        return shard_parts(self.layout, ledger, self.registry, policy, look_seconds=0.0, shadows=self.registry)
 
     def rows(self, table):
         with self.engine.connect() as connection:
