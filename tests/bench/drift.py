@@ -44,17 +44,17 @@ from tests.bench.shared import shared_data
 from trainer.learner import Learner
 
 Float64 = NDArray[np.float64]
-_SIGNALS = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
-_ROWS, _CHANGE, _SPAN, _TURN = 10_112, 6_016, 1_024, 3
-_BATCH_ROWS, _STEP_ROWS = 64, 64
+SIGNALS = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
+_ROWS, CHANGE, _SPAN, _TURN = 10_112, 6_016, 1_024, 3
+BATCH_ROWS, _STEP_ROWS = 64, 64
 _JUDGED, _BACK = 256, 1.1
-_KINDS = ("none", "abrupt", "gradual", "recurring")
-_OFF = {"drift": {"detector": "off"}, "canary": {"windows": 0}}
-_CONTESTANTS: dict[str, dict[str, object]] = {"frozen": _OFF, "no ladder": _OFF, "as configured": {}}
-_CHANGES = {
-    "abrupt": [_CHANGE],
-    "gradual": [_CHANGE + _SPAN],
-    "recurring": list(range(_CHANGE, _ROWS - _SPAN + 1, _SPAN)),
+KINDS = ("none", "abrupt", "gradual", "recurring")
+OFF = {"drift": {"detector": "off"}, "canary": {"windows": 0}}
+_CONTESTANTS: dict[str, dict[str, object]] = {"frozen": OFF, "no ladder": OFF, "as configured": {}}
+CHANGES = {
+    "abrupt": [CHANGE],
+    "gradual": [CHANGE + _SPAN],
+    "recurring": list(range(CHANGE, _ROWS - _SPAN + 1, _SPAN)),
 }
 
 
@@ -72,17 +72,17 @@ def main() -> None:
     """Measure and print."""
     arguments = _arguments()
     configure(verbose=False)
-    jobs = list(product(_KINDS, _CONTESTANTS))
+    jobs = list(product(KINDS, _CONTESTANTS))
     with ProcessPoolExecutor(arguments.processes) as pool:
         shuffled = pool.submit(course, arguments.series, "shuffled", "as configured", arguments.seed)
         found = list(pool.map(course, *zip(*((arguments.series, *job, arguments.seed) for job in jobs), strict=True)))
     courses = dict(zip(jobs, found, strict=True))
-    before = slice(0, _CHANGE)
+    before = slice(0, CHANGE)
     same = np.array_equal(shuffled.result().forecasts[before], courses["none", "as configured"].forecasts[before])
     figures = {name: _figures(courses, name) for name in _CONTESTANTS}
     out = console(stderr=arguments.json)
     out.print(_table(arguments.series, figures))
-    for kind in _KINDS:
+    for kind in KINDS:
         out.print(f"{kind}: {', '.join(courses[kind, 'as configured'].actions) or 'no action'}")
     out.print(f"rows after the change shuffled: forecasts before it {'are the same' if same else 'DIFFER'}")
     if arguments.json:
@@ -93,8 +93,8 @@ def main() -> None:
 def course(series: str, kind: str, contestant: str, seed: int) -> Course:
     """Stream one variant of the series: score, then learn."""
     torch.set_num_threads(1)
-    frame = drifted(_series(series), kind)
-    plain = auto_monitor(_SIGNALS)
+    frame = drifted(read_series(series), kind)
+    plain = auto_monitor(SIGNALS)
     training = plain.training.model_validate({"windows_per_step": 4, **_CONTESTANTS[contestant]})
     layout, registry = Layout(plain.model_copy(update={"training": training})), MemoryRegistry()
     first_version(layout, registry)
@@ -102,19 +102,19 @@ def course(series: str, kind: str, contestant: str, seed: int) -> Course:
     with tempfile.TemporaryDirectory(prefix="bellwether-drift-") as folder:
         file = Path(folder) / f"{series}.csv"
         frame.to_csv(file, index=False)
-        source = FileSource([file], layout, _BATCH_ROWS)
+        source = FileSource([file], layout, BATCH_ROWS)
     parts = shard_parts(layout, MemoryLedger(), registry, SnapshotPolicy(None, timedelta()), look_seconds=0.0)
     forecasts, reports = [], []
     for number, scored in enumerate(run(source, parts.shard, parts.pipeline)):
         assert scored is not None
         quantiles = scored.predictions.forecast[:, :, 0]
         forecasts.append(quantiles[..., quantiles.shape[-1] // 2])
-        if contestant == "frozen" and number * _BATCH_ROWS >= _CHANGE:
+        if contestant == "frozen" and number * BATCH_ROWS >= CHANGE:
             learner.candidate.descent.hurry(0.0)
         reports += learner.observe(scored.predictions.batch)
         learner.publish_if_proved()
     said = np.concatenate(forecasts)
-    served = np.abs(said[:-1] - frame[_SIGNALS].to_numpy()[1:]).mean(axis=1)
+    served = np.abs(said[:-1] - frame[SIGNALS].to_numpy()[1:]).mean(axis=1)
     network = np.repeat([report.losses["forecast"] for report in reports], _STEP_ROWS)
     actions = [f"{action.kind} at row {step * _STEP_ROWS:,}" for _, step, _, action in registry.actions]
     refused = sum(report.refused is not None for report in reports)
@@ -123,8 +123,8 @@ def course(series: str, kind: str, contestant: str, seed: int) -> Course:
 
 def drifted(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
     """The series with its change in it."""
-    values, row, rng = frame[_SIGNALS].to_numpy(), np.arange(len(frame)), np.random.default_rng(0)
-    since = row - _CHANGE
+    values, row, rng = frame[SIGNALS].to_numpy(), np.arange(len(frame)), np.random.default_rng(0)
+    since = row - CHANGE
     moved = {
         "abrupt": since >= 0,
         "gradual": rng.random(len(row)) < since / _SPAN,
@@ -132,14 +132,14 @@ def drifted(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
     }.get(kind, row < 0)
     values = np.where(moved[:, None], np.roll(values, _TURN, axis=1), values)
     if kind == "shuffled":
-        values[_CHANGE:] = rng.permutation(values[_CHANGE:])
-    return frame.assign(**dict(zip(_SIGNALS, values.T, strict=True)))
+        values[CHANGE:] = rng.permutation(values[CHANGE:])
+    return frame.assign(**dict(zip(SIGNALS, values.T, strict=True)))
 
 
-def _series(name: str) -> pd.DataFrame:
+def read_series(name: str) -> pd.DataFrame:
     wide = pd.read_csv(shared_data() / "ett" / f"{name}.csv.gz", nrows=_ROWS).rename(columns={"date": "time"})
     wide.insert(0, "entity", name)
-    wide[_SIGNALS] /= wide[_SIGNALS][:_CHANGE].std()
+    wide[SIGNALS] /= wide[SIGNALS][:CHANGE].std()
     return wide
 
 
@@ -148,17 +148,17 @@ def _figures(courses: dict[tuple[str, str], Course], name: str) -> dict[str, flo
     found: dict[str, float | None] = {}
     for error in ("network", "served"):
         measure = courses["none", name].errors[error]
-        found[f"{error} none"] = round(float(measure[_CHANGE:].mean()), 4)
-        for kind, changes in _CHANGES.items():
-            told = [_labels(courses[kind, name].errors[error], measure, change) for change in changes]
+        found[f"{error} none"] = round(float(measure[CHANGE:].mean()), 4)
+        for kind, changes in CHANGES.items():
+            told = [labels_until(courses[kind, name].errors[error], measure, change) for change in changes]
             found[f"{error} {kind}"] = None if None in told else round(float(np.mean(np.array(told, dtype=float))))
             found[f"{error} {kind} excess"] = round(
-                float(courses[kind, name].errors[error][_CHANGE:].mean() / measure[_CHANGE:].mean()), 4
+                float(courses[kind, name].errors[error][CHANGE:].mean() / measure[CHANGE:].mean()), 4
             )
     return found
 
 
-def _labels(error: Float64, measure: Float64, change: int) -> int | None:
+def labels_until(error: Float64, measure: Float64, change: int) -> int | None:
     """Rows from a change on until the error is back; None: it is not before the next one, or the end."""
     end = min(change + _SPAN, len(error), len(measure))
     for first in range(change, end - _JUDGED + 1):
@@ -175,7 +175,7 @@ def _table(series: str, figures: dict[str, dict[str, float | None]]) -> Table:
     table.add_column("")
     for name in figures:
         table.add_column(name, justify="right")
-    for error, kind in product(("network", "served"), _KINDS):
+    for error, kind in product(("network", "served"), KINDS):
         cells = []
         for found in figures.values():
             labels, excess = found[f"{error} {kind}"], found.get(f"{error} {kind} excess")

@@ -101,6 +101,8 @@ class TaskWeighting:
         self._steps += 1
         means = [each.mean() for each in losses]
         loss_K, judged_K = self.pooled(losses)
+        if not judged_K.any():  # every task is detached, or none was told of: what is shared rests
+            return Weighed(self._names, loss_K, self._preference_K.clone(), judged_K)
         if not self._method.reads_gradients:
             return self._by_loss(means, loss_K, judged_K, shared)
         self._behind = self._behind or behind(shared, weights)
@@ -162,9 +164,7 @@ class TaskWeighting:
         if every and self._steps % every == 0:
             gramian_KK = pool_gramian(split(means, judged_K, shared).gramian().cpu(), self._group)
         weighed = self._weigh(loss_K, judged_K, gramian_KK)
-        total = (torch.stack(means) * weighed.weight_K.to(shared.device)).sum()
-        if total.requires_grad:  # not where every task is detached
-            total.backward()
+        (torch.stack(means) * weighed.weight_K.to(shared.device)).sum().backward()
         return weighed
 
     def _by_task(self, means: list[Tensor], loss_K: Tensor, judged_K: Tensor, shared: Tensor) -> Weighed:

@@ -305,3 +305,19 @@ def test_two_ranks_with_half_of_the_rows_each_weigh_and_learn_as_one_with_all(na
     expected, whole = trained(name, slice(None))
     assert weights == others == pytest.approx(expected, rel=1e-3)
     assert_alike(whole, gradients, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_every_task_is_detached_what_is_shared_rests(name):
+    net, (x_NI, targets) = Small(), rows()
+    weighting = weighting_of(name, gradients_every=8, similarity_every=1)
+    stepped(weighting, net, x_NI, targets)
+    for _ in range(2):
+        net.zero_grad(set_to_none=True)
+        shared_ND, outputs = net(x_NI)
+        detached = losses_of([output.detach() for output in outputs], targets, [False, False])
+        weighed = weighting.backward(detached, shared_ND, list(net.parameters()))
+        weighting.learn(weighed, lambda losses=detached: losses)
+        assert all(weight.grad is None for weight in net.parameters())
+        assert not weighed.losses
+    assert stepped(weighting, net, x_NI, targets)[0].losses
