@@ -16,7 +16,7 @@ def export(options: FitOptions, model: str) -> tuple[Mapping[str, Any], int]:
     Raises:
         ConfigError: the monitor is wrong.
         InputError: the outcomes cannot be read.
-        ModelError: the weights are of another kind, or the network reads frames or vectors.
+        ModelError: the weights are of another kind.
     """
     layout, _ = layout_of(options)
     weights = weights_of(layout, model)

@@ -138,9 +138,16 @@ class Encoder(nn.Module):
         return states[0] if len(states) == 1 else torch.cat(states, 1)
 
     def _with_vectors(self, projected_MN2D: Tensor, rows: Rows, present_MN: Tensor) -> Tensor:
-        """Only rows that carry one are projected: of few entities most rows are padding."""
+        """Only rows that carry one are projected: of few entities most rows are padding.
+
+        In an exported program all are, for no shape of its may depend on which do.
+        """
         each = list(projected_MN2D.unbind(0))
         for name, place in self._vector_places:
+            if torch.compiler.is_exporting():
+                with_vector_N2D = each[place] + self.vectors[name](rows.vectors[name])
+                each[place] = torch.where(present_MN[place][:, None] > 0.0, with_vector_N2D, each[place])
+                continue
             row_n = present_MN[place].nonzero()[:, 0]
             vector = rows.vectors[name].index_select(0, row_n)
             padding = vector.new_zeros(MULTIPLE - len(row_n) % MULTIPLE, *vector.shape[1:])

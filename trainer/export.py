@@ -8,15 +8,15 @@ N rows, each of another entity, S signals, R rules.
 import io
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from schemas.errors import ModelError
 from schemas.horizon import name_of
-from schemas.layout import Layout
+from schemas.layout import Layout, no_vectors
 from trainer.architecture import architecture
 from trainer.network import Network, State
 from trainer.rows import MULTIPLE, Rows
@@ -32,8 +32,9 @@ Answers = dict[str, Tensor]
 class ServingStep(nn.Module):
     """What serving asks of a network at one row of each of N entities.
 
-    In multiples of 32 rows, as serving pads them, no bit of an answer depends on which rows come together. A row
-    without any value may pad: it leaves statistics and hidden state as they were.
+    In multiples of 32 rows, as serving pads them, no bit of an answer depends on which rows come together, but for
+    frames, of which a program takes all at once. A row without any value may pad: it leaves statistics and hidden state
+    as they were.
     """
 
     def __init__(self, network: Network) -> None:
@@ -41,7 +42,12 @@ class ServingStep(nn.Module):
         self.network = network
 
     def forward(
-        self, state: State, value_NS: Tensor, time_N: Tensor, score_NR: Tensor | None = None
+        self,
+        state: State,
+        value_NS: Tensor,
+        time_N: Tensor,
+        score_NR: Tensor | None = None,
+        vectors: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> tuple[Answers, State]:
         """Answer.
 
@@ -50,6 +56,8 @@ class ServingStep(nn.Module):
             value_NS: float64, model scale, NaN = missing.
             time_N: float64, seconds since the epoch.
             score_NR: float64, what each rule says as of the row, NaN nothing; only where the network reads it.
+            vectors: modality -> frames, [N, C, H, W] uint8, or embeddings, [N, P] float32; only where there are any. Of
+                a row without one, which the modality's derived signals say, whatever stands there counts for nothing.
         """
         rows = Rows(
             value_NS=value_NS,
@@ -57,6 +65,7 @@ class ServingStep(nn.Module):
             waves=(value_NS.shape[0],),
             real_N=torch.ones_like(time_N, dtype=torch.bool),
             final_E=torch.arange(value_NS.shape[0], device=time_N.device),
+            vectors=vectors,
         )
         outputs, after = self.network(rows, state, None, score_NR)
         tasks = [task.name for task in self.network.layout.tasks]
@@ -65,21 +74,13 @@ class ServingStep(nn.Module):
 
 
 def exported(network: Network) -> bytes:
-    """The program, as `torch.export.load` reads it.
-
-    Raises:
-        ModelError: the network reads frames or vectors.
-    """
-    for name, modality in network.layout.vectors.items():
-        raise ModelError(
-            f"modality {name}: got kind {modality.kind}; expected plain signals alone: which rows carry a frame or a "
-            f"vector is seen only as they come, and the shapes of a program may not depend on that"
-        )
+    """The program, as `torch.export.load` reads it."""
     step = ServingStep(network.eval().requires_grad_(requires_grad=False))
     given = inputs_of(network, _EXAMPLE)
     rows = Dim("rows", min=1)
     shapes = {
-        name: {part: {0: rows} for part in each} if name == "state" else {0: rows} for name, each in given.items()
+        name: {part: {0: rows} for part in each} if isinstance(each, Mapping) else {0: rows}
+        for name, each in given.items()
     }
     with torch.no_grad():
         program = torch.export.export(step, (), given, dynamic_shapes=shapes)
@@ -95,7 +96,9 @@ def inputs_of(network: Network, n: int) -> dict[str, Any]:
     if network.standing.reads_scores:
         nothing["score_NR"] = (n, len(layout.monitor.rules))
     missing = {name: torch.full(shape, torch.nan, dtype=torch.float64) for name, shape in nothing.items()}
-    return {"state": network.initial(n), "time_N": torch.zeros(n, dtype=torch.float64), **missing}
+    vectors = {name: torch.from_numpy(none) for name, none in no_vectors(layout, n).items()}
+    given = {"state": network.initial(n), "time_N": torch.zeros(n, dtype=torch.float64), **missing}
+    return given | ({"vectors": vectors} if vectors else {})
 
 
 def manifest(network: Network) -> Mapping[str, Any]:
@@ -142,7 +145,15 @@ def _inputs(network: Network) -> Mapping[str, Any]:
         for name, what in plain.items()
         if name in fresh
     }
-    return {"state": state, **given}
+    vectors = {
+        name: {
+            "shape": ["rows", *part.shape[1:]],
+            "dtype": str(part.dtype).removeprefix("torch."),
+            "what": "frames" if part.dim() > 2 else "embeddings",
+        }
+        for name, part in fresh.get("vectors", {}).items()
+    }
+    return {"state": state, **given} | ({"vectors": vectors} if vectors else {})
 
 
 def _outputs(layout: Layout) -> Mapping[str, Any]:

@@ -58,8 +58,9 @@ class FrameProjection(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, frame_NCHW: Tensor) -> Tensor:
-        """Project."""
-        encoded = [self.frames(part.float() * _WHITE) for part in frame_NCHW.split(_AT_ONCE)]
+        """Project. An exported program, which does not know N, takes all at once."""
+        parts = [frame_NCHW] if torch.compiler.is_exporting() else frame_NCHW.split(_AT_ONCE)
+        encoded = [self.frames(part.float() * _WHITE) for part in parts]
         projected_ND: Tensor = self.out(torch.cat(encoded))
         return projected_ND
 

@@ -15,7 +15,7 @@ from infra.commands.models import models
 from infra.settings import load_monitor
 from infra.weights import write
 from schemas.errors import BellwetherError, ModelError
-from schemas.layout import Layout
+from schemas.layout import Layout, no_vectors
 from schemas.monitor import Monitor
 from tests.laws.ward import GATE, MIXES, REMEMBERING, WARD, awake, layout
 from trainer.cells import CELLS
@@ -30,6 +30,7 @@ LAYOUTS["rules"] = Layout(
     Monitor.model_validate(WARD | {"rules": WARD["rules"] + REMEMBERING, "knowledge": {"features": True}})
 )
 LAYOUTS |= {name: Layout(load_monitor(name, {})) for name in ("health", "finance")}
+FRAMED = Layout(Monitor.model_validate(GATE))
 
 
 def values_of(layout, n, seed):
@@ -39,9 +40,20 @@ def values_of(layout, n, seed):
     return values
 
 
+def vectors_of(layout, n, seed):
+    """Frames and embeddings; where a row carries none, which its derived signals say, they count for nothing."""
+    chance = np.random.default_rng(seed)
+    return {
+        name: chance.integers(0, 255, none.shape, dtype=np.uint8)
+        if none.dtype == np.uint8
+        else chance.normal(size=none.shape).astype(np.float32)
+        for name, none in no_vectors(layout, n).items()
+    }
+
+
 @torch.inference_mode()
-def same(network, program, n) -> list[str]:
-    """Names of what differs in any bit between a network's own steps and a program's, each carrying its own state."""
+def same(network, program, n, near=0.0) -> list[str]:
+    """Names of what differs between a network's own steps and a program's, each carrying its own state."""
     layout = network.layout
     tasks = [task.name for task in layout.tasks]
     own = theirs = inputs_of(network, n)["state"]
@@ -49,8 +61,9 @@ def same(network, program, n) -> list[str]:
     for step in range(STEPS):
         time_ms = np.full(n, 1_700_000_000_000 + 60_000 * step)
         raw = np.where(np.array(layout.logarithmic), np.exp(values_of(layout, n, step)), values_of(layout, n, step))
-        rows, *_ = pack(np.arange(n), raw, time_ms, layout)
+        rows, *_ = pack(np.arange(n), raw, time_ms, layout, vectors_of(layout, n, step))
         given = {"state": theirs, "value_NS": rows.value_NS, "time_N": rows.time_N}
+        given |= {"vectors": rows.vectors} if layout.vectors else {}
         observed = network.statistics.observe(own["statistics"], rows)
         if (score_NR := network.standing.scores(rows, observed)) is not None:
             given["score_NR"] = score_NR
@@ -60,7 +73,7 @@ def same(network, program, n) -> list[str]:
         expected |= {"expected": outputs.expected_NS, "residual": outputs.residual_NS, **own}
         found = answers | theirs
         assert set(found) == set(expected)
-        wrong += [name for name in found if not np.array_equal(found[name], expected[name], equal_nan=True)]
+        wrong += [name for name in found if not np.allclose(found[name], expected[name], near, near, equal_nan=True)]
     return wrong
 
 
@@ -89,9 +102,19 @@ def test_a_program_takes_a_single_row_too():
         torch.testing.assert_close(answer, together[name][:1], rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
-def test_a_modality_of_frames_is_refused_by_name():
-    with pytest.raises(ModelError, match="modality camera: got kind image"):
-        exported(Network(Layout(Monitor.model_validate(GATE))))
+def test_a_program_of_frames_and_embeddings_is_near_the_network_for_any_number_of_rows_and_names_what_it_takes():
+    network = awake(Network(FRAMED))
+    program = torch.export.load(io.BytesIO(exported(network))).module()
+    assert {n: same(network, program, n, near=1e-4) for n in (32, 96)} == {32: [], 96: []}
+    taken = {name: (each["shape"], each["dtype"]) for name, each in manifest(network)["inputs"]["vectors"].items()}
+    assert taken == {"camera": (["rows", 3, 8, 12], "uint8"), "sound": (["rows", 5], "float32")}
+    given = inputs_of(network, 32) | {"value_NS": torch.ones(32, len(FRAMED.signals), dtype=torch.float64)}
+    told = [program(**given | {"vectors": vectors})[0]["anomaly"] for vectors in (given["vectors"], shown(FRAMED))]
+    assert not torch.equal(*told)
+
+
+def shown(layout):
+    return {name: torch.from_numpy(each) for name, each in vectors_of(layout, 32, 0).items()}
 
 
 def test_the_manifest_names_what_goes_in_and_comes_out():
