@@ -140,17 +140,17 @@ class Checkpoints:
         return [each for each in self.all() if each.whole]
 
     def add(self, checkpoint: Checkpoint, fence: Fence = lambda _: None) -> int:
-        """Record one whose files are written, and let go of old ones; its number.
+        """Record one whose files are written, and let go of old ones, and of what killed trainers left; its number.
 
         Raises FencedError where other trainers have taken over.
         """
 
-        def added(connection: Connection, _: int) -> tuple[int, list[str]]:
+        def added(connection: Connection, _: int) -> tuple[int, set[str], set[str]]:
             fence(connection)
-            return self.record(connection, checkpoint), self._let_go(connection)
+            return self.record(connection, checkpoint), *self._let_go(connection)
 
-        number, gone = transact(self.engine, added)
-        for folder in gone:
+        number, kept, gone = transact(self.engine, added)
+        for folder in (gone | self._folders(checkpoint.generation)) - kept:
             shutil.rmtree(self.directory / folder, ignore_errors=True)
         return number
 
@@ -192,21 +192,32 @@ class Checkpoints:
         if gone := transact(self.engine, taken_back):
             _log.info("steps are done anew, what was told of them is taken back", step=checkpoint.step, rows=gone)
 
-    def _let_go(self, connection: Connection) -> list[str]:
-        """Delete the rows of old ones; the folders that no other needs."""
+    def _folders(self, generation: int) -> set[str]:
+        """Those there are, but for what trainers that take over just now may be writing."""
+        root = self.directory / "trainers" / self.monitor
+        names = [each.name for each in root.iterdir()] if root.is_dir() else []
+        return {f"trainers/{self.monitor}/{name}" for name in names if _generation(name) <= generation}
+
+    def _let_go(self, connection: Connection) -> tuple[set[str], set[str]]:
+        """Delete the rows of old ones; the folders of those that are left, and theirs."""
         found = self._all(connection)
         kept = _kept(found)
         gone = [each for each in found if each.id not in kept]
         if gone:
             connection.execute(delete(_CHECKPOINTS).where(_CHECKPOINTS.c.id.in_([each.id for each in gone])))
-        folders = {each.folder for each in found if each.id in kept}
-        return [each.folder for each in gone if each.folder not in folders]
+        return {each.folder for each in found if each.id in kept}, {each.folder for each in gone}
 
     def _all(self, connection: Connection) -> list[Checkpoint]:
         c = _CHECKPOINTS.c
         query = select(_CHECKPOINTS).where(c.monitor == self.monitor)
         rows = connection.execute(query.order_by(c.id.desc())).mappings()
         return [_checkpoint(row) for row in rows]
+
+
+def _generation(folder: str) -> int:
+    """Of the trainers that wrote it; 0 of a name that is none of ours today."""
+    number = folder.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def file_of(partition: Partition) -> str:

@@ -49,6 +49,17 @@ def test_of_several_checkpoints_of_one_step_none_writes_over_the_files_of_anothe
     assert all(folder.endswith(content) for (_, folder), content in read.items())
 
 
+def test_what_trainers_left_that_were_killed_before_they_recorded_it_is_cleared_away(checkpoints):
+    ours = checkpoints.folder(4, 100, "ours")
+    left = [checkpoints.folder(generation, 90, "left") for generation in (3, 4)]
+    others = checkpoints.folder(5, 90, "theirs")
+    for folder in (ours, *left, others):
+        checkpoints.write(folder, SHARED, b"weights")
+    checkpoints.add(replace(checkpoint(100), generation=4, folder=ours))
+    there = {f"trainers/ward/{each.name}" for each in (checkpoints.directory / "trainers" / "ward").iterdir()}
+    assert there == {ours, others}, "those that take over may be writing theirs"
+
+
 def test_the_newest_is_what_was_written_last_though_a_topic_made_anew_counts_from_one_again(checkpoints):
     for generation, step, origin in ((7, 500, "c/old"), (1, 510, "c/new")):
         folder = checkpoints.folder(generation, step, "")
