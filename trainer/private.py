@@ -53,7 +53,8 @@ class Private(nn.Module):
 
     Attributes:
         detached: for each task: is it served by its private path? A buffer of the weights says so too, so that a
-            version answers alike wherever it serves.
+            version answers alike wherever it serves. Where the monitor says `always` or `never`, weights that were
+            made before it did follow.
     """
 
     detached_K: Tensor
@@ -68,6 +69,7 @@ class Private(nn.Module):
         self.anomaly = AnomalyHead(layout)
         self.states = class_heads(layout)
         self.register_buffer("detached_K", torch.tensor([_apart(task, layout, inputs) for task in tasks]))
+        self._said = {at: task.share is Share.NEVER for at, task in enumerate(tasks) if task.share is not Share.AUTO}
         self.register_load_state_dict_post_hook(_follow)  # type: ignore[no-untyped-call]
         self.detached: tuple[bool, ...] = ()
         _follow(self)
@@ -128,4 +130,6 @@ def _measured(features_GNS: Tensor) -> Tensor:
 
 def _follow(private: Private, _: object = None) -> None:
     """The buffer as plain words: reading a tensor in every pass would cost each batch, and bar export."""
+    for task, alone in private._said.items():  # noqa: SLF001 - its own hook
+        private.detached_K[task] = alone
     private.detached = tuple(private.detached_K.tolist())

@@ -35,7 +35,10 @@ class Numbers:
 
 
 class Uncertainty:
-    """Losses over learned variances (Kendall et al., 2018, section 3.2): e^-s L + s, s the log-variance, 0 at first."""
+    """Losses over learned variances (Kendall et al., 2018, section 3.2): e^-s L + s, s the log-variance, 0 at first.
+
+    A loss of 0, as of a task whose labels are all alike, has no least variance: it counts as `LEAST_LOSS`.
+    """
 
     reads_gradients = False
 
@@ -48,7 +51,7 @@ class Uncertainty:
 
     def learn(self, step: Evidence, _: Again, /) -> None:
         """One step down the same loss."""
-        self._log_variance.descend(step, 1.0 - self.weigh(step) * step.loss_J)
+        self._log_variance.descend(step, 1.0 - self.weigh(step) * step.loss_J.clamp(min=LEAST_LOSS))
 
 
 class GradNorm:

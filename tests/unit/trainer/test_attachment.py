@@ -73,6 +73,16 @@ def test_what_is_configured_is_never_changed(share, difference):
     assert judged(Attachment(shared_by(share)), [0.0, 0.0, difference], detached) == []
 
 
+@pytest.mark.parametrize(("share", "detached"), [("always", False), ("never", True), ("auto", None)])
+def test_what_is_configured_holds_for_weights_that_were_made_before_it_was(share, detached):
+    made = Network(shared_by("auto"))
+    for was in (False, True):
+        made.private.detach_tasks([was] * 3)
+        found = load_weights(shared_by(share), save_weights(made))
+        assert found.detached == (was, was, was if detached is None else detached)
+        assert found.private.detached_K.tolist() == list(found.detached)
+
+
 def test_a_task_that_was_never_judged_stays_where_it_is():
     assert judged(Attachment(shared_by("auto")), [np.nan] * 3, [False] * 3) == []
 

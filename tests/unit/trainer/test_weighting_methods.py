@@ -12,6 +12,7 @@ from schemas.components import Weighting
 from trainer.weighting.conflict import Projector, cagrad, nash
 from trainer.weighting.evidence import Evidence, Setting
 from trainer.weighting.learned import Numbers
+from trainer.weighting.losses import LEAST_LOSS
 from trainer.weighting.methods import WEIGHTINGS
 from trainer.weighting.ranks import pool_gramian, pool_losses
 from trainer.weighting.similarity import Similarity
@@ -66,6 +67,13 @@ def test_uncertainty_tends_to_the_inverse_of_the_losses():
     for _ in range(400):
         weighting.learn(step, None)
     assert weighting.weigh(step).tolist() == pytest.approx([2.0, 0.5], rel=0.02)
+
+
+def test_uncertainty_bounds_the_weight_of_a_loss_of_nothing():
+    weighting, step = WEIGHTINGS["uncertainty"](Setting(2, 0.5, torch.Generator())), evidence([0.0, 1.0])
+    for _ in range(400):
+        weighting.learn(step, None)
+    assert weighting.weigh(step).tolist() == pytest.approx([1 / LEAST_LOSS, 1.0], rel=0.1)
 
 
 def test_dwa_weighs_a_loss_more_the_slower_it_falls():
