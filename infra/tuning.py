@@ -84,8 +84,7 @@ def tune(options: FitOptions, over: Sequence[str], trials: int, at_once: int) ->
     for axis in axes:
         _check(axis, options.monitor)
     points = drawn(axes, trials, options.seed)
-    for point in points:
-        load_monitor(options.monitor, over=point)
+    _check_drawn(points, axes, options.monitor)
     home = monitor.database.folder / "tuning" / monitor.monitor
     directory = directory_of_run(options.directory, home, _SEARCH, resume=options.resume).resolve()
     grown = _begin(directory / _SEARCH, _search(options, points), resume=options.resume)
@@ -110,6 +109,20 @@ def _check(axis: Axis, monitor: str) -> None:
                 raise
             expected = f"a value that goes with the monitor's others: {error}"
             raise ConfigError("command line", axis.field, value, expected) from error
+
+
+def _check_drawn(points: Sequence[Point], axes: Sequence[Axis], monitor: str) -> None:
+    """Raise ConfigError unless each point makes a monitor: between two ends that do not every number may."""
+    ranges = {axis.field: axis.ends for axis in axes if axis.ends is not None}
+    for point in points:
+        try:
+            load_monitor(monitor, over=point)
+        except ConfigError as error:
+            if error.key not in ranges:
+                raise
+            low, high = ranges[error.key]
+            expected = f"the values that go, as in {error.key}=ONE,TWO: {error}"
+            raise ConfigError("command line", error.key, f"{low}..{high}", expected) from error
 
 
 def _absolute(options: FitOptions) -> FitOptions:
