@@ -61,7 +61,7 @@ def test_trials_are_ranked_ended_early_where_they_fall_behind_and_told_again_whe
         ("model.width=16,12", "model.width: got 12; expected a multiple of 8"),
         (
             "model.width=16..64",
-            r"model.width: got 16\.\.64; expected the values that go, as in model.width=ONE,TWO: .* 8",
+            r"model.width: got '16\.\.64'; expected the values that go, as in model.width=ONE,TWO: .* 8",
         ),
         ("model.width=12,16", "model.width: got 12; expected a multiple of 8"),
         ("model.width=16,24", r"model.width: got 24; expected .*: model.heads: got 16; expected a divisor of width"),
