@@ -31,9 +31,14 @@ class Raised:
     started: datetime
     ended: datetime
 
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        """What it is about: of one entity, one task and kind."""
+        return self.entity, self.task, self.kind
+
     def meets(self, other: "Raised") -> bool:
         """Is it about the same thing at the same time?"""
-        same = (self.entity, self.task, self.kind) == (other.entity, other.task, other.kind)
+        same = self.subject == other.subject
         return same and self.started <= other.ended and other.started <= self.ended
 
 
@@ -71,8 +76,7 @@ def read_comparison(
 
     Raises InputError: one is unknown, or both are the same.
     """
-    if first == second:
-        raise InputError(f"model version {first} of monitor {monitor}: got it twice; expected two versions")
+    check_two(monitor, first, second)
     metrics = {version: _metrics(connection, monitor, version) for version in (first, second)}
     both = again or _shadowed(connection, monitor, first, second)
     found: Record = {"monitor": monitor, "versions": [first, second], "metrics": metrics, "shadow": None}
@@ -86,6 +90,12 @@ def read_comparison(
         "calibration": _calibration(both.sums, turned=turned),
         "alerts": _difference(*both.alerts, turned=turned),
     }
+
+
+def check_two(monitor: str, first: int, second: int) -> None:
+    """Raise InputError where one version is to be compared with itself."""
+    if first == second:
+        raise InputError(f"model version {first} of monitor {monitor}: got it twice; expected two versions")
 
 
 def _shadowed(connection: Connection, monitor: str, first: int, second: int) -> SideBySide | None:
@@ -163,10 +173,11 @@ def _raised(connection: Connection, monitor: str, shadow: Shadow) -> tuple[list[
 def _difference(champion: Sequence[Raised], challenger: Sequence[Raised], *, turned: bool) -> Record:
     """From the first version's alerts to the second's: those added and removed, and those that begin at other times."""
     before, after = (challenger, champion) if turned else (champion, challenger)
+    was, now = _by_subject(before), _by_subject(after)
     changes: dict[str, list[Record]] = {"added": [], "removed": [], "earlier": [], "later": []}
     same = 0
     for alert in before:
-        starts = [other.started for other in after if other.meets(alert)]
+        starts = [other.started for other in now.get(alert.subject, ()) if other.meets(alert)]
         if not starts:
             changes["removed"].append(_plain(alert))
         elif min(starts) == alert.started:
@@ -174,8 +185,17 @@ def _difference(champion: Sequence[Raised], challenger: Sequence[Raised], *, tur
         else:
             shift = (min(starts) - alert.started).total_seconds()
             changes["earlier" if shift < 0 else "later"].append(_plain(alert) | {"by_seconds": abs(shift)})
-    changes["added"] = [_plain(alert) for alert in after if not any(alert.meets(other) for other in before)]
+    changes["added"] = [
+        _plain(alert) for alert in after if not any(alert.meets(other) for other in was.get(alert.subject, ()))
+    ]
     return {"same": same, **changes}
+
+
+def _by_subject(alerts: Sequence[Raised]) -> dict[tuple[str, str, str], list[Raised]]:
+    found: dict[tuple[str, str, str], list[Raised]] = {}
+    for alert in alerts:
+        found.setdefault(alert.subject, []).append(alert)
+    return found
 
 
 def _plain(alert: Raised) -> Record:

@@ -23,6 +23,9 @@ from schemas.protocols import TRAINER, Action, ModelRecord
 from schemas.shadow import Settlement, Shadow
 from schemas.tables import LearningActionRow, QuarantineRow, Table, TaskMetricRow
 from scorer.ledger import Fence, transact
+from trainer.architecture import Architecture
+from trainer.weights import made_alike
+from trainer.weights import read_weights as read_architecture
 
 _LOG = structlog.get_logger(__name__)
 _RIVALS = 20
@@ -67,7 +70,7 @@ class SqlRegistry:
     def standing(self) -> tuple[int, int]:
         """Versions that serve and are tried in the shadow now; 0: none."""
         query = self._models().where(_MODELS.c.status.in_([Standing.SERVING.value, Standing.CHALLENGER.value]))
-        found = {record.status: record.version for record in self._select(query)}
+        found = {record.status: record.version for record in reversed(self._select(query))}
         return found.get(Standing.SERVING, 0), found.get(Standing.CHALLENGER, 0)
 
     def get(self, version: int) -> ModelRecord:
@@ -147,9 +150,10 @@ class SqlRegistry:
         Raises ModelError when there is none to go back to, or as `promote` does.
         """
         pinned = [self.get(version) for version in self._pinned()]
-        record = self.get(to) if to is not None else next(iter(pinned), None)
+        record = self.get(to) if to is not None else next(filter(self._like_what_serves(), pinned), None)
         if record is None:
-            raise ModelError(f"monitor {self.monitor}: no version is pinned; expected one that served before")
+            like = " of the network that serves" if pinned else ""
+            raise ModelError(f"monitor {self.monitor}: no version{like} is pinned; expected one that served before")
         if record.status == Standing.SERVING:
             others = ", ".join(f"v{each.version}" for each in pinned) or "another one"
             raise ModelError(f"model version {to} of monitor {self.monitor}: serves already; expected {others}")
@@ -224,11 +228,31 @@ class SqlRegistry:
 
     def _change(self, work: Callable[[Standings], Changed]) -> Changed:
         def changed(connection: Connection, _: int) -> Changed:
-            return work(Standings(connection, self.monitor, self.clock()))
+            return work(Standings.changing(connection, self.monitor, self.clock()))
 
         found = transact(self.engine, changed)
         self._prune()
         return found
+
+    def _like_what_serves(self) -> Callable[[ModelRecord], bool]:
+        """Was a version made for the same network? The program that runs could not take another one up.
+
+        Of a file that does not say so it is not known.
+        """
+        serving = self.serving()
+        now = None if serving is None else self._made_for(serving)
+
+        def alike(record: ModelRecord) -> bool:
+            then = self._made_for(record)
+            return now is None or then is None or made_alike(then, now)
+
+        return alike
+
+    def _made_for(self, record: ModelRecord) -> Architecture | None:
+        try:
+            return read_architecture(self.load(record), f"model version {record.version}")[0]
+        except ModelError:
+            return None
 
     def _check_kept(self, record: ModelRecord) -> None:
         """Raise ModelError where a version cannot serve: its file was pruned, or is not what it was."""
@@ -269,12 +293,12 @@ class SqlRegistry:
         version: int | None = None,
     ) -> ModelRecord:
         self.fence(connection)
-        standings = Standings(connection, self.monitor, self.clock())
+        standings = Standings.changing(connection, self.monitor, self.clock())
         champion, version = standings.serving(), version or standings.newest() + 1
         row = {"monitor": self.monitor, "version": version, "parent": parent, "status": Standing.CHALLENGER.value}
         row |= {"file": self._files().name(version), "digest": hashlib.sha256(weights).hexdigest()}
         row |= {"metrics": _finite(metrics), "created_at": standings.now, "made_by": made_by}
-        connection.execute(insert(_MODELS), row)  # a rival's insert of this number waits here, before the file
+        connection.execute(insert(_MODELS), row)
         change = Change(made_by, PUBLISHED, _at(newest.event_ms), _at(newest.written_ms))
         if made_by == TRAINER and champion is not None and parent not in {None, champion}:
             row["status"] = Standing.RETIRED.value  # somebody's word was quicker: the trainers hear of it soon

@@ -21,6 +21,8 @@ PINNED = 8
 """Versions that served well, and whose files stay: one can go back to each."""
 EXPLAINED = timedelta(days=1)
 """How long an alert can be explained by the version that raised it."""
+_LOCK = 7_240_914
+"""Seed of the number that PostgreSQL locks for a monitor's standings."""
 MODELS = cast("SqlTable", ModelRow.__table__)
 _MODEL_EVENTS, _CHECKPOINTS = cast("SqlTable", ModelEventRow.__table__), cast("SqlTable", CheckpointRow.__table__)
 
@@ -66,6 +68,16 @@ class Standings:
     connection: Connection
     monitor: str
     now: datetime
+
+    @classmethod
+    def changing(cls, connection: Connection, monitor: str, now: datetime) -> "Standings":
+        """Those of a transaction that changes them, which waits until nobody else's does: two versions would serve.
+
+        SQLite's transactions take turns by themselves.
+        """
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(monitor, _LOCK))))
+        return cls(connection, monitor, now)
 
     @property
     def shadows(self) -> ShadowTable:

@@ -12,6 +12,8 @@ from trainer.weights import load_weights
 
 _KEPT = 4
 """Networks held in memory: the serving one and those a replay crosses."""
+_PATIENCE = 30.0
+"""Seconds until a version that could not be loaded is read again: its file may have come late."""
 _log = structlog.get_logger(__name__)
 
 
@@ -34,7 +36,8 @@ class ServingModels:
         self._every_seconds = every_seconds
         self._due = float("-inf")
         self._networks: dict[int, Network] = {}
-        self._version = 0
+        self._version = self._unfit = 0
+        self._again = float("-inf")
         self._fallback = False
         self.refresh()
 
@@ -58,7 +61,8 @@ class ServingModels:
             return
         if record is None:
             return
-        if record.version != self._version and self._load(record) is not None:
+        waits = record.version == self._unfit and self._monotonic() < self._again
+        if record.version != self._version and not waits and self._load(record) is not None:
             _log.info("model version taken up", version=record.version, before=self._version)
             self._version = record.version
         self._fallback = record.fallback or record.version != self._version
@@ -80,6 +84,7 @@ class ServingModels:
             network = load_weights(self._layout, self._registry.load(record), f"model version {record.version}")
         except ModelError as error:
             _log.error("model version unfit, keeping the last good one", version=record.version, why=str(error))
+            self._unfit, self._again = record.version, self._monotonic() + _PATIENCE
             return None
         self._networks[record.version] = network.eval()
         while len(self._networks) > _KEPT:

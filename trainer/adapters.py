@@ -53,9 +53,14 @@ class Adapters:
         pairs = [[part.clone() for part in pair] for pair in self._pairs]
         return {"pairs": pairs, "optimiser": self._optimiser.state_dict()}
 
+    def takes(self, state: Mapping[str, Any]) -> bool:
+        """Is it of the same rank and weights?"""
+        mine = [[part.shape for part in pair] for pair in self._pairs]
+        return mine == [[part.shape for part in pair] for pair in state["pairs"]]
+
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another one stood."""
+        """Go on where another one stood, whose state it `takes`."""
         for pair, held in zip(self._pairs, state["pairs"], strict=True):
             for part, was in zip(pair, held, strict=True):
                 part.copy_(was)

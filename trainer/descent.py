@@ -162,7 +162,7 @@ class Descent:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one stood; what the configuration meanwhile names otherwise begins anew."""
-        self._adapters = self._fresh_adapters() if "adapters" in state else None
+        self._adapters = self._adapters_as(state["adapters"]) if "adapters" in state else None
         words = self._words()
         others = {name for name, word in state.get("words", words).items() if word != words[name]}
         if not _alike(self.optimiser, state["optimiser"]):
@@ -170,8 +170,14 @@ class Descent:
         for name, part in self._parts().items():
             if name not in others:
                 part.load_state_dict(state[name])
-        if self._adapters is not None:
-            self._adapters.load_state_dict(state["adapters"])
+
+    def _adapters_as(self, state: Mapping[str, Any]) -> Adapters | None:
+        """Those that another one held; None: the configuration has other ones, or none, meanwhile."""
+        adapters = self._fresh_adapters() if self._settings.drift.adapter_rank else None
+        if adapters is None or not adapters.takes(state):
+            return None
+        adapters.load_state_dict(state)
+        return adapters
 
     def _fresh_adapters(self) -> Adapters:
         return Adapters(self._shared, self._settings.drift.adapter_rank, rate_of(self._settings), self._seed)

@@ -140,6 +140,8 @@ class Ladder:
             level.load_state_dict(state["levels"][name])
         self._place.load_state_dict(state["place"])
         self._episode = None if state["episode"] is None else _Episode(**state["episode"])
+        if self._episode is not None:  # with fewer rungs than then, the last one
+            self._episode.rung = min(self._episode.rung, len(self._rungs) - 1)
         self.regime = state["regime"]
 
     def _left(self, losses: Mapping[str, float], place_D: Tensor | None) -> dict[str, tuple[float, float]]:

@@ -136,6 +136,13 @@ def read_weights(content: bytes, source: str = WEIGHTS) -> tuple[Architecture, d
     return seen | {"format": FORMAT}, _unstacked(weights)
 
 
+def made_alike(one: Architecture, other: Architecture) -> bool:
+    """Does a monitor that takes weights of the one take those of the other? Compressed ones it takes, too."""
+    loose = {"private", CUT} | ({"width"} if CUT in {*one, *other} else set())
+    mine, others = ({name: part for name, part in each.items() if name not in loose} for each in (one, other))
+    return next(differences(mine, others), None) is None
+
+
 def similarity_in(content: bytes, source: str) -> dict[str, float]:
     """What was measured by the fit that made weights, as `save_weights` has it; empty: nothing.
 

@@ -99,9 +99,18 @@ class ScoredRows:
         return {partition: (begin.committed, begin.logged) for partition, begin in self.begins.items()}
 
     def batches(self, owner: Owner) -> Iterator[Batch]:
-        """All of them, partitions side by side."""
+        """All of them, partitions side by side.
+
+        Raises InputError where the state of a snapshot cannot be had: what is scored without it says nothing.
+        """
         self._known = globals_of(self.layout, utc_now)
-        owner.adopt([*self.read])
+        for partition, start in owner.adopt([*self.read]).items():
+            begin = self.begins[partition]
+            if begin.snapshots and start != begin.committed:
+                raise InputError(
+                    f"partition {partition}: got no snapshot of offset {begin.committed} that can be read (a running"
+                    f" shard deletes its older ones); expected one: try again, or begin at the first row"
+                )
         return batches_between(self.layout, utc_now, list(self._spans()))
 
     def dead_letter(self, letters: Sequence[DeadLetter]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from infra.assembly import registry_of, shard_parts, shares_of
-from infra.comparing import AGAIN, FOREVER, Raised, SideBySide
+from infra.comparing import AGAIN, FOREVER, Raised, SideBySide, check_two
 from infra.database import database_of
 from infra.registry import SqlRegistry
 from infra.rescoring.topic import Kept, ScoredRows, begins_of
@@ -35,10 +35,12 @@ def score_both(monitor: Monitor, first: int, second: int, *, from_snapshot: bool
         from_snapshot: begin at each partition's oldest snapshot, not at the first row that it ever scored.
 
     Raises:
-        InputError: nothing was scored yet, there is no snapshot, or the topic no longer holds the rows.
+        InputError: both are the same, nothing was scored yet, there is no snapshot, or the topic no longer holds the
+            rows.
         ModelError: the weights of a version are no longer kept, or do not fit the monitor.
         StackError: the database or the broker cannot be read.
     """
+    check_two(monitor.monitor, first, second)
     torch.set_num_threads(1)
     engine, layout = database_of(monitor), Layout(monitor)
     pair = _Pair(registry_of(monitor, engine), first, second)

@@ -12,11 +12,15 @@ from infra.checkpoints import SHARED, Checkpoint, Checkpoints
 from infra.prequential import Course, read_courses
 from infra.registry import SqlRegistry
 from infra.standings import PINNED, lives
+from schemas.errors import ModelError
 from schemas.newest import Newest
 from schemas.observation import Partition
 from schemas.protocols import Advance, Tally
 from schemas.shadow import Outcome, Settlement
 from scorer.ledger import SqlLedger
+from tests.laws.ward import layout
+from trainer.network import Network
+from trainer.weights import save_weights
 
 pytestmark = pytest.mark.service
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -51,6 +55,29 @@ def test_shards_that_settle_a_watch_together_settle_it_once(engine: Engine, tmp_
     assert sum(settled) == 1
     assert registry.standing() in {(1, 0), (3, 0)}
     assert registry.shadow() is None
+
+
+def test_of_a_publication_and_a_rollback_at_once_the_rollback_counts(engine: Engine, tmp_path: Path) -> None:
+    registry = SqlRegistry(engine, "ward", tmp_path, lambda: NOW)
+    registry.publish(b"one", None, {})
+    for _ in range(12):
+        begun = registry.publish(b"next", None, {}).version
+        with ThreadPoolExecutor(2) as pool:
+            published = pool.submit(registry.publish, b"newer", begun, {})
+            pool.submit(registry.rollback, 1, "anna", "worse").result()
+        serving = [each.version for each in registry.versions() if each.status == "serving"]
+        assert (serving, registry.standing()) == ([1], (1, 0)), published.result()
+
+
+def test_a_rollback_passes_over_versions_of_another_network(engine: Engine, tmp_path: Path) -> None:
+    registry = SqlRegistry(engine, "ward", tmp_path, lambda: NOW)
+    for width in (16, 8, 16):
+        registry.publish(save_weights(Network(layout(width=width))), None, {})
+    assert registry.rollback(None, "anna", "worse").version == 1
+    registry.publish(save_weights(Network(layout(width=32))), None, {})
+    with pytest.raises(ModelError, match="no version of the network that serves is pinned"):
+        registry.rollback(None, "anna", "worse")
+    assert registry.rollback(1, "anna", "with the file of then").version == 1
 
 
 def test_files_that_nobody_needs_are_deleted(engine: Engine, tmp_path: Path) -> None:

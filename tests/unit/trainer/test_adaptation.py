@@ -301,3 +301,17 @@ def test_an_anchored_learner_stays_nearer_to_what_serves():
 
     free, held = moved(0.0), moved(0.5)
     assert 0.0 < held < 0.5 * free
+
+
+@pytest.mark.parametrize("rank", [0, 2, 8])
+def test_adapters_of_another_rank_begin_anew_after_a_restart(rank):
+    _, learner = refreshed_by(300, adapt_every=64, burst_steps=64)
+    learned(learner, stream(40, 4))
+    held = learner.state_dict()
+    assert "adapters" in held["descent"]
+    drift = {"detector": "off", "burst_steps": 64, "adapter_rank": rank} | ({"adapt_every": 64} if rank else {})
+    other = learner_of(drift=drift)
+    other.load_state_dict(held)
+    before = weights(other)
+    learned(other, stream(40, 5))
+    assert weights(other) != before

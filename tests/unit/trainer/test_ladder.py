@@ -97,3 +97,15 @@ def test_one_that_goes_on_where_another_stood_does_the_same(detector):
     climbed(risen[:220], one)
     other.load_state_dict(one.state_dict())
     assert climbed(risen[220:], other) == climbed(risen[220:], one) != []
+
+
+def test_one_that_goes_on_with_fewer_rungs_stands_on_the_last_one():
+    risen = CALM[:300] + np.where(np.arange(300) >= 200, 1.0, 0.0)
+    more = Ladder(SETTINGS, ["forecast"], 2)
+    last = max(step for step, kind in climbed(risen, more) if kind == "retrain")
+    more = Ladder(SETTINGS, ["forecast"], 2)
+    climbed(risen[: last + 1], more)
+    fewer = Ladder(SETTINGS.model_copy(update={"adapter_rank": 0}), ["forecast"], 2)
+    fewer.load_state_dict(more.state_dict())
+    assert (fewer.bursting, fewer.rehearsing) == (False, True)
+    assert [kind for _, kind in climbed(risen[last + 1 :], fewer)] == ["accepted"]
