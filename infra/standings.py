@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import cast
 
-from sqlalchemy import Connection, and_, func, insert, select, union, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 from sqlalchemy import Table as SqlTable
 
 from infra.checkpoints import SHARED
 from infra.shadows import ShadowTable
 from schemas.protocols import TRAINER
 from schemas.shadow import Outcome, Role, Settlement, Shadow
-from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, SNAPSHOTS, SWAPS
+from schemas.statements import ALERTS, EVENTS, KEY, PARTITIONS, SNAPSHOTS, SWAPS, Row, matching
 from schemas.tables import CheckpointRow, ModelRow
 from schemas.versions import ModelEventRow
 from scorer.verdict import confirmed
@@ -199,21 +199,22 @@ class Standings:
 
     def _replayed(self) -> set[int]:
         """Of each partition what served since its oldest snapshot; of trainers what whole checkpoints judged by."""
-        same = [PARTITIONS.c[name] == SNAPSHOTS.c[name] for name in KEY]
-        oldest = (
-            select(func.coalesce(func.min(SNAPSHOTS.c.offset), -1)).where(*same).correlate(PARTITIONS).scalar_subquery()
-        )
-        before = SWAPS.alias()
-        here = [before.c[name] == PARTITIONS.c[name] for name in KEY]
-        last = select(func.coalesce(func.max(before.c.offset), -1)).where(*here, before.c.offset <= oldest)
-        swapped = (
-            select(SWAPS.c.version)
-            .join(PARTITIONS, and_(*(SWAPS.c[name] == PARTITIONS.c[name] for name in KEY)))
-            .where(PARTITIONS.c.monitor == self.monitor, SWAPS.c.offset >= last.correlate(PARTITIONS).scalar_subquery())
-        )
+        keys = select(*(PARTITIONS.c[name] for name in KEY)).where(PARTITIONS.c.monitor == self.monitor)
+        swapped = {version for key in self.connection.execute(keys).mappings() for version in self._swapped(dict(key))}
         whole = _CHECKPOINTS.c.files[SHARED].as_string().is_not(None)
         judged = select(_CHECKPOINTS.c.model_version).where(_CHECKPOINTS.c.monitor == self.monitor, whole)
-        return set(self.connection.execute(union(swapped, judged)).scalars())
+        return swapped | set(self.connection.execute(judged).scalars())
+
+    def _swapped(self, key: Row) -> set[int]:
+        """What served a partition since its oldest snapshot. One query for all took ten times as long."""
+        before = select(func.min(SNAPSHOTS.c.offset)).where(*matching(SNAPSHOTS, key))
+        oldest = self.connection.execute(before).scalar_one()
+        since = []
+        if oldest is not None:
+            last = select(func.max(SWAPS.c.offset)).where(*matching(SWAPS, key), SWAPS.c.offset <= oldest)
+            since = [SWAPS.c.offset >= func.coalesce(last.scalar_subquery(), -1)]
+        query = select(SWAPS.c.version).where(*matching(SWAPS, key), *since)
+        return set(self.connection.execute(query.distinct()).scalars())
 
 
 def lives(connection: Connection) -> dict[tuple[str, int], dict[str, object]]:

@@ -139,6 +139,7 @@ class ModelRow(Table):
     """One published version of a monitor's network."""
 
     __tablename__ = "model_versions"
+    __table_args__ = (Index("ix_model_versions_status", "monitor", "status"),)
 
     monitor: Mapped[str] = mapped_column(String(63), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)

@@ -34,6 +34,9 @@ _HEADINGS = (
 )
 _AGES = ("gate", "record_staleness", "staleness", "taken_up")
 _DETACHED = ".detached"
+_SHOWN = 50
+"""Versions of a monitor that people are shown."""
+_PLACE = "place"
 
 
 @click.group()
@@ -49,8 +52,9 @@ for each in (actions, compare, compress, export, metrics, promote, relearn, repl
 @monitor_argument("name")
 @monitor_option
 @database_option
+@click.option("--limit", type=click.IntRange(min=1), help=f"So many newest ones. Default: {_SHOWN}, as JSON all.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
-def list_(name: str | None, monitor: str | None, database: str | None, *, as_json: bool) -> None:
+def list_(name: str | None, monitor: str | None, database: str | None, *, limit: int | None, as_json: bool) -> None:
     """Every published version, newest first, where it stands and why, with the metrics it was published on.
 
     NAME or FILE: one monitor's only, as with --monitor.
@@ -67,7 +71,7 @@ def list_(name: str | None, monitor: str | None, database: str | None, *, as_jso
     """
     if name is not None and monitor is not None:
         raise click.UsageError("got a monitor and --monitor; expected one of them")
-    rows = _select(database, known(database, name or monitor))
+    rows = _select(database, known(database, name or monitor), limit or (None if as_json else _SHOWN))
     if as_json:
         click.echo(json.dumps(rows, default=_json))
     elif not rows:
@@ -116,8 +120,9 @@ def _no_similarity(model: str | None) -> str:
     return f"{model}: no similarity in it: {measured}, and only `bellwether train` writes it into a file"
 
 
-def _select(database: str | None, monitor: str | None) -> list[dict[str, object]]:
-    from sqlalchemy import select
+def _select(database: str | None, monitor: str | None, limit: int | None) -> list[dict[str, object]]:
+    """Newest first; of each monitor so many at most, and what serves."""
+    from sqlalchemy import func, or_, select
 
     from infra.behind import behind_of
     from infra.standings import Standing, lives
@@ -125,13 +130,16 @@ def _select(database: str | None, monitor: str | None) -> list[dict[str, object]
     from scorer.alerts import reading
 
     columns = (ModelRow.monitor, ModelRow.version, ModelRow.parent, ModelRow.status, ModelRow.created_at)
-    query = select(*columns, ModelRow.metrics, ModelRow.digest, ModelRow.file)
-    if monitor is not None:
-        query = query.where(ModelRow.monitor == monitor)
+    place = func.row_number().over(partition_by=ModelRow.monitor, order_by=ModelRow.version.desc()).label(_PLACE)
+    all_ = select(*columns, ModelRow.metrics, ModelRow.digest, ModelRow.file, place)
+    c = (all_ if monitor is None else all_.where(ModelRow.monitor == monitor)).subquery().c
+    query = select(*(column for column in c if column.name != _PLACE)).order_by(c.monitor, c.version.desc())
+    if limit is not None:
+        query = query.where(or_(c[_PLACE] <= limit, c.status == Standing.SERVING.value))
     found: list[dict[str, object]] = []
     with reading(database) as connection:
         told = lives(connection)
-        for row in connection.execute(query.order_by(ModelRow.monitor, ModelRow.version.desc())).mappings().all():
+        for row in connection.execute(query).mappings().all():
             life = told.get((row["monitor"], row["version"]), {})
             since = life.pop("serving_since", None)
             said = {**row, "private": _private(row["metrics"])} | life

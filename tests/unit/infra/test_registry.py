@@ -170,6 +170,20 @@ def test_the_command_lists_versions(registry: SqlRegistry) -> None:
     )
 
 
+def test_of_many_versions_the_newest_are_listed_and_the_one_that_serves(
+    engine: Engine, registry: SqlRegistry, tmp_path: Path
+) -> None:
+    other = SqlRegistry(engine, "finance", tmp_path, lambda: NOW)
+    for _ in range(4):
+        registry.publish(b"weights", None, {})
+        other.publish(b"weights", None, {})
+    registry.promote(1, "anna", "better")
+    url = registry.engine.url.render_as_string()
+    told = json.loads(CliRunner().invoke(models, ["list", "--limit", "2", "--json", "--database", url]).stdout)
+    listed = [(each["monitor"], each["version"]) for each in told]
+    assert listed == [("finance", 4), ("finance", 3), ("health", 4), ("health", 3), ("health", 1)]
+
+
 def test_people_are_shown_one_metric_a_task_and_which_way_serves(registry: SqlRegistry) -> None:
     metrics = {"forecast.mase_h1": 0.913, "forecast.mase_h5": 0.98, "heat.auroc": 0.7, "heat.detached": 1.0}
     registry.publish(b"weights", None, metrics)
