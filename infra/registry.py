@@ -24,7 +24,7 @@ from schemas.shadow import Settlement, Shadow
 from schemas.tables import LearningActionRow, QuarantineRow, Table, TaskMetricRow
 from scorer.ledger import Fence, transact
 from trainer.architecture import Architecture
-from trainer.weights import made_alike
+from trainer.weights import first_difference
 from trainer.weights import read_weights as read_architecture
 
 _LOG = structlog.get_logger(__name__)
@@ -135,22 +135,27 @@ class SqlRegistry:
                 return record
         raise LedgerError(f"monitor {self.monitor}: {_RIVALS} publishers were quicker; expected one at a time")
 
-    def promote(self, version: int, who: str, why: str) -> ModelRecord:
-        """Let a version serve. Raises ModelError when it is unknown, serves already, or its weights are not kept."""
+    def promote(self, version: int, who: str, why: str, *, anyway: bool = False) -> ModelRecord:
+        """Let a version serve, `anyway` one of another network too, for programs that are told so.
+
+        Raises ModelError when it is unknown, serves already, is of another network, or its weights are not kept.
+        """
         record = self.get(version)
         if record.status == Standing.SERVING:
             raise ModelError(f"model version {version} of monitor {self.monitor}: serves already; expected another one")
         self._check_kept(record)
+        if not anyway:
+            self._check_alike(record)
         self._change(lambda standings: standings.serve(version, Change(who, why)))
         return self.get(version)
 
-    def rollback(self, to: int | None, who: str, why: str) -> ModelRecord:
+    def rollback(self, to: int | None, who: str, why: str, *, anyway: bool = False) -> ModelRecord:
         """Go back to a version, or to the pinned one that served last; what served stands as rolled back.
 
         Raises ModelError when there is none to go back to, or as `promote` does.
         """
         pinned = [self.get(version) for version in self._pinned()]
-        record = self.get(to) if to is not None else next(filter(self._like_what_serves(), pinned), None)
+        record = self.get(to) if to is not None else next((each for each in pinned if not self._unlike(each)), None)
         if record is None:
             like = " of the network that serves" if pinned else ""
             raise ModelError(f"monitor {self.monitor}: no version{like} is pinned; expected one that served before")
@@ -158,6 +163,8 @@ class SqlRegistry:
             others = ", ".join(f"v{each.version}" for each in pinned) or "another one"
             raise ModelError(f"model version {to} of monitor {self.monitor}: serves already; expected {others}")
         self._check_kept(record)
+        if not anyway:
+            self._check_alike(record)
         change = Change(who, why)
         self._change(lambda standings: standings.serve(record.version, change, former=Standing.ROLLED_BACK))
         return self.get(record.version)
@@ -234,19 +241,19 @@ class SqlRegistry:
         self._prune()
         return found
 
-    def _like_what_serves(self) -> Callable[[ModelRecord], bool]:
-        """Was a version made for the same network? The program that runs could not take another one up.
+    def _check_alike(self, record: ModelRecord) -> None:
+        """Raise ModelError where the program that runs what serves could not take a version up."""
+        if difference := self._unlike(record):
+            raise ModelError(
+                f"model version {record.version} of monitor {self.monitor}: made for another network than what serves:"
+                f" {difference}; --anyway lets it serve, for a monitor's file that goes with it"
+            )
 
-        Of a file that does not say so it is not known.
-        """
+    def _unlike(self, record: ModelRecord) -> str | None:
+        """In which place a version was made for another network than what serves; of a file that is none, unknown."""
         serving = self.serving()
-        now = None if serving is None else self._made_for(serving)
-
-        def alike(record: ModelRecord) -> bool:
-            then = self._made_for(record)
-            return now is None or then is None or made_alike(then, now)
-
-        return alike
+        now, then = None if serving is None else self._made_for(serving), self._made_for(record)
+        return None if now is None or then is None else first_difference(then, now)
 
     def _made_for(self, record: ModelRecord) -> Architecture | None:
         try:

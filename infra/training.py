@@ -197,5 +197,5 @@ def _publish(
     registry.record_metrics(published.version, 0, history.rows, chosen["similarity"] | costs)
     if start.transfer is not None and published.status != Standing.SERVING:
         why = f"took over what v{serving.version} had in common with it"
-        published = registry.promote(published.version, "train", why)
+        published = registry.promote(published.version, "train", why, anyway=True)
     return published, compared

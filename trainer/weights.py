@@ -136,11 +136,11 @@ def read_weights(content: bytes, source: str = WEIGHTS) -> tuple[Architecture, d
     return seen | {"format": FORMAT}, _unstacked(weights)
 
 
-def made_alike(one: Architecture, other: Architecture) -> bool:
-    """Does a monitor that takes weights of the one take those of the other? Compressed ones it takes, too."""
+def first_difference(one: Architecture, other: Architecture) -> str | None:
+    """Why a monitor that takes weights of the other does not take those of the one; compressed ones it takes, too."""
     loose = {"private", CUT} | ({"width"} if CUT in {*one, *other} else set())
     mine, others = ({name: part for name, part in each.items() if name not in loose} for each in (one, other))
-    return next(differences(mine, others), None) is None
+    return next(differences(mine, others), None)
 
 
 def similarity_in(content: bytes, source: str) -> dict[str, float]:

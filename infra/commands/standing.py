@@ -10,31 +10,46 @@ from infra.commands.whose import database_option, directory_option, named, which
 if TYPE_CHECKING:
     from infra.registry import SqlRegistry
 
+_anyway = click.option(
+    "--anyway", is_flag=True, help="Even one of another network, for a monitor's file that goes with it."
+)
+
 
 @click.command()
 @click.argument("version", type=click.IntRange(min=1))
 @click.option("--why", default="promoted by hand", help="Kept with the change.", metavar="TEXT")
+@_anyway
 @which_monitor
 @database_option
 @directory_option
-def promote(version: int, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
+def promote(
+    version: int, why: str, monitor: str | None, database: str | None, directory: str | None, *, anyway: bool
+) -> None:
     """Let VERSION serve: shards take it up within a second, and learning goes on from it."""
     registry = registry_for(database, monitor, directory)
-    record = registry.promote(version, person(), why)
+    record = registry.promote(version, person(), why, anyway=anyway)
     click.echo(f"{registry.monitor}: v{record.version} serves")
 
 
 @click.command()
-@click.option("--to", type=click.IntRange(min=1), help="Default: the newest pinned version.", metavar="VERSION")
+@click.option(
+    "--to",
+    type=click.IntRange(min=1),
+    help="Default: the pinned version that served last, of the same network.",
+    metavar="VERSION",
+)
 @click.option("--why", required=True, help="Kept with the change.", metavar="TEXT")
+@_anyway
 @which_monitor
 @database_option
 @directory_option
-def rollback(to: int | None, why: str, monitor: str | None, database: str | None, directory: str | None) -> None:
+def rollback(
+    to: int | None, why: str, monitor: str | None, database: str | None, directory: str | None, *, anyway: bool
+) -> None:
     """Let an earlier version serve again; learning goes on from it, what was learned since is let go."""
     registry = registry_for(database, monitor, directory)
     before = registry.serving()
-    record = registry.rollback(to, person(), why)
+    record = registry.rollback(to, person(), why, anyway=anyway)
     click.echo(f"{registry.monitor}: v{record.version} serves again, v{before.version if before else 0} is rolled back")
 
 

@@ -77,7 +77,11 @@ def test_a_rollback_passes_over_versions_of_another_network(engine: Engine, tmp_
     registry.publish(save_weights(Network(layout(width=32))), None, {})
     with pytest.raises(ModelError, match="no version of the network that serves is pinned"):
         registry.rollback(None, "anna", "worse")
-    assert registry.rollback(1, "anna", "with the file of then").version == 1
+    with pytest.raises(
+        ModelError, match=r"version 1 of .*: made for another network than what serves: width is 16; expected 32;"
+    ):
+        registry.rollback(1, "anna", "worse")
+    assert registry.rollback(1, "anna", "with the file of then", anyway=True).version == 1
 
 
 def test_files_that_nobody_needs_are_deleted(engine: Engine, tmp_path: Path) -> None:
