@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from infra.shadows import ShadowTable
 from infra.standings import MODELS as _MODELS
 from infra.standings import PINNED, PUBLISHED, Change, Standing, Standings
-from infra.weight_files import WeightFiles, read_weights
+from infra.weight_files import WeightFiles, difference, read_weights
 from schemas.errors import LedgerError, ModelError
 from schemas.newest import UNKNOWN, Newest
 from schemas.observation import Ranges
@@ -23,9 +23,6 @@ from schemas.protocols import TRAINER, Action, ModelRecord
 from schemas.shadow import Settlement, Shadow
 from schemas.tables import LearningActionRow, QuarantineRow, Table, TaskMetricRow
 from scorer.ledger import Fence, transact
-from trainer.architecture import Architecture
-from trainer.weights import first_difference
-from trainer.weights import read_weights as read_architecture
 
 _LOG = structlog.get_logger(__name__)
 _RIVALS = 20
@@ -243,23 +240,16 @@ class SqlRegistry:
 
     def _check_alike(self, record: ModelRecord) -> None:
         """Raise ModelError where the program that runs what serves could not take a version up."""
-        if difference := self._unlike(record):
+        if place := self._unlike(record):
             raise ModelError(
                 f"model version {record.version} of monitor {self.monitor}: made for another network than what serves:"
-                f" {difference}; --anyway lets it serve, for a monitor's file that goes with it"
+                f" {place}; --anyway lets it serve, for a monitor's file that goes with it"
             )
 
     def _unlike(self, record: ModelRecord) -> str | None:
-        """In which place a version was made for another network than what serves; of a file that is none, unknown."""
+        """In which place a version was made for another network than what serves; None: in none that is known."""
         serving = self.serving()
-        now, then = None if serving is None else self._made_for(serving), self._made_for(record)
-        return None if now is None or then is None else first_difference(then, now)
-
-    def _made_for(self, record: ModelRecord) -> Architecture | None:
-        try:
-            return read_architecture(self.load(record), f"model version {record.version}")[0]
-        except ModelError:
-            return None
+        return None if serving is None else difference(record, serving)
 
     def _check_kept(self, record: ModelRecord) -> None:
         """Raise ModelError where a version cannot serve: its file was pruned, or is not what it was."""

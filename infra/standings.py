@@ -206,7 +206,7 @@ class Standings:
         return swapped | set(self.connection.execute(judged).scalars())
 
     def _swapped(self, key: Row) -> set[int]:
-        """What served a partition since its oldest snapshot. One query for all took ten times as long."""
+        """What served a partition since its oldest snapshot."""
         before = select(func.min(SNAPSHOTS.c.offset)).where(*matching(SNAPSHOTS, key))
         oldest = self.connection.execute(before).scalar_one()
         since = []

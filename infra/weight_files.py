@@ -9,6 +9,7 @@ from pathlib import Path
 from infra.durable import write_whole
 from schemas.errors import ModelError
 from schemas.protocols import ModelRecord
+from trainer.weights import architecture_in, first_difference
 
 _FILE = re.compile(r"v(\d+)\.safetensors")
 
@@ -57,3 +58,14 @@ def read_weights(record: ModelRecord) -> bytes:
         seen, expected = digest[:12], record.digest[:12]
         raise ModelError(f"model version {record.version}: {record.path} has SHA-256 {seen}; expected {expected}")
     return weights
+
+
+def difference(record: ModelRecord, other: ModelRecord) -> str | None:
+    """In which place a version was made for another network; None: in none, or a file does not say."""
+    try:
+        mine, others = (
+            architecture_in(read_weights(each), f"model version {each.version}") for each in (record, other)
+        )
+    except ModelError:
+        return None
+    return first_difference(mine, others)

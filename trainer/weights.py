@@ -136,6 +136,11 @@ def read_weights(content: bytes, source: str = WEIGHTS) -> tuple[Architecture, d
     return seen | {"format": FORMAT}, _unstacked(weights)
 
 
+def architecture_in(content: bytes, source: str = WEIGHTS) -> Architecture:
+    """What weights were made for. Raises as `read_weights` does."""
+    return read_weights(content, source)[0]
+
+
 def first_difference(one: Architecture, other: Architecture) -> str | None:
     """Why a monitor that takes weights of the other does not take those of the one; compressed ones it takes, too."""
     loose = {"private", CUT} | ({"width"} if CUT in {*one, *other} else set())

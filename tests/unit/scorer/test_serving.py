@@ -31,6 +31,17 @@ def test_a_version_serves_as_the_last_good_one_while_a_newer_one_cannot_be_loade
     assert seen == [(1, False), (1, True), (3, False)]
 
 
+def test_a_version_that_cannot_be_loaded_is_read_again_only_after_a_while() -> None:
+    known, now, read = registry(), [0.0], []
+    load = known.load
+    known.load = lambda record: read.append(record.version) or load(record)  # type: ignore[method-assign, func-returns-value]
+    serving = ServingModels(layout(), known, lambda: now[0], every_seconds=0.0)
+    known.publish(b"no weights", 1, {})
+    for now[0] in (0.0, 1.0, 29.0, 31.0, 32.0):
+        serving.refresh()
+    assert (read, serving.version(), serving.fallback()) == ([1, 2, 2], 1, True)
+
+
 def test_what_a_shard_scores_says_that_a_newer_version_was_rolled_back() -> None:
     known = registry()
     shard = shard_parts(layout(), MemoryLedger(), known, SnapshotPolicy(None, timedelta()), look_seconds=0.0).shard
